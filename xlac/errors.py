@@ -1,0 +1,61 @@
+"""Every error xlac raises on purpose. Each says what is wrong, where, and what would be right."""
+
+from __future__ import annotations
+
+
+class XlacError(Exception):
+    """Base of all errors that xlac raises on purpose."""
+
+
+class ParseError(XlacError):
+    """Text that is not the language it claims to be.
+
+    Attributes:
+      line, column: 1-based place of the fault; 0 where the text as a whole is at fault.
+      path: the file's name, or None for text that came from memory.
+    """
+
+    def __init__(self, message: str, line: int = 0, column: int = 0, path: str | None = None) -> None:
+        self.message, self.line, self.column, self.path = message, line, column, path
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        where = f"{self.line}:{self.column}" if self.line else ""
+        place = ":".join(part for part in (self.path, where) if part)
+        return f"{place}: {self.message}" if place else self.message
+
+
+class VerifyError(XlacError):
+    """A module whose parts do not fit together: wrong operands, attributes, regions, names or cycles."""
+
+
+class ShapeError(XlacError, TypeError):
+    """Operands whose shapes or element types an operation does not accept."""
+
+
+class CompileError(XlacError):
+    """A valid module that cannot be compiled for this target."""
+
+
+class EvaluateError(XlacError):
+    """A call whose arguments do not match the program's parameters."""
+
+
+class TraceError(XlacError, TypeError):
+    """Python code that asks something of a traced array which only a concrete array can answer."""
+
+
+class EstimatorError(XlacError, ValueError):
+    """A model function, data set or configuration the Estimator cannot work with."""
+
+
+class CheckpointError(XlacError):
+    """A checkpoint that is missing, truncated, corrupt, or of another model."""
+
+
+class NonFiniteLossError(EstimatorError):
+    """Training reached a loss that is NaN or infinite."""
+
+
+class OptionError(XlacError, ValueError):
+    """An option, environment variable or pass name that does not exist or has an impossible value."""

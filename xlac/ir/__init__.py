@@ -1,0 +1,1 @@
+"""The HLO-like intermediate representation: shapes, opcode rows, modules, verifier, reference evaluator."""

@@ -1,0 +1,112 @@
+"""dot: the general tensor contraction."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from xlac.errors import ShapeError
+from xlac.ir.opcode import INTS, WORD, WORDS, opcode
+from xlac.ir.ops.elementwise import convert_values, quiet, require_array
+from xlac.ir.ops.movement import check_dims
+from xlac.ir.shape import F32, ArrayShape, Shape
+
+
+def _dot_shape(
+    lhs: Shape,
+    rhs: Shape,
+    *,
+    shape: Shape | None = None,
+    lhs_batch_dims: tuple[int, ...],
+    lhs_contracting_dims: tuple[int, ...],
+    rhs_batch_dims: tuple[int, ...],
+    rhs_contracting_dims: tuple[int, ...],
+    **_: Any,
+) -> ArrayShape:
+    x, y = require_array("dot", 0, lhs), require_array("dot", 1, rhs)
+    for side, operand, batch, contracting in (
+        ("lhs", x, lhs_batch_dims, lhs_contracting_dims),
+        ("rhs", y, rhs_batch_dims, rhs_contracting_dims),
+    ):
+        check_dims("dot", f"{side} batch and contracting dimensions ", batch + contracting, operand.rank)
+    for what, left, right in (
+        ("batch", lhs_batch_dims, rhs_batch_dims),
+        ("contracting", lhs_contracting_dims, rhs_contracting_dims),
+    ):
+        if len(left) != len(right):
+            raise ShapeError(f"dot: {len(left)} lhs but {len(right)} rhs {what} dimensions; the numbers must be equal")
+        for i, j in zip(left, right):
+            if x.dims[i] != y.dims[j]:
+                raise ShapeError(
+                    f"dot: {what} dimension {i} of operand 0, {x}, is {x.dims[i]} but dimension {j} of operand 1, {y}, "
+                    f"is {y.dims[j]}; they must be equal"
+                )
+    dims = (
+        *(x.dims[d] for d in lhs_batch_dims),
+        *(n for d, n in enumerate(x.dims) if d not in lhs_batch_dims + lhs_contracting_dims),
+        *(n for d, n in enumerate(y.dims) if d not in rhs_batch_dims + rhs_contracting_dims),
+    )
+    if isinstance(shape, ArrayShape):
+        if shape.dims != dims:
+            raise ShapeError(f"dot: the result is {shape} but the operands, {x} and {y}, give dimensions {list(dims)}")
+        return shape
+    if x.element_type is not y.element_type:
+        raise ShapeError(f"dot: operand 1 is {y} but operand 0 is {x}; convert one, or give the result's type")
+    return ArrayShape(x.element_type, dims)
+
+
+def matmul_form(
+    x: np.ndarray, y: np.ndarray, batch: tuple, contracting: tuple, rhs_batch: tuple, rhs_contracting: tuple
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both operands as [batch, m, k] and [batch, k, n]."""
+    rows = [d for d in range(x.ndim) if d not in batch + contracting]
+    columns = [d for d in range(y.ndim) if d not in rhs_batch + rhs_contracting]
+    b = math.prod(x.shape[d] for d in batch)
+    k = math.prod(x.shape[d] for d in contracting)
+    m, n = math.prod(x.shape[d] for d in rows), math.prod(y.shape[d] for d in columns)
+    return (
+        x.transpose([*batch, *rows, *contracting]).reshape(b, m, k),
+        y.transpose([*rhs_batch, *rhs_contracting, *columns]).reshape(b, k, n),
+    )
+
+
+def _dot(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    shape: ArrayShape,
+    lhs_batch_dims: tuple[int, ...],
+    lhs_contracting_dims: tuple[int, ...],
+    rhs_batch_dims: tuple[int, ...],
+    rhs_contracting_dims: tuple[int, ...],
+    **_: Any,
+) -> np.ndarray:
+    """Sums in the result's type, in float32 where that is a narrower float."""
+    result = shape.element_type
+    wide = F32 if result.is_float and result.bits < 32 else result
+    a, b = matmul_form(x, y, lhs_batch_dims, lhs_contracting_dims, rhs_batch_dims, rhs_contracting_dims)
+    a, b = convert_values(a, wide), convert_values(b, wide)
+    if result.kind == "p":
+        product = np.matmul(a.astype(np.int64), b.astype(np.int64)) != 0
+    else:
+        product = np.matmul(a, b)
+    return convert_values(product.reshape(shape.dims), result)
+
+
+opcode(
+    "dot",
+    arity=2,
+    attrs={
+        "lhs_batch_dims": INTS.optional(()),
+        "lhs_contracting_dims": INTS.optional(()),
+        "rhs_batch_dims": INTS.optional(()),
+        "rhs_contracting_dims": INTS.optional(()),
+        "operand_precision": WORDS.optional(()),
+        "algorithm": WORD.optional(None),
+    },
+    shape=_dot_shape,
+    evaluate=quiet(_dot),
+    declared=True,
+)

@@ -1,0 +1,633 @@
+"""Elementwise opcodes: operands of equal dimensions, one result element from the operand elements at the same index."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xlac.errors import ShapeError
+from xlac.ir.opcode import BOOL, INT, RAW, WORD, opcode
+from xlac.ir.shape import C64, C128, F32, F64, PRED, ArrayShape, ElementType, Shape, element_type
+
+KIND_NAMES = {"p": "pred", "s": "signed integer", "u": "unsigned integer", "f": "floating point", "c": "complex"}
+
+
+def require_array(name: str, index: int, shape: Shape) -> ArrayShape:
+    """`shape`, which must be an array's."""
+    if not isinstance(shape, ArrayShape):
+        raise ShapeError(f"{name}: operand {index} is {shape}; it must be an array")
+    return shape
+
+
+def require_kind(name: str, index: int, shape: ArrayShape, kinds: str) -> None:
+    """Raise unless the element type's kind is among `kinds`."""
+    if shape.element_type.kind not in kinds:
+        wanted = " or ".join(KIND_NAMES[k] for k in kinds)
+        raise ShapeError(f"{name}: operand {index} is {shape}; its elements must be {wanted}")
+
+
+def same_dims(name: str, shapes: tuple[Shape, ...]) -> list[ArrayShape]:
+    """All operands as array shapes of equal dimensions."""
+    arrays = [require_array(name, i, s) for i, s in enumerate(shapes)]
+    for i, shape in enumerate(arrays):
+        if shape.dims != arrays[0].dims:
+            raise ShapeError(
+                f"{name}: operand {i} is {shape} but operand 0 is {arrays[0]}; "
+                "HLO does not broadcast by itself, use broadcast"
+            )
+    return arrays
+
+
+def same_shapes(name: str, shapes: tuple[Shape, ...], kinds: str) -> ArrayShape:
+    """The one shape all operands have, of a kind among `kinds`."""
+    arrays = same_dims(name, shapes)
+    for i, shape in enumerate(arrays):
+        require_kind(name, i, shape, kinds)
+        if shape.element_type is not arrays[0].element_type:
+            raise ShapeError(
+                f"{name}: operand {i} is {shape} but operand 0 is {arrays[0]}; convert one to the other's element type"
+            )
+    return ArrayShape(arrays[0].element_type, arrays[0].dims)
+
+
+def quiet(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` without NumPy's floating point warnings: HLO defines those cases."""
+
+    def run(*arrays: np.ndarray, **attrs: Any) -> Any:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return function(*arrays, **attrs)
+
+    return run
+
+
+def is_narrow(dtype: np.dtype) -> bool:
+    """Whether values of this floating dtype are computed in float32 and rounded: bf16, f16, f8, f4."""
+    row = element_type(dtype)
+    return row.is_float and row.bits < 32
+
+
+def widened(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` computed in float32 for floats narrower than that, its result rounded to the operands' type."""
+
+    def run(*arrays: np.ndarray, **attrs: Any) -> Any:
+        dtype = arrays[0].dtype
+        if not is_narrow(dtype):
+            return function(*arrays, **attrs)
+        result = function(*(a.astype(np.float32) if a.dtype == dtype else a for a in arrays), **attrs)
+        return result.astype(dtype) if result.dtype == np.float32 else result
+
+    return quiet(run)
+
+
+def _narrow_integers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` for 2- and 4-bit integers too, computed in int32 and wrapped."""
+
+    def run(*arrays: np.ndarray, **attrs: Any) -> Any:
+        row = element_type(arrays[0].dtype)
+        if not (row.is_integer and row.bits < 8):
+            return function(*arrays, **attrs)
+        result = function(*(a.astype(np.int32) for a in arrays), **attrs)
+        return wrap(result, row) if result.dtype == np.int32 else result
+
+    return run
+
+
+def wrap(values: np.ndarray, row: ElementType) -> np.ndarray:
+    """Integers reduced modulo 2^bits into the integer type `row`."""
+    if row.bits >= 8:
+        return values.astype(row.dtype)
+    low = values.astype(np.int64) & ((1 << row.bits) - 1)
+    if row.kind == "s":
+        low = np.where(low >= 1 << (row.bits - 1), low - (1 << row.bits), low)
+    return low.astype(np.int8).astype(row.dtype)
+
+
+def _unary(name: str, kinds: str, function: Callable[..., Any], attrs: dict | None = None) -> None:
+    def shape(x: Shape, **_: Any) -> ArrayShape:
+        return same_shapes(name, (x,), kinds)
+
+    def evaluate(x: np.ndarray, **_: Any) -> np.ndarray:
+        return function(x)
+
+    opcode(
+        name,
+        arity=1,
+        attrs=attrs,
+        shape=shape,
+        evaluate=widened(_narrow_integers(evaluate)),
+        elementwise=True,
+    )
+
+
+def _binary(name: str, kinds: str, function: Callable[..., Any]) -> None:
+    def shape(x: Shape, y: Shape) -> ArrayShape:
+        return same_shapes(name, (x, y), kinds)
+
+    opcode(name, arity=2, shape=shape, evaluate=widened(_narrow_integers(function)), elementwise=True)
+
+
+def _unary_math(name: str, function: Callable[..., Any]) -> None:
+    """A transcendental function of floats and complex numbers, which may state how accurate it must be."""
+    _unary(name, "fc", function, {"result_accuracy": RAW.optional(None)})
+
+
+# ---- unary
+
+
+def _round_half_away(x: np.ndarray) -> np.ndarray:
+    whole = np.trunc(x)
+    return np.copysign(np.where(np.abs(x - whole) >= 0.5, np.abs(whole) + 1, np.abs(whole)), x).astype(x.dtype)
+
+
+def _sign(x: np.ndarray) -> np.ndarray:
+    if x.dtype.kind == "c":
+        size = np.abs(x)
+        nan = np.isnan(x.real) | np.isnan(x.imag)
+        unit = np.where(size == 0, x, x / np.where(size == 0, 1, size))
+        return np.where(nan, np.array(complex(math.nan, math.nan), x.dtype), unit).astype(x.dtype)
+    if x.dtype.kind == "f":
+        return np.where(np.isnan(x) | (x == 0), x, np.copysign(np.ones((), x.dtype), x))
+    return np.sign(x)
+
+
+def _not(x: np.ndarray) -> np.ndarray:
+    return ~x
+
+
+def _logistic(x: np.ndarray) -> np.ndarray:
+    if x.dtype.kind == "c":
+        return (1 / (1 + np.exp(-x))).astype(x.dtype)
+    small = np.exp(-np.abs(x))
+    return np.where(np.isnan(x), x, np.where(x >= 0, 1 / (1 + small), small / (1 + small))).astype(x.dtype)
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def _cbrt(x: np.ndarray) -> np.ndarray:
+    return np.cbrt(x)
+
+
+def _rsqrt(x: np.ndarray) -> np.ndarray:
+    if x.dtype.kind == "c":
+        return (1 / np.sqrt(x)).astype(x.dtype)
+    if x.dtype == np.float32:
+        return (1 / np.sqrt(x.astype(np.float64))).astype(np.float32)
+    return 1 / np.sqrt(x)
+
+
+def _popcnt(x: np.ndarray) -> np.ndarray:
+    bits = np.ascontiguousarray(x).view(f"u{x.dtype.itemsize}").astype(np.uint64)
+    count = np.zeros(x.shape, np.uint8)
+    for byte in range(x.dtype.itemsize):
+        count = count + _BYTE_POPCNT[(bits >> np.uint64(8 * byte)).astype(np.uint8)]
+    return count.astype(x.dtype)
+
+
+_BYTE_POPCNT = np.array([bin(i).count("1") for i in range(256)], np.uint8)
+
+
+def _clz(x: np.ndarray) -> np.ndarray:
+    bits = 8 * x.dtype.itemsize
+    value = np.ascontiguousarray(x).view(f"u{x.dtype.itemsize}").astype(np.uint64)
+    count = np.zeros(x.shape, np.int64)
+    zero = value == 0
+    step = bits // 2
+    while step:
+        high = value >> np.uint64(bits - step)
+        empty = high == 0
+        count = np.where(empty, count + step, count)
+        value = np.where(empty, value << np.uint64(step), value)
+        if bits < 64:
+            value = value & np.uint64((1 << bits) - 1)
+        step //= 2
+    return np.where(zero, bits, count).astype(x.dtype)
+
+
+def _abs_shape(x: Shape) -> ArrayShape:
+    shape = same_shapes("abs", (x,), "sufc")
+    return shape.with_type(shape.element_type.real)
+
+
+opcode("abs", arity=1, shape=_abs_shape, evaluate=widened(_narrow_integers(np.abs)), elementwise=True)
+_unary("negate", "sufc", np.negative)
+_unary("sign", "sufc", _sign)
+_unary("ceil", "f", np.ceil)
+_unary("floor", "f", np.floor)
+_unary("round-nearest-afz", "f", _round_half_away)
+_unary("round-nearest-even", "f", np.rint)
+_unary("not", "psu", _not)
+_unary("popcnt", "su", _popcnt)
+_unary("count-leading-zeros", "su", _clz)
+_unary_math("exponential", np.exp)
+_unary_math("exponential-minus-one", np.expm1)
+_unary_math("log", np.log)
+_unary_math("log-plus-one", np.log1p)
+_unary_math("logistic", _logistic)
+_unary_math("tanh", np.tanh)
+_unary_math("sine", np.sin)
+_unary_math("cosine", np.cos)
+_unary_math("tan", np.tan)
+_unary_math("sqrt", np.sqrt)
+_unary_math("rsqrt", _rsqrt)
+_unary("cbrt", "f", _cbrt, {"result_accuracy": RAW.optional(None)})
+_unary("erf", "f", lambda x: _erf(x).astype(x.dtype), {"result_accuracy": RAW.optional(None)})
+
+
+def _is_finite_shape(x: Shape) -> ArrayShape:
+    return same_shapes("is-finite", (x,), "f").with_type(PRED)
+
+
+opcode("is-finite", arity=1, shape=_is_finite_shape, evaluate=widened(np.isfinite), elementwise=True)
+
+
+def _part(name: str, function: Callable[..., Any]) -> None:
+    def shape(x: Shape) -> ArrayShape:
+        result = same_shapes(name, (x,), "fc")
+        return result.with_type(result.element_type.real)
+
+    opcode(name, arity=1, shape=shape, evaluate=function, elementwise=True)
+
+
+_part("real", lambda x: x.real.copy() if x.dtype.kind == "c" else x)
+_part("imag", lambda x: x.imag.copy() if x.dtype.kind == "c" else np.zeros_like(x))
+
+
+# ---- conversions
+
+
+def convert_values(x: np.ndarray, to: ElementType) -> np.ndarray:
+    """`x` in the element type `to`: floats to integers saturate and truncate (NaN to 0), integers wrap, complex to real drops
+    the imaginary part, anything but 0 is true."""
+    source = element_type(x.dtype)
+    if source is to:
+        return x
+    if source.is_complex and not to.is_complex:
+        x, source = x.real, source.real
+    if to.kind == "p":
+        return x.astype(np.float32) != 0 if is_narrow(x.dtype) else x.astype(bool)
+    if source.kind == "p":
+        return x.astype(np.uint8).astype(to.dtype)
+    if to.is_integer:
+        if source.is_float:
+            return _saturate(x.astype(np.float64), to)
+        return wrap(x.astype(np.int32) if source.bits < 8 else x, to)
+    with np.errstate(all="ignore"):
+        if source.is_integer and to.is_float and to.bits < 32:
+            return _round_once(x, to)
+        if source.is_float and source.bits < 32 and to.bits < 32:
+            return x.astype(np.float32).astype(to.dtype)
+        return x.astype(np.int32).astype(to.dtype) if source.bits < 8 else x.astype(to.dtype)
+
+
+def _round_once(x: np.ndarray, to: ElementType) -> np.ndarray:
+    """Integers to a narrow float by way of float32, as compilers do for types without direct conversions."""
+    return (x.astype(np.int32) if element_type(x.dtype).bits < 8 else x).astype(np.float32).astype(to.dtype)
+
+
+def _saturate(x: np.ndarray, to: ElementType) -> np.ndarray:
+    low = -(1 << (to.bits - 1)) if to.kind == "s" else 0
+    high = (1 << (to.bits - (to.kind == "s"))) - 1
+    with np.errstate(all="ignore"):
+        inside = (x > low) & (x < high)
+        whole = np.where(inside, np.trunc(np.where(inside, x, 0)), 0)
+        carrier = np.int64 if to.kind == "s" else np.uint64
+        result = whole.astype(carrier)
+    result = np.where(x >= high, carrier(high), np.where(x <= low, carrier(low), result))
+    return wrap(result, to) if to.bits < 8 else result.astype(to.dtype)
+
+
+def _convert_shape(x: Shape, *, shape: Shape) -> ArrayShape:
+    source, result = require_array("convert", 0, x), require_array("convert", 0, shape)
+    if source.dims != result.dims:
+        raise ShapeError(f"convert: operand 0 is {source} but the result is {result}; the dimensions must be equal")
+    return result
+
+
+opcode(
+    "convert",
+    arity=1,
+    shape=_convert_shape,
+    evaluate=lambda x, *, shape: convert_values(x, shape.element_type),
+    elementwise=True,
+    declared=True,
+)
+
+
+def _copy_shape(x: Shape) -> Shape:
+    return x
+
+
+opcode("copy", arity=1, shape=_copy_shape, evaluate=lambda x: x, elementwise=True)
+
+
+def _bitcast_convert_shape(x: Shape, *, shape: Shape) -> ArrayShape:
+    source, result = require_array("bitcast-convert", 0, x), require_array("bitcast-convert", 0, shape)
+    wide, narrow = source.element_type, result.element_type
+    wanted = source.dims
+    if wide.is_complex != narrow.is_complex and wide.bits != narrow.bits:
+        raise ShapeError(f"bitcast-convert: cannot reinterpret {source} as {result}")
+    if wide.bits > narrow.bits:
+        wanted = (*source.dims, wide.bits // narrow.bits)
+    elif wide.bits < narrow.bits:
+        wanted = source.dims[:-1]
+        if not source.dims or source.dims[-1] != narrow.bits // wide.bits:
+            raise ShapeError(
+                f"bitcast-convert: operand 0 is {source}; to become {narrow}, its last dimension must be "
+                f"{narrow.bits // wide.bits}"
+            )
+    if result.dims != wanted:
+        expected = ArrayShape(narrow, wanted)
+        raise ShapeError(f"bitcast-convert: operand 0 is {source}, so the result must be {expected}, not {result}")
+    return result
+
+
+def to_bits(x: np.ndarray) -> np.ndarray:
+    """The bits of each element, one 0/1 byte a bit, least significant first, in a new last dimension."""
+    row = element_type(x.dtype)
+    raw = np.ascontiguousarray(x).view(np.uint8).reshape(*x.shape, x.dtype.itemsize)
+    return np.unpackbits(raw, axis=-1, bitorder="little")[..., : row.bits if row.kind != "p" else 8]
+
+
+def from_bits(bits: np.ndarray, row: ElementType) -> np.ndarray:
+    """The inverse of `to_bits`."""
+    if row.bits < 8:
+        bits = np.concatenate([bits, np.zeros((*bits.shape[:-1], 8 - row.bits), np.uint8)], axis=-1)
+    raw = np.packbits(bits, axis=-1, bitorder="little")
+    if row.kind == "s" and row.bits < 8:
+        return wrap(raw[..., 0].astype(np.int32), row)
+    return np.ascontiguousarray(raw).view(row.dtype)[..., 0]
+
+
+def _bitcast_convert(x: np.ndarray, *, shape: ArrayShape) -> np.ndarray:
+    row = shape.element_type
+    if x.size == 0:
+        return np.zeros(shape.dims, row.dtype)
+    bits = to_bits(x)
+    width = row.bits if row.kind != "p" else 8
+    return from_bits(bits.reshape(*shape.dims, width), row)
+
+
+opcode("bitcast-convert", arity=1, shape=_bitcast_convert_shape, evaluate=_bitcast_convert, declared=True)
+
+
+def _reduce_precision(x: np.ndarray, *, exponent_bits: int, mantissa_bits: int) -> np.ndarray:
+    """Round to a float of fewer exponent and mantissa bits, ties to even; overflow gives infinity, underflow a signed zero."""
+    row = element_type(x.dtype)
+    mantissa, total = {"f64": (52, 64), "f32": (23, 32), "f16": (10, 16), "bf16": (7, 16)}.get(row.name, (23, 32))
+    unsigned = np.dtype(f"u{total // 8}").type
+    bits = np.ascontiguousarray(x).view(unsigned)
+    if mantissa_bits < mantissa:
+        last = unsigned(1) << unsigned(mantissa - mantissa_bits)
+        bias = (last >> unsigned(1)) - unsigned(1) + ((bits & last) >> unsigned(mantissa - mantissa_bits))
+        bits = (bits + bias) & ~(last - unsigned(1))
+    exponent = total - mantissa - 1
+    if exponent_bits < exponent:
+        sign = bits & (unsigned(1) << unsigned(total - 1))
+        field = bits & (((unsigned(1) << unsigned(exponent)) - unsigned(1)) << unsigned(mantissa))
+        full_bias, bias_now = (1 << (exponent - 1)) - 1, (1 << (exponent_bits - 1)) - 1
+        largest = unsigned((full_bias + bias_now) << mantissa)
+        smallest = unsigned((full_bias - bias_now) << mantissa)
+        infinity = ((unsigned(1) << unsigned(exponent)) - unsigned(1)) << unsigned(mantissa)
+        bits = np.where(field > largest, sign | infinity, np.where(field <= smallest, sign, bits))
+    result = bits.astype(unsigned).view(x.dtype)
+    return np.where(np.isnan(x), x, result)
+
+
+def _reduce_precision_shape(x: Shape, *, exponent_bits: int, mantissa_bits: int) -> ArrayShape:
+    if exponent_bits < 1 or mantissa_bits < 0:
+        raise ShapeError(
+            f"reduce-precision: exponent_bits={exponent_bits} and mantissa_bits={mantissa_bits}; "
+            "they must be at least 1 and 0"
+        )
+    return same_shapes("reduce-precision", (x,), "f")
+
+
+opcode(
+    "reduce-precision",
+    arity=1,
+    attrs={"exponent_bits": INT, "mantissa_bits": INT},
+    shape=_reduce_precision_shape,
+    evaluate=quiet(_reduce_precision),
+    elementwise=True,
+)
+
+# ---- binary
+
+
+def _add(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return x | y if x.dtype == np.bool_ else x + y
+
+
+def _subtract(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return x ^ y if x.dtype == np.bool_ else x - y
+
+
+def _multiply(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return x & y if x.dtype == np.bool_ else x * y
+
+
+def _truncated(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Quotient toward zero and remainder with the sign of x, where y is not 0 and the quotient does not overflow."""
+    quotient = x // y
+    remainder = x - quotient * y
+    adjust = (remainder != 0) & ((x < 0) != (y < 0))
+    return np.where(adjust, quotient + 1, quotient), np.where(adjust, remainder - y, remainder)
+
+
+def _divide(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    if x.dtype.kind not in "iu":
+        return (x / y).astype(x.dtype)
+    zero = y == 0
+    overflow = (x == np.iinfo(x.dtype).min) & (y == -1) if x.dtype.kind == "i" else np.zeros_like(zero)
+    safe = np.where(zero | overflow, np.ones((), x.dtype), y)
+    quotient = _truncated(x, safe)[0]
+    return np.where(zero, ~np.zeros((), x.dtype), np.where(overflow, x, quotient)).astype(x.dtype)
+
+
+def _remainder(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    if x.dtype.kind not in "iu":
+        return np.fmod(x, y)
+    zero = y == 0
+    overflow = (x == np.iinfo(x.dtype).min) & (y == -1) if x.dtype.kind == "i" else np.zeros_like(zero)
+    safe = np.where(zero | overflow, np.ones((), x.dtype), y)
+    remainder = _truncated(x, safe)[1]
+    return np.where(zero, x, np.where(overflow, np.zeros((), x.dtype), remainder)).astype(x.dtype)
+
+
+def _lexicographic(choose: Callable[..., Any]) -> Callable[..., Any]:
+    """max or min, by real part and then imaginary part for complex numbers."""
+
+    def run(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return choose(x, y)
+
+    return run
+
+
+def _power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    if x.dtype.kind not in "iu":
+        return np.power(x, y)
+    negative = y < 0 if x.dtype.kind == "i" else np.zeros(y.shape, bool)
+    result, base, exponent = np.ones_like(x), x.copy(), np.where(negative, 0, y).astype(np.uint64)
+    for _ in range(8 * x.dtype.itemsize):
+        result = np.where(exponent & np.uint64(1), result * base, result).astype(x.dtype)
+        base = (base * base).astype(x.dtype)
+        exponent = exponent >> np.uint64(1)
+    if x.dtype.kind == "i":
+        odd = (y & 1) != 0
+        inverse = np.where(x == 1, 1, np.where(x == -1, np.where(odd, -1, 1), 0)).astype(x.dtype)
+        result = np.where(negative, inverse, result)
+    return result
+
+
+def _shift_left(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    inside = y.astype(np.uint64) < 8 * x.dtype.itemsize
+    return np.where(inside, x << np.where(inside, y, 0).astype(y.dtype), 0).astype(x.dtype)
+
+
+def _shift_right_arithmetic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    bits = 8 * x.dtype.itemsize
+    amount = np.minimum(y.astype(np.uint64), np.uint64(bits - 1)).astype(x.dtype)
+    signed = x.view(f"i{x.dtype.itemsize}")
+    return (signed >> amount.astype(signed.dtype)).view(x.dtype)
+
+
+def _shift_right_logical(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    unsigned = np.dtype(f"u{x.dtype.itemsize}")
+    inside = y.astype(np.uint64) < 8 * x.dtype.itemsize
+    shifted = np.ascontiguousarray(x).view(unsigned) >> np.where(inside, y, 0).astype(unsigned)
+    return np.where(inside, shifted, 0).astype(unsigned).view(x.dtype)
+
+
+_binary("add", "psufc", _add)
+_binary("subtract", "psufc", _subtract)
+_binary("multiply", "psufc", _multiply)
+_binary("divide", "sufc", _divide)
+_binary("remainder", "suf", _remainder)
+_binary("maximum", "psufc", _lexicographic(np.maximum))
+_binary("minimum", "psufc", _lexicographic(np.minimum))
+_binary("power", "sufc", _power)
+_binary("atan2", "fc", lambda y, x: (-1j * np.log((x + 1j * y) / np.sqrt(x * x + y * y))).astype(x.dtype)
+        if x.dtype.kind == "c" else np.arctan2(y, x))  # fmt: skip
+_binary("and", "psu", np.bitwise_and)
+_binary("or", "psu", np.bitwise_or)
+_binary("xor", "psu", np.bitwise_xor)
+_binary("shift-left", "su", _shift_left)
+_binary("shift-right-arithmetic", "su", _shift_right_arithmetic)
+_binary("shift-right-logical", "su", _shift_right_logical)
+
+
+def _complex_shape(x: Shape, y: Shape) -> ArrayShape:
+    part = same_shapes("complex", (x, y), "f")
+    if part.element_type not in (F32, F64):
+        raise ShapeError(f"complex: operand 0 is {part}; its elements must be f32 or f64")
+    return part.with_type(C64 if part.element_type is F32 else C128)
+
+
+def _complex(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    result = np.empty(x.shape, np.complex64 if x.dtype == np.float32 else np.complex128)
+    result.real, result.imag = x, y
+    return result
+
+
+opcode("complex", arity=2, shape=_complex_shape, evaluate=_complex, elementwise=True)
+
+DIRECTIONS = ("EQ", "NE", "GE", "GT", "LE", "LT")
+COMPARE_TYPES = (None, "FLOAT", "TOTALORDER", "SIGNED", "UNSIGNED")
+
+
+def _compare_shape(x: Shape, y: Shape, *, direction: str, type: str | None) -> ArrayShape:
+    shape = same_shapes("compare", (x, y), "psufc")
+    if direction not in DIRECTIONS:
+        raise ShapeError(f"compare: direction={direction}; it must be one of {', '.join(DIRECTIONS)}")
+    if type not in COMPARE_TYPES:
+        raise ShapeError(f"compare: type={type}; it must be FLOAT, TOTALORDER, SIGNED or UNSIGNED")
+    if shape.element_type.is_complex and direction not in ("EQ", "NE"):
+        raise ShapeError(f"compare: operand 0 is {shape}; complex numbers compare only with EQ and NE")
+    return shape.with_type(PRED)
+
+
+def total_order(x: np.ndarray) -> np.ndarray:
+    """Signed integers that order as IEEE's totalOrder does: -NaN < -inf < ... < -0 < 0 < ... < inf < NaN."""
+    signed = np.ascontiguousarray(x).view(f"i{x.dtype.itemsize}")
+    return np.where(signed < 0, signed ^ np.iinfo(signed.dtype).max, signed)
+
+
+def _compare(x: np.ndarray, y: np.ndarray, *, direction: str, type: str | None) -> np.ndarray:
+    row = element_type(x.dtype)
+    if row.is_float and type == "TOTALORDER":
+        x, y = total_order(x), total_order(y)
+    elif is_narrow(x.dtype):
+        x, y = x.astype(np.float32), y.astype(np.float32)
+    elif row.is_integer and row.bits < 8:
+        x, y = x.astype(np.int32), y.astype(np.int32)
+    return {
+        "EQ": np.equal,
+        "NE": np.not_equal,
+        "GE": np.greater_equal,
+        "GT": np.greater,
+        "LE": np.less_equal,
+        "LT": np.less,
+    }[direction](x, y)
+
+
+opcode(
+    "compare",
+    arity=2,
+    attrs={"direction": WORD, "type": WORD.optional(None)},
+    shape=_compare_shape,
+    evaluate=quiet(_compare),
+    elementwise=True,
+)
+
+# ---- ternary
+
+
+def _scalar_or_same(name: str, index: int, shape: ArrayShape, other: ArrayShape) -> None:
+    if shape.dims not in ((), other.dims):
+        raise ShapeError(f"{name}: operand {index} is {shape}; its dimensions must be none or those of {other}")
+
+
+def _select_shape(pred: Shape, on_true: Shape, on_false: Shape) -> ArrayShape:
+    chosen = require_array("select", 0, pred)
+    require_kind("select", 0, chosen, "p")
+    if on_true != on_false:
+        raise ShapeError(f"select: operand 1 is {on_true} but operand 2 is {on_false}; they must be equal")
+    result = require_array("select", 1, on_true)
+    _scalar_or_same("select", 0, chosen, result)
+    return ArrayShape(result.element_type, result.dims)
+
+
+opcode(
+    "select",
+    arity=3,
+    shape=_select_shape,
+    evaluate=lambda p, x, y: np.where(p, x, y).astype(x.dtype),
+    elementwise=True,
+)
+
+
+def _clamp_shape(low: Shape, x: Shape, high: Shape) -> ArrayShape:
+    arrays = [require_array("clamp", i, s) for i, s in enumerate((low, x, high))]
+    for i, shape in enumerate(arrays):
+        require_kind("clamp", i, shape, "suf")
+        if shape.element_type is not arrays[1].element_type:
+            raise ShapeError(f"clamp: operand {i} is {shape} but operand 1 is {arrays[1]}; the types must be equal")
+        _scalar_or_same("clamp", i, shape, arrays[1])
+    return ArrayShape(arrays[1].element_type, arrays[1].dims)
+
+
+opcode(
+    "clamp",
+    arity=3,
+    shape=_clamp_shape,
+    evaluate=widened(_narrow_integers(lambda low, x, high: np.minimum(np.maximum(x, low), high))),
+    elementwise=True,
+)
+
+__all__ = ["BOOL", "convert_values", "quiet", "require_array", "require_kind", "same_dims", "same_shapes", "widened"]

@@ -1,0 +1,1 @@
+"""What runs while a compiled program runs: threads, memory and the cache of compiled objects."""
