@@ -119,6 +119,50 @@ def test_float_constants_are_exact(type, dtype):
     assert np.isnan(out[~finite].astype(np.float64)).all()
 
 
+@pytest.mark.parametrize("source", ["float32", "float64"])
+@pytest.mark.parametrize(("type", "dtype"), [("half", np.float16), ("bfloat", ml_dtypes.bfloat16)])
+def test_narrowing_rounds_once_and_keeps_denormals(source, type, dtype):
+    rng = np.random.default_rng(0)
+    numbers = np.concatenate(
+        [rng.integers(0, 2**32, 4000, dtype=np.uint32).view(np.float32), rng.standard_normal(2000)]
+    )
+    narrow = rng.integers(0, 2**16, 4000, dtype=np.uint16).view(dtype).astype(np.float64)
+    halfway = (narrow + narrow * (1 + (2.0**-7 if type == "bfloat" else 2.0**-10))) / 2
+    numbers = np.concatenate(
+        [numbers, narrow, halfway, halfway * (1 + 2.0**-40), halfway * (1 - 2.0**-40), [1e-45, 1e39]]
+    )
+    numbers = numbers[: len(numbers) // 8 * 8].astype(source)
+    numbers[:4] = [np.nan, np.inf, -np.inf, -0.0]
+    m = module()
+    wide = vector(8, {"float32": "float", "float64": "double"}[source])
+    with m.function("f", [("x", "ptr"), ("out", "ptr")]) as f:
+        x, out = f.arguments
+        before, loop, done = f.current_block, f.new_block("loop"), f.new_block("done")
+        f.br(loop)
+        f.at(loop)
+        i = f.phi("i64", [(f.const("i64", 0), before)])
+        v = f.load(wide, f.gep(x, f.mul(i, f.const("i64", numbers.itemsize))), 4)
+        f.store(f.cast("fptrunc", v, vector(8, type)), f.gep(out, f.mul(i, f.const("i64", 2))), 2)
+        after = f.add(i, f.const("i64", 8))
+        f.add_incoming(i, after, loop)
+        f.cond_br(f.icmp("ult", after, f.const("i64", len(numbers))), loop, done)
+        f.at(done)
+    got = np.zeros(len(numbers), dtype)
+    run(m, "f", numbers, got)
+    with np.errstate(all="ignore"):
+        want = round_to(numbers.astype(np.float64), type)
+    np.testing.assert_array_equal(got.astype(np.float64), want)
+    assert (np.signbit(got) == np.signbit(want))[~np.isnan(want)].all()
+
+
+def round_to(x, type):
+    """Each double rounded to half or bfloat, as a double."""
+    digits, least, most = {"half": (11, -24, 65504.0), "bfloat": (8, -133, 255 * 2.0**120)}[type]
+    unit = np.ldexp(1.0, np.maximum(np.frexp(x)[1] - digits, least))
+    rounded = np.rint(x / unit) * unit
+    return np.where(np.abs(rounded) > most, np.copysign(np.inf, x), np.where(np.isfinite(x), rounded, x))
+
+
 def test_integer_constants_wrap_to_their_width():
     assert constant("i8", 255).name == "-1" and constant("i64", 2**63).name == str(-(2**63))
     assert constant("i1", True).name == "true" and constant("<4 x i1>", -1).name == "splat (i1 true)"

@@ -469,7 +469,37 @@ class FunctionEmitter:
 
     def cast(self, op: str, v: Value, type: str) -> Value:
         """Convert by an LLVM cast instruction, such as "sext", "fptrunc" or "sitofp"; no change if `v` has `type`."""
-        return v if v.type == type else self.instruction(f"{op} {v.type} {v.name} to {type}", type)
+        if v.type == type:
+            return v
+        if op == "fptrunc" and bits(type) == 16:
+            return self._narrow(v, type)
+        return self.instruction(f"{op} {v.type} {v.name} to {type}", type)
+
+    def _narrow(self, v: Value, type: str) -> Value:
+        """float or double to half or bfloat, rounded once and with denormals.
+
+        LLVM would call the compiler's support library for double, and x86's instruction for bfloat flushes denormals.
+        """
+        if scalar(v.type) == "double":
+            # Rounding to odd loses nothing that the second rounding needs (Boldo and Melquiond): toward zero, with the
+            # last bit set if inexact.
+            rounded = self.instruction(
+                f"fptrunc {v.type} {v.name} to {with_scalar(v.type, 'float')}", with_scalar(v.type, "float")
+            )
+            back = self.cast("fpext", rounded, v.type)
+            whole = self.bitcast(rounded, integer(rounded.type))
+            up = self.cast("zext", self.fcmp("ogt", self.fabs(back), self.fabs(v)), whole.type)
+            inexact = self.cast("zext", self.fcmp("une", back, v), whole.type)
+            v = self.bitcast(self.or_(self.sub(whole, up), inexact), rounded.type)
+        if scalar(type) == "half":
+            return self.instruction(f"fptrunc {v.type} {v.name} to {type}", type)
+        whole = self.bitcast(v, integer(v.type))
+        kept = self.lshr(whole, constant(whole.type, 16))
+        even = self.add(self.and_(kept, constant(whole.type, 1)), constant(whole.type, 0x7FFF))
+        rounded = self.lshr(self.add(whole, even), constant(whole.type, 16))
+        quiet = self.or_(kept, constant(whole.type, 0x40))
+        chosen = self.select(self.fcmp("uno", v, v), quiet, rounded)
+        return self.bitcast(self.cast("trunc", chosen, integer(type)), type)
 
     def bitcast(self, v: Value, type: str) -> Value:
         return self.cast("bitcast", v, type)

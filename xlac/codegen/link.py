@@ -1,4 +1,4 @@
-"""LLVM text in, native code out. The only module that uses llvmlite's binding; it knows nothing of where the text comes from.
+"""LLVM text in, native code out. The only module that generates code with LLVM; it does not care where text comes from.
 
 Objects are position independent and hold no addresses, so bytes from `emit_object` can be kept on disk and loaded by
 another process. Code stays mapped as long as its `Library` lives.
@@ -7,6 +7,7 @@ another process. Code stays mapped as long as its `Library` lives.
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -18,15 +19,15 @@ import llvmlite.binding as llvm
 from xlac.codegen.target import Target, host_arch
 from xlac.errors import CompileError
 
-# Run before code generation, in this order. The text that arrives has explicit vectors, so nothing has to be discovered:
-# allocas become registers and what that leaves behind is tidied. The code generator itself removes common
-# subexpressions within blocks and moves invariants out of loops.
+# Run before code generation, in this order. The text that arrives has explicit vectors, so nothing has to be
+# discovered: allocas become registers and what that leaves behind is tidied. The code generator itself removes common
+# subexpressions and moves invariants out of loops.
 PASSES = ("sroa", "simplify_cfg")
 DEFAULT_LEVEL = 1
 _ELF_MACHINES = {"x86_64": 62, "aarch64": 183}
 
 _T = TypeVar("_T")
-_lock = threading.RLock()
+_lock = threading.RLock()  # held through every use of LLVM, also by a fork, so that no child inherits it half-way
 _initialized: set[str] = set()
 _machines: dict[tuple[str, int], llvm.TargetMachine] = {}
 _pipelines: dict[str, tuple[llvm.ModulePassManager, llvm.PassBuilder]] = {}
@@ -48,19 +49,23 @@ class Library:
         except KeyError:
             raise CompileError(f"library has no symbol {name!r}; it has {', '.join(sorted(self._addresses))}") from None
 
+    def keep_forever(self) -> None:
+        """Never free the code, not even at exit; for code that other threads may be running then."""
+        self._tracker._owned = True
+
     def __repr__(self) -> str:
         return f"Library({', '.join(f'{name}={address:#x}' for name, address in sorted(self._addresses.items()))})"
 
 
 def check(ir: str) -> None:
     """Parse and verify LLVM text; CompileError with LLVM's own message if it is not a valid module."""
-    with _parse(ir):
+    with _lock, _parse(ir):
         pass
 
 
 def optimize(ir: str, target: Target) -> str:
     """The module as it goes into code generation: LLVM text after the short pass pipeline."""
-    with _parse(ir) as module, _lock:
+    with _lock, _parse(ir) as module:
         _run_passes(module, target)
         return str(module)
 
@@ -108,7 +113,7 @@ def fingerprint() -> str:
 
 
 def _check_machine(obj: bytes) -> None:
-    """Refuse ELF code of another architecture, which would link and then crash. e_machine is the half-word at byte 18."""
+    """Refuse ELF code of another architecture, which would link and then crash. Bytes 18 and 19 are e_machine."""
     expected = _ELF_MACHINES.get(host_arch())
     if obj[:4] == b"\x7fELF" and expected is not None and int.from_bytes(obj[18:20], sys.byteorder) != expected:
         raise CompileError(f"cannot link: the object is not {host_arch()} code, which is what this machine runs")
@@ -124,7 +129,7 @@ def _parse(ir: str) -> llvm.ModuleRef:
 
 
 def _emit(ir: str, target: Target, level: int, emit: Callable[[llvm.TargetMachine, llvm.ModuleRef], _T]) -> _T:
-    with _parse(ir) as module, _lock:
+    with _lock, _parse(ir) as module:
         machine = _machine(target, level)
         module.triple = target.triple
         module.data_layout = str(machine.target_data)
@@ -184,6 +189,12 @@ def _lljit() -> llvm.LLJIT:
         _initialize(target.arch)
         # The engine takes over the machine it is given, so this one is its own. The engine itself is never destroyed:
         # threads may still be in its code while the interpreter shuts down.
-        _jit = llvm.create_lljit_compiler(_new_machine(target, DEFAULT_LEVEL, jit=True), suppress_errors=True, use_jit_link=host_arch() != "x86_64")
+        _jit = llvm.create_lljit_compiler(
+            _new_machine(target, DEFAULT_LEVEL, jit=True), suppress_errors=True, use_jit_link=host_arch() != "x86_64"
+        )
         _jit._owned = True
     return _jit
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)

@@ -1,6 +1,6 @@
-"""Facts about the processor that code is made for: instruction set, vector width, caches, cores. Data only, no LLVM handles.
+"""Facts about the processor that code is made for: instruction set, vector width, caches, cores. Data, no LLVM handles.
 
-Everything that depends on the processor is read from a `Target`; the rest of the compiler never asks the machine itself.
+What depends on the processor is read from a `Target`; the rest of the compiler never asks the machine itself.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from xlac.errors import CompileError
@@ -30,6 +30,7 @@ _NAMED: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "x86-64-v4": ("x86_64", "x86-64-v4", _V4),
     "aarch64-neon": ("aarch64", "generic", ("fp-armv8", "neon")),
 }
+_ALIASES = {"aarch64": "aarch64-neon", "arm64": "aarch64-neon", "x86-64-v1": "x86-64"}
 _BASELINE = {"x86_64": "x86-64", "aarch64": "aarch64-neon"}
 _ARCH_ALIASES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
 
@@ -67,7 +68,7 @@ class Target:
     def parse(name: str) -> Target:
         """The target called `name`: "host", "generic" (the least of this architecture) or one of `known_targets()`.
 
-        Cache sizes of a named target are defaults, not this machine's, so that its code is the same wherever it is made.
+        Cache sizes of a named target are defaults, not this machine's: its code is the same wherever it is made.
         Raises CompileError for any other name.
         """
         key = name.strip().lower()
@@ -78,6 +79,7 @@ class Target:
             if arch not in _BASELINE:
                 raise CompileError(f"target 'generic': no baseline is known for {arch}; use 'host'")
             key = _BASELINE[arch]
+        key = _ALIASES.get(key, key)
         if key not in _NAMED:
             raise CompileError(f"unknown target {name!r}; known are {', '.join(known_targets())}")
         return _named(key)
@@ -142,7 +144,7 @@ def usable_cores() -> int:
 
 
 def _cgroup_cores() -> int | None:
-    """Whole processors granted by a version-2 control group ("quota period" in microseconds), or None without a limit."""
+    """Whole processors granted by a version-2 control group ("quota period" in microseconds); None: no limit."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
         return None if quota == "max" else -(-int(quota) // int(period))
@@ -172,7 +174,7 @@ def cache_sizes(root: str = "/sys/devices/system/cpu") -> tuple[int, int, int]:
     return sizes[1], sizes[2], sizes[3]
 
 
-@lru_cache(maxsize=1)
+@cache
 def _host() -> Target:
     import llvmlite.binding as llvm
 
@@ -192,7 +194,7 @@ def _host() -> Target:
     return Target(triple, cpu, features, feature_string, vector_bytes(arch, features), l1d, l2, l3, usable_cores())
 
 
-@lru_cache(maxsize=None)
+@cache
 def _named(name: str) -> Target:
     arch, cpu, names = _NAMED[name]
     triple = f"{arch}-unknown-linux-gnu"

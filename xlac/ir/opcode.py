@@ -114,6 +114,12 @@ class Opcode:
     def __repr__(self) -> str:
         return f"<opcode {self.name}>"
 
+    def __call__(self, *operands: Any, name: str = "") -> Any:
+        """A pattern that matches this opcode over operand patterns (see `xlac/ir/match.py`); `make` builds instructions."""
+        from xlac.ir.match import Op
+
+        return Op((self,), operands, name)
+
     def infer(self, operand_shapes: tuple[Shape, ...], attrs: dict[str, Any], shape: Shape | None = None) -> Shape:
         """The shape of the result; `shape` is the declared one, which opcodes that cannot infer theirs need.
 

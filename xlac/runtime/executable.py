@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xlac.errors import EvaluateError
+from xlac.errors import CompileError, EvaluateError
 from xlac.ir.evaluate import evaluate_computation
 from xlac.ir.module import Module
 from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves, shape_of
 from xlac.options import Options
+from xlac.runtime import memory
+
+if TYPE_CHECKING:
+    from xlac.codegen.link import Library
+    from xlac.codegen.target import Target
+    from xlac.loop.ir import Program
 
 
 def flatten(value: Any, shape: Shape, what: str, into: list[np.ndarray]) -> None:
@@ -88,3 +95,92 @@ class EvaluatorExecutable(Executable):
 
     def as_text(self, stage: str = "hlo") -> str:
         return self.module.to_string("stablehlo" if stage == "stablehlo" else "hlo")
+
+
+class NativeExecutable(Executable):
+    """A program compiled to native code.
+
+    Attributes:
+      optimized: the module after the passes.
+      program: the loop program.
+      target: the processor it was compiled for.
+      object_code: the relocatable object file.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        options: Options,
+        optimized: Module,
+        program: Program,
+        llvm: str,
+        target: Target,
+        object_code: bytes,
+        library: Library | None,
+    ) -> None:
+        super().__init__(module, options)
+        self.optimized, self.program, self.target, self.object_code = optimized, program, target, object_code
+        self._llvm, self._library = llvm, library
+        self._parameter_table = ctypes.c_void_p * max(1, len(program.parameters))
+        result_shapes = [s for s in leaves(self._result) if isinstance(s, ArrayShape)]
+        self._allocate = [memory.allocator(s.dims, s.dtype) for s in result_shapes]
+        self._aliases = dict(program.aliases)
+        self._result_table = ctypes.c_void_p * max(1, len(program.results))
+        self._constants = [np.ascontiguousarray(c.literal) for c in program.constants]
+        addresses = [c.ctypes.data for c in self._constants]
+        self._constant_table = (ctypes.c_void_p * max(1, len(addresses)))(*addresses)
+        self._arenas: list[Any] = []
+        if library is not None:
+            from xlac.codegen.program import ENTRY
+
+            self._entry = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)(library.address(ENTRY))
+
+    @property
+    def kernel_count(self) -> int:
+        """How many kernels the program has."""
+        from xlac.loop.printer import kernel_count
+
+        return kernel_count(self.program.steps)
+
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if self._library is None:
+            raise CompileError(f"this program was compiled for {self.target.triple}, which is not this machine")
+        inputs = list(arrays)
+        aliased = self._aliases.values()
+        for i, array in enumerate(inputs):
+            flags = array.flags
+            if not (flags.c_contiguous and flags.aligned) or (i in aliased and not flags.writeable):
+                inputs[i] = np.array(array, order="C")
+        results = [
+            inputs[self._aliases[i]] if i in self._aliases else allocate() for i, allocate in enumerate(self._allocate)
+        ]
+        try:
+            arena = self._arenas.pop()
+        except IndexError:
+            arena = memory.aligned_bytes(max(64, self.program.arena_bytes))
+        self._entry(
+            self._parameter_table(*[a.ctypes.data for a in inputs]),
+            self._result_table(*[a.ctypes.data for a in results]),
+            self._constant_table,
+            arena.ctypes.data,
+        )
+        self._arenas.append(arena)
+        return results
+
+    def as_text(self, stage: str = "hlo") -> str:
+        from xlac.codegen import link
+        from xlac.loop.printer import print_program
+
+        if stage == "hlo":
+            return self.module.to_string()
+        if stage == "stablehlo":
+            return self.module.to_string("stablehlo")
+        if stage == "optimized":
+            return self.optimized.to_string()
+        if stage == "loops":
+            return print_program(self.program)
+        if stage == "llvm":
+            return self._llvm
+        if stage == "asm":
+            return link.assembly(self._llvm, self.target)
+        raise ValueError(f"stage is {stage!r}; the stages are hlo, stablehlo, optimized, loops, llvm, asm")

@@ -1,5 +1,43 @@
 """Opcode rows by family. Importing this package fills the opcode table."""
 
-from xlac.ir.ops import control, dot, elementwise, indexing, movement, reduction
+from xlac.ir.ops import (
+    collective,
+    control,
+    convolution,
+    custom_call,
+    dot,
+    effect,
+    elementwise,
+    fft,
+    indexing,
+    linalg,
+    movement,
+    normalization,
+    precision,
+    random,
+    reduction,
+    scatter,
+    sort,
+    window,
+)
 
-__all__ = ["control", "dot", "elementwise", "indexing", "movement", "reduction"]
+__all__ = [
+    "collective",
+    "control",
+    "convolution",
+    "custom_call",
+    "dot",
+    "effect",
+    "elementwise",
+    "fft",
+    "indexing",
+    "linalg",
+    "movement",
+    "normalization",
+    "precision",
+    "random",
+    "reduction",
+    "scatter",
+    "sort",
+    "window",
+]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xlac.errors import ShapeError
-from xlac.ir.opcode import BOOL, INT, RAW, WORD, opcode
+from xlac.ir.opcode import BOOL, RAW, WORD, opcode
 from xlac.ir.shape import C64, C128, F32, F64, PRED, ArrayShape, ElementType, Shape, element_type
 
 KIND_NAMES = {"p": "pred", "s": "signed integer", "u": "unsigned integer", "f": "floating point", "c": "complex"}
@@ -107,7 +107,7 @@ def wrap(values: np.ndarray, row: ElementType) -> np.ndarray:
     return low.astype(np.int8).astype(row.dtype)
 
 
-def _unary(name: str, kinds: str, function: Callable[..., Any], attrs: dict | None = None) -> None:
+def _unary(name: str, kinds: str, function: Callable[..., Any], attrs: dict | None = None, wide: bool = True) -> None:
     def shape(x: Shape, **_: Any) -> ArrayShape:
         return same_shapes(name, (x,), kinds)
 
@@ -119,16 +119,17 @@ def _unary(name: str, kinds: str, function: Callable[..., Any], attrs: dict | No
         arity=1,
         attrs=attrs,
         shape=shape,
-        evaluate=widened(_narrow_integers(evaluate)),
+        evaluate=widened(_narrow_integers(evaluate)) if wide else quiet(evaluate),
         elementwise=True,
     )
 
 
-def _binary(name: str, kinds: str, function: Callable[..., Any]) -> None:
+def _binary(name: str, kinds: str, function: Callable[..., Any], wide: bool = True) -> None:
     def shape(x: Shape, y: Shape) -> ArrayShape:
         return same_shapes(name, (x, y), kinds)
 
-    opcode(name, arity=2, shape=shape, evaluate=widened(_narrow_integers(function)), elementwise=True)
+    evaluate = widened(_narrow_integers(function)) if wide else quiet(function)
+    opcode(name, arity=2, shape=shape, evaluate=evaluate, elementwise=True)
 
 
 def _unary_math(name: str, function: Callable[..., Any]) -> None:
@@ -161,7 +162,7 @@ def _not(x: np.ndarray) -> np.ndarray:
 
 def _logistic(x: np.ndarray) -> np.ndarray:
     if x.dtype.kind == "c":
-        return (1 / (1 + np.exp(-x))).astype(x.dtype)
+        return _complex_divide(np.ones((), x.dtype), 1 + np.exp(-x))
     small = np.exp(-np.abs(x))
     return np.where(np.isnan(x), x, np.where(x >= 0, 1 / (1 + small), small / (1 + small))).astype(x.dtype)
 
@@ -169,44 +170,54 @@ def _logistic(x: np.ndarray) -> np.ndarray:
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
-def _cbrt(x: np.ndarray) -> np.ndarray:
-    return np.cbrt(x)
+def _log_plus_one(x: np.ndarray) -> np.ndarray:
+    if x.dtype.kind != "c":
+        return np.log1p(x)
+    # |1 + x|^2 - 1 without the cancellation; NumPy's own loses digits near 0. Large numbers would overflow and need none.
+    wide = x.astype(np.complex128)
+    a, b = wide.real, wide.imag
+    small = (np.abs(a) < 0.5) & (np.abs(b) < 0.5)
+    a, b = np.where(small, a, 0), np.where(small, b, 0)
+    accurate = np.empty(x.shape, np.complex128)
+    accurate.real, accurate.imag = 0.5 * np.log1p(a * (2 + a) + b * b), np.arctan2(wide.imag, 1 + wide.real)
+    return np.where(small, accurate, np.log1p(wide)).astype(x.dtype)
 
 
 def _rsqrt(x: np.ndarray) -> np.ndarray:
     if x.dtype.kind == "c":
-        return (1 / np.sqrt(x)).astype(x.dtype)
+        return _complex_divide(np.ones((), x.dtype), np.sqrt(x))
     if x.dtype == np.float32:
         return (1 / np.sqrt(x.astype(np.float64))).astype(np.float32)
     return 1 / np.sqrt(x)
 
 
+def _unsigned(x: np.ndarray) -> tuple[np.ndarray, int]:
+    """The bits of integers as uint64 numbers, and how many there are."""
+    row = element_type(x.dtype)
+    if row.bits < 8:
+        return x.astype(np.int64).astype(np.uint64) & np.uint64((1 << row.bits) - 1), row.bits
+    return np.asarray(x, order="C").view(f"u{x.dtype.itemsize}").astype(np.uint64).reshape(x.shape), row.bits
+
+
 def _popcnt(x: np.ndarray) -> np.ndarray:
-    bits = np.ascontiguousarray(x).view(f"u{x.dtype.itemsize}").astype(np.uint64)
+    value, bits = _unsigned(x)
     count = np.zeros(x.shape, np.uint8)
-    for byte in range(x.dtype.itemsize):
-        count = count + _BYTE_POPCNT[(bits >> np.uint64(8 * byte)).astype(np.uint8)]
-    return count.astype(x.dtype)
+    for byte in range((bits + 7) // 8):
+        count = count + _BYTE_POPCNT[(value >> np.uint64(8 * byte)).astype(np.uint8)]
+    return wrap(count.astype(np.int64), element_type(x.dtype))
 
 
 _BYTE_POPCNT = np.array([bin(i).count("1") for i in range(256)], np.uint8)
 
 
 def _clz(x: np.ndarray) -> np.ndarray:
-    bits = 8 * x.dtype.itemsize
-    value = np.ascontiguousarray(x).view(f"u{x.dtype.itemsize}").astype(np.uint64)
-    count = np.zeros(x.shape, np.int64)
-    zero = value == 0
-    step = bits // 2
-    while step:
-        high = value >> np.uint64(bits - step)
-        empty = high == 0
-        count = np.where(empty, count + step, count)
-        value = np.where(empty, value << np.uint64(step), value)
-        if bits < 64:
-            value = value & np.uint64((1 << bits) - 1)
-        step //= 2
-    return np.where(zero, bits, count).astype(x.dtype)
+    value, bits = _unsigned(x)
+    length = np.zeros(x.shape, np.int64)
+    for step in (32, 16, 8, 4, 2, 1):
+        high = value >> np.uint64(step)
+        length = np.where(high != 0, length + step, length)
+        value = np.where(high != 0, high, value)
+    return wrap(bits - length - (value != 0), element_type(x.dtype))
 
 
 def _abs_shape(x: Shape) -> ArrayShape:
@@ -222,20 +233,27 @@ _unary("floor", "f", np.floor)
 _unary("round-nearest-afz", "f", _round_half_away)
 _unary("round-nearest-even", "f", np.rint)
 _unary("not", "psu", _not)
-_unary("popcnt", "su", _popcnt)
-_unary("count-leading-zeros", "su", _clz)
+_unary("popcnt", "su", _popcnt, wide=False)
+_unary("count-leading-zeros", "su", _clz, wide=False)
 _unary_math("exponential", np.exp)
 _unary_math("exponential-minus-one", np.expm1)
 _unary_math("log", np.log)
-_unary_math("log-plus-one", np.log1p)
+_unary_math("log-plus-one", _log_plus_one)
 _unary_math("logistic", _logistic)
 _unary_math("tanh", np.tanh)
 _unary_math("sine", np.sin)
 _unary_math("cosine", np.cos)
 _unary_math("tan", np.tan)
+_unary_math("acos", np.arccos)
+_unary_math("acosh", np.arccosh)
+_unary_math("asin", np.arcsin)
+_unary_math("asinh", np.arcsinh)
+_unary_math("atanh", np.arctanh)
+_unary_math("cosh", np.cosh)
+_unary_math("sinh", np.sinh)
 _unary_math("sqrt", np.sqrt)
 _unary_math("rsqrt", _rsqrt)
-_unary("cbrt", "f", _cbrt, {"result_accuracy": RAW.optional(None)})
+_unary("cbrt", "f", np.cbrt, {"result_accuracy": RAW.optional(None)})
 _unary("erf", "f", lambda x: _erf(x).astype(x.dtype), {"result_accuracy": RAW.optional(None)})
 
 
@@ -350,7 +368,7 @@ def _bitcast_convert_shape(x: Shape, *, shape: Shape) -> ArrayShape:
 def to_bits(x: np.ndarray) -> np.ndarray:
     """The bits of each element, one 0/1 byte a bit, least significant first, in a new last dimension."""
     row = element_type(x.dtype)
-    raw = np.ascontiguousarray(x).view(np.uint8).reshape(*x.shape, x.dtype.itemsize)
+    raw = np.asarray(x, order="C").view(np.uint8).reshape(*x.shape, x.dtype.itemsize)
     return np.unpackbits(raw, axis=-1, bitorder="little")[..., : row.bits if row.kind != "p" else 8]
 
 
@@ -361,61 +379,22 @@ def from_bits(bits: np.ndarray, row: ElementType) -> np.ndarray:
     raw = np.packbits(bits, axis=-1, bitorder="little")
     if row.kind == "s" and row.bits < 8:
         return wrap(raw[..., 0].astype(np.int32), row)
-    return np.ascontiguousarray(raw).view(row.dtype)[..., 0]
+    return np.asarray(raw, order="C").view(row.dtype)[..., 0]
 
 
 def _bitcast_convert(x: np.ndarray, *, shape: ArrayShape) -> np.ndarray:
     row = shape.element_type
+    if row.bits == element_type(x.dtype).bits >= 8:
+        return np.asarray(x, order="C").view(row.dtype).reshape(x.shape)
     if x.size == 0:
         return np.zeros(shape.dims, row.dtype)
-    bits = to_bits(x)
-    width = row.bits if row.kind != "p" else 8
-    return from_bits(bits.reshape(*shape.dims, width), row)
+    # Scalars may stand for arrays here, as everywhere in a computation of scalars.
+    dims = shape.dims if row.bits != element_type(x.dtype).bits else x.shape
+    return from_bits(to_bits(x).reshape(*dims, row.bits), row)
 
 
 opcode("bitcast-convert", arity=1, shape=_bitcast_convert_shape, evaluate=_bitcast_convert, declared=True)
 
-
-def _reduce_precision(x: np.ndarray, *, exponent_bits: int, mantissa_bits: int) -> np.ndarray:
-    """Round to a float of fewer exponent and mantissa bits, ties to even; overflow gives infinity, underflow a signed zero."""
-    row = element_type(x.dtype)
-    mantissa, total = {"f64": (52, 64), "f32": (23, 32), "f16": (10, 16), "bf16": (7, 16)}.get(row.name, (23, 32))
-    unsigned = np.dtype(f"u{total // 8}").type
-    bits = np.ascontiguousarray(x).view(unsigned)
-    if mantissa_bits < mantissa:
-        last = unsigned(1) << unsigned(mantissa - mantissa_bits)
-        bias = (last >> unsigned(1)) - unsigned(1) + ((bits & last) >> unsigned(mantissa - mantissa_bits))
-        bits = (bits + bias) & ~(last - unsigned(1))
-    exponent = total - mantissa - 1
-    if exponent_bits < exponent:
-        sign = bits & (unsigned(1) << unsigned(total - 1))
-        field = bits & (((unsigned(1) << unsigned(exponent)) - unsigned(1)) << unsigned(mantissa))
-        full_bias, bias_now = (1 << (exponent - 1)) - 1, (1 << (exponent_bits - 1)) - 1
-        largest = unsigned((full_bias + bias_now) << mantissa)
-        smallest = unsigned((full_bias - bias_now) << mantissa)
-        infinity = ((unsigned(1) << unsigned(exponent)) - unsigned(1)) << unsigned(mantissa)
-        bits = np.where(field > largest, sign | infinity, np.where(field <= smallest, sign, bits))
-    result = bits.astype(unsigned).view(x.dtype)
-    return np.where(np.isnan(x), x, result)
-
-
-def _reduce_precision_shape(x: Shape, *, exponent_bits: int, mantissa_bits: int) -> ArrayShape:
-    if exponent_bits < 1 or mantissa_bits < 0:
-        raise ShapeError(
-            f"reduce-precision: exponent_bits={exponent_bits} and mantissa_bits={mantissa_bits}; "
-            "they must be at least 1 and 0"
-        )
-    return same_shapes("reduce-precision", (x,), "f")
-
-
-opcode(
-    "reduce-precision",
-    arity=1,
-    attrs={"exponent_bits": INT, "mantissa_bits": INT},
-    shape=_reduce_precision_shape,
-    evaluate=quiet(_reduce_precision),
-    elementwise=True,
-)
 
 # ---- binary
 
@@ -441,6 +420,8 @@ def _truncated(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _divide(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    if x.dtype.kind == "c":
+        return _complex_divide(x, y)
     if x.dtype.kind not in "iu":
         return (x / y).astype(x.dtype)
     zero = y == 0
@@ -448,6 +429,34 @@ def _divide(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     safe = np.where(zero | overflow, np.ones((), x.dtype), y)
     quotient = _truncated(x, safe)[0]
     return np.where(zero, ~np.zeros((), x.dtype), np.where(overflow, x, quotient)).astype(x.dtype)
+
+
+def _complex_divide(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x / y with C's Annex G results where parts are infinite or y is zero."""
+    quotient = np.asarray(np.divide(x, y, dtype=x.dtype))
+    lost = np.isnan(quotient.real) & np.isnan(quotient.imag)
+    if not lost.any():
+        return quotient
+    x, y = np.broadcast_arrays(x, y)
+    a, b, c, d = x.real, x.imag, y.real, y.imag
+    infinity = x.real.dtype.type(np.inf)
+
+    def unit(part: np.ndarray) -> np.ndarray:
+        return np.copysign(np.isinf(part).astype(part.dtype), part)
+
+    def choose(where: np.ndarray, real: np.ndarray, imag: np.ndarray) -> None:
+        quotient.real[...] = np.where(where, real, quotient.real)
+        quotient.imag[...] = np.where(where, imag, quotient.imag)
+
+    by_zero = lost & (c == 0) & (d == 0) & ~(np.isnan(a) & np.isnan(b))
+    from_infinity = lost & ~by_zero & (np.isinf(a) | np.isinf(b)) & np.isfinite(c) & np.isfinite(d)
+    by_infinity = lost & (np.isinf(c) | np.isinf(d)) & np.isfinite(a) & np.isfinite(b)
+    choose(by_zero, np.copysign(infinity, c) * a, np.copysign(infinity, c) * b)
+    p, q = unit(a), unit(b)
+    choose(from_infinity, infinity * (p * c + q * d), infinity * (q * c - p * d))
+    p, q = unit(c), unit(d)
+    choose(by_infinity, 0 * (a * p + b * q), 0 * (b * p - a * q))
+    return quotient
 
 
 def _remainder(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -460,13 +469,24 @@ def _remainder(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(zero, x, np.where(overflow, np.zeros((), x.dtype), remainder)).astype(x.dtype)
 
 
-def _lexicographic(choose: Callable[..., Any]) -> Callable[..., Any]:
-    """max or min, by real part and then imaginary part for complex numbers."""
+def _maximum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """NaN where either is; 0 is above -0; complex numbers by real part, then imaginary part."""
+    if x.dtype.kind == "c":
+        first = (x.real > y.real) | ((x.real == y.real) & (x.imag > y.imag))
+        return np.where(first, x, y)
+    if x.dtype.kind == "f":
+        return np.where((x == 0) & (y == 0), x + y, np.maximum(x, y))
+    return np.maximum(x, y)
 
-    def run(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return choose(x, y)
 
-    return run
+def _minimum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """NaN where either is; -0 is below 0; complex numbers by real part, then imaginary part."""
+    if x.dtype.kind == "c":
+        first = (x.real < y.real) | ((x.real == y.real) & (x.imag < y.imag))
+        return np.where(first, x, y)
+    if x.dtype.kind == "f":
+        return np.where((x == 0) & (y == 0), -(-x - y), np.minimum(x, y))
+    return np.minimum(x, y)
 
 
 def _power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -486,22 +506,45 @@ def _power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _shift_left(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    inside = y.astype(np.uint64) < 8 * x.dtype.itemsize
-    return np.where(inside, x << np.where(inside, y, 0).astype(y.dtype), 0).astype(x.dtype)
+    value, bits = _unsigned(x)
+    amount, _ = _unsigned(y)
+    inside = amount < bits
+    shifted = np.where(inside, value << np.where(inside, amount, np.uint64(0)), np.uint64(0))
+    return wrap(shifted.astype(np.int64), element_type(x.dtype))
 
 
 def _shift_right_arithmetic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    bits = 8 * x.dtype.itemsize
-    amount = np.minimum(y.astype(np.uint64), np.uint64(bits - 1)).astype(x.dtype)
-    signed = x.view(f"i{x.dtype.itemsize}")
-    return (signed >> amount.astype(signed.dtype)).view(x.dtype)
+    value, bits = _unsigned(x)
+    amount, _ = _unsigned(y)
+    # The sign bit moved to the top of 64 bits, so that the shift back copies it.
+    top = np.uint64(64 - bits)
+    signed = (value << top).view(np.int64) >> np.int64(64 - bits)
+    shifted = signed >> np.minimum(amount, np.uint64(bits - 1)).astype(np.int64)
+    return wrap(shifted, element_type(x.dtype))
 
 
 def _shift_right_logical(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    unsigned = np.dtype(f"u{x.dtype.itemsize}")
-    inside = y.astype(np.uint64) < 8 * x.dtype.itemsize
-    shifted = np.ascontiguousarray(x).view(unsigned) >> np.where(inside, y, 0).astype(unsigned)
-    return np.where(inside, shifted, 0).astype(unsigned).view(x.dtype)
+    value, bits = _unsigned(x)
+    amount, _ = _unsigned(y)
+    inside = amount < bits
+    shifted = np.where(inside, value >> np.where(inside, amount, np.uint64(0)), np.uint64(0))
+    return wrap(shifted.astype(np.int64), element_type(x.dtype))
+
+
+def _multiply_high(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The upper half of the product of twice as many bits."""
+    row = element_type(x.dtype)
+    if row.bits <= 32:
+        return wrap((x.astype(np.int64) * y.astype(np.int64)) >> np.int64(row.bits), row)
+    mask, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    (a, _), (b, _) = _unsigned(x), _unsigned(y)
+    middle = (a & mask) * (b >> half) + ((a & mask) * (b & mask) >> half)
+    other = (a >> half) * (b & mask) + (middle & mask)
+    high = (a >> half) * (b >> half) + (middle >> half) + (other >> half)
+    if row.kind == "s":
+        # Each negative factor was read 2^64 too large.
+        high = high - np.where(x < 0, b, np.uint64(0)) - np.where(y < 0, a, np.uint64(0))
+    return wrap(high, row)
 
 
 _binary("add", "psufc", _add)
@@ -509,17 +552,18 @@ _binary("subtract", "psufc", _subtract)
 _binary("multiply", "psufc", _multiply)
 _binary("divide", "sufc", _divide)
 _binary("remainder", "suf", _remainder)
-_binary("maximum", "psufc", _lexicographic(np.maximum))
-_binary("minimum", "psufc", _lexicographic(np.minimum))
+_binary("maximum", "psufc", _maximum)
+_binary("minimum", "psufc", _minimum)
 _binary("power", "sufc", _power)
 _binary("atan2", "fc", lambda y, x: (-1j * np.log((x + 1j * y) / np.sqrt(x * x + y * y))).astype(x.dtype)
         if x.dtype.kind == "c" else np.arctan2(y, x))  # fmt: skip
 _binary("and", "psu", np.bitwise_and)
 _binary("or", "psu", np.bitwise_or)
 _binary("xor", "psu", np.bitwise_xor)
-_binary("shift-left", "su", _shift_left)
-_binary("shift-right-arithmetic", "su", _shift_right_arithmetic)
-_binary("shift-right-logical", "su", _shift_right_logical)
+_binary("shift-left", "su", _shift_left, wide=False)
+_binary("shift-right-arithmetic", "su", _shift_right_arithmetic, wide=False)
+_binary("shift-right-logical", "su", _shift_right_logical, wide=False)
+_binary("mulhi", "su", _multiply_high, wide=False)
 
 
 def _complex_shape(x: Shape, y: Shape) -> ArrayShape:
@@ -530,7 +574,7 @@ def _complex_shape(x: Shape, y: Shape) -> ArrayShape:
 
 
 def _complex(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    result = np.empty(x.shape, np.complex64 if x.dtype == np.float32 else np.complex128)
+    result = np.empty(np.broadcast_shapes(x.shape, y.shape), np.complex64 if x.dtype == np.float32 else np.complex128)
     result.real, result.imag = x, y
     return result
 
@@ -554,7 +598,7 @@ def _compare_shape(x: Shape, y: Shape, *, direction: str, type: str | None) -> A
 
 def total_order(x: np.ndarray) -> np.ndarray:
     """Signed integers that order as IEEE's totalOrder does: -NaN < -inf < ... < -0 < 0 < ... < inf < NaN."""
-    signed = np.ascontiguousarray(x).view(f"i{x.dtype.itemsize}")
+    signed = np.asarray(x, order="C").view(f"i{x.dtype.itemsize}")
     return np.where(signed < 0, signed ^ np.iinfo(signed.dtype).max, signed)
 
 
@@ -615,7 +659,7 @@ opcode(
 def _clamp_shape(low: Shape, x: Shape, high: Shape) -> ArrayShape:
     arrays = [require_array("clamp", i, s) for i, s in enumerate((low, x, high))]
     for i, shape in enumerate(arrays):
-        require_kind("clamp", i, shape, "suf")
+        require_kind("clamp", i, shape, "psuf")
         if shape.element_type is not arrays[1].element_type:
             raise ShapeError(f"clamp: operand {i} is {shape} but operand 1 is {arrays[1]}; the types must be equal")
         _scalar_or_same("clamp", i, shape, arrays[1])
@@ -626,7 +670,7 @@ opcode(
     "clamp",
     arity=3,
     shape=_clamp_shape,
-    evaluate=widened(_narrow_integers(lambda low, x, high: np.minimum(np.maximum(x, low), high))),
+    evaluate=widened(_narrow_integers(lambda low, x, high: _minimum(_maximum(x, low), high))),
     elementwise=True,
 )
 

@@ -113,16 +113,22 @@ def _gather_shape(
     if vector != len(start_index_map):
         raise ShapeError(f"gather: an index has {vector} parts but start_index_map has {len(start_index_map)}")
     if len(slice_sizes) != operand.rank or any(not 0 <= s <= n for s, n in zip(slice_sizes, operand.dims)):
-        raise ShapeError(f"gather: slice_sizes {list(slice_sizes)} of operand 0, {operand}; one for each dimension, none larger")
+        raise ShapeError(
+            f"gather: slice_sizes {list(slice_sizes)} of operand 0, {operand}; one for each dimension, none larger"
+        )
     if len(operand_batching_dims) != len(start_indices_batching_dims):
         raise ShapeError("gather: operand_batching_dims and start_indices_batching_dims must be equally many")
     for d in collapsed_slice_dims + operand_batching_dims:
         if slice_sizes[d] > 1:
-            raise ShapeError(f"gather: slice size {slice_sizes[d]} of collapsed or batching dimension {d}; it must be at most 1")
+            raise ShapeError(
+                f"gather: slice size {slice_sizes[d]} of collapsed or batching dimension {d}; it must be at most 1"
+            )
     batch = [n for d, n in enumerate(starts.dims) if d != index_vector_dim]
     window = [n for d, n in enumerate(slice_sizes) if d not in collapsed_slice_dims + operand_batching_dims]
     if len(window) != len(offset_dims):
-        raise ShapeError(f"gather: {len(offset_dims)} offset_dims for slices of {len(window)} dimensions; they must be equally many")
+        raise ShapeError(
+            f"gather: {len(offset_dims)} offset_dims for slices of {len(window)} dimensions; they must be equally many"
+        )
     rank = len(batch) + len(window)
     check_dims("gather", "offset_dims", offset_dims, rank)
     rest, inner = iter(batch), iter(window)
@@ -163,8 +169,10 @@ def _gather(
             if d in start_index_map:
                 raw = vectors[..., start_index_map.index(d)]
                 top = x.shape[d] - slice_sizes[d]
-                start = np.clip(raw.astype(object), 0, top).astype(np.int64) if raw.dtype.kind == "u" else np.clip(
-                    raw.astype(np.int64), 0, top
+                start = (
+                    np.clip(raw.astype(object), 0, top).astype(np.int64)
+                    if raw.dtype.kind == "u"
+                    else np.clip(raw.astype(np.int64), 0, top)
                 )
             elif d in operand_batching_dims:
                 axis = start_indices_batching_dims[operand_batching_dims.index(d)]

@@ -20,7 +20,9 @@ def _broadcast_shape(x: Shape, *, shape: Shape, dimensions: tuple[int, ...]) -> 
     operand, result = require_array("broadcast", 0, x), require_array("broadcast", 0, shape)
     check_dims("broadcast", "dimensions", dimensions, result.rank)
     if len(dimensions) != operand.rank:
-        raise ShapeError(f"broadcast: operand 0 is {operand}; dimensions must name one of the result's for each of its own")
+        raise ShapeError(
+            f"broadcast: operand 0 is {operand}; dimensions must name one of the result's for each of its own"
+        )
     for i, d in enumerate(dimensions):
         if operand.dims[i] != result.dims[d]:
             raise ShapeError(
@@ -43,7 +45,7 @@ def _broadcast(x: np.ndarray, *, shape: ArrayShape, dimensions: tuple[int, ...])
 opcode(
     "broadcast",
     arity=1,
-    attrs={"dimensions": INTS},
+    attrs={"dimensions": INTS.optional(())},
     shape=_broadcast_shape,
     evaluate=_broadcast,
     declared=True,
@@ -155,7 +157,8 @@ def _pad_shape(x: Shape, value: Shape, *, padding: tuple[tuple[int, int, int], .
     return operand.with_dims(tuple(dims))
 
 
-def _pad(x: np.ndarray, value: np.ndarray, *, padding: tuple[tuple[int, int, int], ...]) -> np.ndarray:
+def pad_array(x: np.ndarray, value: np.ndarray, *, padding: tuple[tuple[int, int, int], ...]) -> np.ndarray:
+    """`x` with `value` put around and between its elements: (low, high, interior) for each dimension; negative cuts off."""
     dims = tuple(n + max(lo, 0) + max(hi, 0) + max(n - 1, 0) * step for n, (lo, hi, step) in zip(x.shape, padding))
     result = np.full(dims, value, x.dtype)
     into = tuple(
@@ -166,7 +169,7 @@ def _pad(x: np.ndarray, value: np.ndarray, *, padding: tuple[tuple[int, int, int
     return result[tuple(np.s_[max(-lo, 0) : n - max(-hi, 0)] for n, (lo, hi, _) in zip(dims, padding))]
 
 
-opcode("pad", arity=2, attrs={"padding": PADDING}, shape=_pad_shape, evaluate=_pad)
+opcode("pad", arity=2, attrs={"padding": PADDING}, shape=_pad_shape, evaluate=pad_array)
 
 
 def _reverse_shape(x: Shape, *, dimensions: tuple[int, ...]) -> ArrayShape:
@@ -194,9 +197,7 @@ def _iota_shape(*, shape: Shape, iota_dimension: int) -> ArrayShape:
 
 def _iota(*, shape: ArrayShape, iota_dimension: int) -> np.ndarray:
     counts = convert_values(np.arange(shape.dims[iota_dimension], dtype=np.int64), shape.element_type)
-    return np.broadcast_to(
-        counts.reshape([-1 if d == iota_dimension else 1 for d in range(shape.rank)]), shape.dims
-    )
+    return np.broadcast_to(counts.reshape([-1 if d == iota_dimension else 1 for d in range(shape.rank)]), shape.dims)
 
 
 opcode("iota", arity=0, attrs={"iota_dimension": INT}, shape=_iota_shape, evaluate=_iota, declared=True)
@@ -246,10 +247,12 @@ def _bitcast(x: np.ndarray, *, shape: ArrayShape, operand_shapes: tuple[ArraySha
     """Read `x` in its layout's order, write the result in the result layout's order."""
     source = tuple(reversed(operand_shapes[0].minor_to_major))
     target = tuple(reversed(shape.minor_to_major))
-    physical = reinterpret(np.ascontiguousarray(x.transpose(source)), shape.element_type, tuple(shape.dims[d] for d in target))
+    physical = reinterpret(
+        np.ascontiguousarray(x.transpose(source)), shape.element_type, tuple(shape.dims[d] for d in target)
+    )
     return physical.transpose(np.argsort(target) if target else ())
 
 
 opcode("bitcast", arity=1, shape=_bitcast_shape, evaluate=_bitcast, declared=True, layouts=True)
 
-__all__ = ["VARIADIC", "check_dims"]
+__all__ = ["VARIADIC", "check_dims", "pad_array"]

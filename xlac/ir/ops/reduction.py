@@ -1,20 +1,22 @@
-"""Reductions along dimensions, by any reducer."""
+"""Reductions along dimensions by any reducer, and map: computations of scalars applied to arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xlac.errors import ShapeError
 from xlac.ir.opcode import COMPUTATION, INTS, opcode
-from xlac.ir.ops.elementwise import is_narrow, quiet, require_array
+from xlac.ir.ops.control import check_call
+from xlac.ir.ops.elementwise import convert_values, is_narrow, quiet, require_array, same_dims
 from xlac.ir.ops.movement import check_dims
-from xlac.ir.shape import ArrayShape, Shape, TupleShape
+from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves
 
 if TYPE_CHECKING:
-    from xlac.ir.module import Computation
+    from xlac.ir.module import Computation, Instruction
 
 # Reducers that are one binary opcode of the two parameters, with NumPy's function and the identity.
 MONOIDS: dict[str, np.ufunc] = {
@@ -45,7 +47,9 @@ def check_reducer(name: str, reducer: Computation, types: list[ArrayShape]) -> N
     """Raise unless `reducer` takes the accumulators and then the elements, scalars, and gives the accumulators."""
     n = len(types)
     if len(reducer.parameters) != 2 * n:
-        raise ShapeError(f"{name}: computation {reducer.name} takes {len(reducer.parameters)} parameters; it must take {2 * n}")
+        raise ShapeError(
+            f"{name}: computation {reducer.name} takes {len(reducer.parameters)} parameters; it must take {2 * n}"
+        )
     for i, parameter in enumerate(reducer.parameters):
         if not isinstance(parameter.shape, ArrayShape) or parameter.shape.dims:
             raise ShapeError(f"{name}: parameter {i} of {reducer.name} is {parameter.shape}; it must be a scalar")
@@ -62,7 +66,9 @@ def _reduce_shape(*operands: Shape, dimensions: tuple[int, ...], to_apply: Compu
     inputs, inits = arrays[:n], arrays[n:]
     for i, shape in enumerate(inputs):
         if shape.dims != inputs[0].dims:
-            raise ShapeError(f"reduce: operand {i} is {shape} but operand 0 is {inputs[0]}; the dimensions must be equal")
+            raise ShapeError(
+                f"reduce: operand {i} is {shape} but operand 0 is {inputs[0]}; the dimensions must be equal"
+            )
     for i, shape in enumerate(inits):
         if shape.dims:
             raise ShapeError(f"reduce: operand {n + i} is {shape}; an initial value must be a scalar")
@@ -77,48 +83,93 @@ def _reduce_shape(*operands: Shape, dimensions: tuple[int, ...], to_apply: Compu
 def scalar_only(computation: Computation) -> bool:
     """Whether the computation is made of scalar elementwise opcodes, so that it maps over arrays of any shape."""
     plain = ("parameter", "constant", "tuple", "get-tuple-element")
-    return all(i.opcode.elementwise or i.opcode.name in plain for i in computation)
+    for instruction in computation:
+        name = instruction.opcode.name
+        if name in ("call", "fusion"):
+            if not all(scalar_only(c) for c in instruction.called):
+                return False
+        elif name == "bitcast-convert":
+            if instruction.shape.dims or instruction.operands[0].shape.dims:
+                return False
+        elif not (instruction.opcode.elementwise or name in plain):
+            return False
+        if any(not isinstance(leaf, ArrayShape) or leaf.dims for leaf in leaves(instruction.shape)):
+            return False
+    return True
+
+
+def map_scalars(computation: Computation, call: Callable[..., Any], *arrays: np.ndarray) -> list[np.ndarray]:
+    """The results of a computation of scalars for each element of `arrays`, which broadcast together.
+
+    All elements are computed at once where the computation allows it, else one after the other.
+    """
+    several = isinstance(computation.root.shape, TupleShape)
+    dims = np.broadcast_shapes(*(a.shape for a in arrays))
+    if scalar_only(computation):
+        values = call(computation, *arrays)
+        return [np.broadcast_to(v, dims) for v in (values if several else (values,))]
+    wide = [np.broadcast_to(a, dims) for a in arrays]
+    results = [np.empty(dims, leaf.dtype) for leaf in leaves(computation.root.shape) if isinstance(leaf, ArrayShape)]
+    for index in np.ndindex(*dims):
+        values = call(computation, *(a[(*index, ...)] for a in wide))
+        for into, value in zip(results, values if several else (values,)):
+            into[index] = value
+    return results
+
+
+def as_parameters(arrays: Sequence[np.ndarray], parameters: Sequence[Instruction]) -> list[np.ndarray]:
+    """`arrays` in the element types of a reducer's parameters, which may be of another precision."""
+    return [convert_values(a, p.shape.element_type) for a, p in zip(arrays, parameters)]
+
+
+def monoid_parts(name: str, dtype: np.dtype) -> tuple[np.ufunc, Any] | None:
+    """NumPy's function and the identity of a reducer of `MONOIDS` on `dtype`; None where NumPy cannot reduce it."""
+    if dtype == np.bool_:
+        function = {"add": np.logical_or, "multiply": np.logical_and}.get(name, MONOIDS[name])
+        return function, name in ("multiply", "and", "minimum")
+    if dtype.kind not in "iufc":
+        return None
+    if name in ("maximum", "minimum"):
+        if dtype.kind == "c":
+            return None
+        if dtype.kind == "f":
+            return MONOIDS[name], dtype.type(-np.inf if name == "maximum" else np.inf)
+        limits = np.iinfo(dtype)
+        return MONOIDS[name], dtype.type(limits.min if name == "maximum" else limits.max)
+    # Minus zero, not zero: minus zero plus it stays minus zero.
+    identity = {"add": -0.0 if dtype.kind in "fc" else 0, "multiply": 1, "and": -1, "or": 0, "xor": 0}[name]
+    return MONOIDS[name], np.asarray(identity).astype(dtype)[()]
 
 
 def fold(
     arrays: list[np.ndarray], accumulators: list[np.ndarray], reducer: Computation, call: Callable[..., Any]
 ) -> list[np.ndarray]:
     """Fold `arrays` of shape [n, ...] along the first axis into accumulators of shape [...], in order."""
-    several = len(arrays) > 1 or isinstance(reducer.root.shape, TupleShape)
-    if scalar_only(reducer):
-        for k in range(arrays[0].shape[0]):
-            result = call(reducer, *accumulators, *(a[k] for a in arrays))
-            accumulators = list(result) if several else [result]
-            accumulators = [np.broadcast_to(a, arrays[0].shape[1:]) for a in accumulators]
-        return accumulators
-    results = [a.copy() for a in accumulators]
-    for index in np.ndindex(*arrays[0].shape[1:]):
-        state = [a[index] for a in accumulators]
-        for k in range(arrays[0].shape[0]):
-            result = call(reducer, *state, *(a[(k, *index)] for a in arrays))
-            state = list(result) if several else [result]
-        for into, value in zip(results, state):
-            into[index] = value
-    return results
+    for k in range(arrays[0].shape[0]):
+        accumulators = map_scalars(reducer, call, *accumulators, *(a[k] for a in arrays))
+    return accumulators
 
 
 def _reduce(*operands: np.ndarray, dimensions: tuple[int, ...], to_apply: Computation, call: Callable[..., Any]) -> Any:
     n = len(operands) // 2
-    inputs, inits = operands[:n], operands[n:]
+    parameters = to_apply.parameters
+    inits, inputs = as_parameters(operands[n:], parameters[:n]), as_parameters(operands[:n], parameters[n:])
     kept = [d for d in range(inputs[0].ndim) if d not in dimensions]
     dims = tuple(inputs[0].shape[d] for d in kept)
     name = monoid(to_apply)
-    x, init = inputs[0], inits[0]
-    if n == 1 and name is not None and x.dtype == init.dtype and np.dtype(x.dtype).kind in "biufc" + ("V" * is_narrow(x.dtype)):
+    if name is not None and not isinstance(to_apply.root.shape, TupleShape):
+        x = inputs[0]
         wide = x.astype(np.float32) if is_narrow(x.dtype) else x
-        start = init.astype(wide.dtype)
-        if x.dtype == np.bool_:
-            function = {"add": np.logical_or, "multiply": np.logical_and}.get(name, MONOIDS[name])
-        else:
-            function = MONOIDS[name]
-        total = function.reduce(wide, axis=tuple(dimensions), dtype=wide.dtype, initial=start[()])
-        return np.asarray(total).astype(x.dtype)
-    count = int(np.prod([inputs[0].shape[d] for d in dimensions], dtype=np.int64))
+        parts = monoid_parts(name, wide.dtype)
+        if parts is not None:
+            total = parts[0].reduce(
+                wide,
+                axis=tuple(dimensions),
+                initial=inits[0].astype(wide.dtype)[()],
+                **({"dtype": wide.dtype} if wide.dtype != np.bool_ else {}),
+            )
+            return np.asarray(total).astype(x.dtype)
+    count = math.prod(inputs[0].shape[d] for d in dimensions)
     flat = [a.transpose([*dimensions, *kept]).reshape(count, *dims) for a in inputs]
     results = fold(flat, [np.broadcast_to(i, dims) for i in inits], to_apply, call)
     return tuple(results) if isinstance(to_apply.root.shape, TupleShape) else results[0]
@@ -130,4 +181,27 @@ opcode(
     attrs={"dimensions": INTS, "to_apply": COMPUTATION},
     shape=_reduce_shape,
     evaluate=quiet(_reduce),
+)
+
+
+def _map_shape(*operands: Shape, dimensions: tuple[int, ...], to_apply: Computation) -> ArrayShape:
+    arrays = same_dims("map", operands)
+    check_dims("map", "dimensions", dimensions, arrays[0].rank)
+    check_call("map", to_apply, tuple(ArrayShape(a.element_type) for a in arrays))
+    result = require_array("map", 0, to_apply.root.shape)
+    if result.dims:
+        raise ShapeError(f"map: computation {to_apply.name} gives {result}; it must give a scalar")
+    return result.with_dims(arrays[0].dims)
+
+
+def _map(*xs: np.ndarray, dimensions: tuple[int, ...], to_apply: Computation, call: Callable[..., Any]) -> np.ndarray:
+    return map_scalars(to_apply, call, *xs)[0]
+
+
+opcode(
+    "map",
+    arity=(1, None),
+    attrs={"dimensions": INTS.optional(()), "to_apply": COMPUTATION},
+    shape=_map_shape,
+    evaluate=quiet(_map),
 )

@@ -1,0 +1,782 @@
+"""A kernel of the loop IR as one LLVM function: loops, vectors, masks and registers.
+
+Every value is emitted once, in the outermost loop it can be computed in: what a loop does not change is hoisted before it. In
+a vector loop, values that depend on its variable are vectors of its width, all others scalars, splatted where they meet. The
+rest of a vector loop, shorter than a vector, runs once under a constant mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from xlac.codegen import scalar
+from xlac.codegen.emit import Block, FunctionEmitter, ModuleEmitter, Value, lanes, vector, with_scalar
+from xlac.codegen.scalar import Complex, Held
+from xlac.ir.shape import ElementType
+from xlac.loop import ir
+from xlac.loop.ir import (
+    Accumulate,
+    Apply,
+    Assign,
+    Buffer,
+    Const,
+    FloorDiv,
+    For,
+    FromIndex,
+    FromValue,
+    If,
+    Index,
+    InRange,
+    Kernel,
+    Load,
+    Loop,
+    Mod,
+    Read,
+    Register,
+    Statement,
+    Store,
+    Var,
+)
+
+FRAME = ("parameter", "result", "constant", "temp")
+
+
+@dataclass(eq=False)
+class Scope:
+    """A loop body (or the function, or a branch) that values can be emitted in.
+
+    `insert` is the block that takes what is hoisted out of the scopes inside; `barrier` scopes let nothing out.
+    """
+
+    variable: Var | None = None
+    barrier: bool = False
+    registers: frozenset[Register] = frozenset()
+    buffers: frozenset[Buffer] = frozenset()
+    insert: Block | None = None
+    memo: dict[object, Held] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Slot:
+    """A register's memory: one pointer, or two for complex numbers, of `lanes` lanes."""
+
+    pointers: tuple[Value, ...]
+    type: str
+    lanes: int
+
+
+def changed(body: Iterable[Statement]) -> tuple[frozenset[Register], frozenset[Buffer]]:
+    """The registers and buffers that statements write."""
+    registers: set[Register] = set()
+    buffers: set[Buffer] = set()
+    for statement in ir.statements(body):
+        if isinstance(statement, (Assign, Accumulate)):
+            registers.add(statement.register)
+        elif isinstance(statement, Store):
+            buffers.add(statement.buffer.resolve())
+    return frozenset(registers), frozenset(buffers)
+
+
+class KernelEmitter:
+    """Emits one kernel into a module as `void name(ptr frame, i64 low, i64 high)`."""
+
+    def __init__(self, module: ModuleEmitter, kernel: Kernel, name: str) -> None:
+        self.kernel = kernel
+        self.e: FunctionEmitter = module.function(
+            name, [("frame", "ptr noalias readonly"), ("low", "i64"), ("high", "i64")], internal=True
+        )
+        self.frame, self.low, self.high = self.e.arguments
+        self.scopes: list[Scope] = [Scope()]
+        self.variables: dict[Var, Value] = {}
+        self.slots: dict[Register, Slot] = {}
+        self.vector: Var | None = None
+        self.width = 1
+        self.mask: Value | None = None
+        self.pointer: dict[Buffer, Value] = {}
+        self.partial: set[Register] = set()
+
+    def emit(self) -> None:
+        self.pointers()
+        self.body(self.kernel.body)
+        self.e.ret()
+        self.e.end()
+
+    # ---- statements
+
+    def body(self, body: Sequence[Statement]) -> None:
+        pending: list[Store] = []
+        for statement in body:
+            if isinstance(statement, Store):
+                pending.append(statement)
+                continue
+            self.stores(pending)
+            pending = []
+            if isinstance(statement, For):
+                self.loop(statement)
+            elif isinstance(statement, Assign):
+                self.assign(statement)
+            elif isinstance(statement, Accumulate):
+                self.accumulate(statement)
+            elif isinstance(statement, If):
+                self.branch(statement)
+            else:
+                self.while_loop(statement)
+        self.stores(pending)
+
+    def stores(self, stores: list[Store]) -> None:
+        """All values first, then the stores: a result may take the memory of an operand."""
+        ready = [(s, self.value(s.value, self.lanes_of_store(s)), self.guard(s.guard)) for s in stores]
+        for statement, value, guard in ready:
+            self.store(statement, value, guard)
+        for statement in stores:
+            self.invalidate((), (statement.buffer.resolve(),))
+
+    def lanes_of_store(self, s: Store) -> int:
+        inside = self.vector is not None and (
+            self.varying_index(s.index) or self.varying(s.value) or (s.guard is not None and self.varying(s.guard))
+        )
+        return self.width if inside else 1
+
+    def guard(self, guard: ir.Value | None) -> Value | None:
+        if guard is None:
+            return None
+        value = self.value(guard, self.width if self.varying(guard) else 1)
+        assert isinstance(value, Value)
+        return value
+
+    def enter(self, scope: Scope) -> None:
+        self.scopes[-1].insert = self.e.current_block
+        self.scopes.append(scope)
+
+    def leave(self) -> Scope:
+        scope = self.scopes.pop()
+        self.invalidate(scope.registers, scope.buffers)
+        return scope
+
+    def invalidate(self, registers: Iterable[Register], buffers: Iterable[Buffer]) -> None:
+        """Forget values that depend on what has just changed."""
+        registers, buffers = frozenset(registers), frozenset(buffers)
+        for scope in self.scopes:
+            stale = [
+                key
+                for key in scope.memo
+                if isinstance(key, tuple)
+                and isinstance(key[0], (ir.Value, Index))
+                and self.depends(key[0], registers, buffers)
+            ]
+            for key in stale:
+                del scope.memo[key]
+
+    @staticmethod
+    def depends(what: ir.Value | Index, registers: frozenset[Register], buffers: frozenset[Buffer]) -> bool:
+        if isinstance(what, Index):
+            _, r, b = ir.index_parts(what) if any(not isinstance(a, Var) for a, _ in what.terms) else ((), (), ())
+        else:
+            r, b = what.registers, what.buffers
+        return bool(r and not registers.isdisjoint(r)) or any(x.resolve() in buffers for x in b)
+
+    def loop(self, loop: For) -> None:
+        registers, buffers = changed(loop.body)
+        parallel = self.kernel.parallel is loop.var
+        if loop.kind == "vector" and loop.width > 1:
+            self.vector_loop(loop, registers, buffers, parallel)
+        elif loop.var.extent == 1 and not parallel:
+            self.body(loop.body)
+        elif loop.var.extent:
+            low = self.low if parallel else self.e.const("i64", 0)
+            high = self.high if parallel else self.e.const("i64", loop.var.extent)
+            self.counted(loop.var, low, high, 1, loop.body, registers, buffers, guarded=parallel)
+
+    def counted(
+        self,
+        variable: Var,
+        low: Value,
+        high: Value,
+        step: int,
+        body: Sequence[Statement],
+        registers: frozenset[Register],
+        buffers: frozenset[Buffer],
+        guarded: bool = False,
+    ) -> None:
+        """for variable = low; variable < high; variable += step; runs at least once unless `guarded`.
+
+        What is hoisted before a guarded loop runs even if the loop does not; it has no effects and reads nothing that some
+        other part of the loop would not.
+        """
+        e = self.e
+        header, done = e.new_block("loop"), e.new_block("done")
+        self.enter(Scope(variable, registers=registers, buffers=buffers))
+        outer = self.scopes[-2]
+        e.at(header)
+        counter = e.phi("i64")
+        self.variables[variable] = counter
+        self.body(body)
+        following = e.add(counter, e.const("i64", step))
+        latch = e.current_block
+        e.cond_br(e.icmp("slt", following, high), header, done)
+        e.at(outer.insert)
+        e.add_incoming(counter, low, e.current_block)
+        e.add_incoming(counter, following, latch)
+        if guarded:
+            e.cond_br(e.icmp("slt", low, high), header, done)
+        else:
+            e.br(header)
+        e.at(done)
+        self.leave()
+
+    def vector_loop(self, loop: For, registers: frozenset[Register], buffers: frozenset[Buffer], parallel: bool) -> None:
+        e, width, extent = self.e, loop.width, loop.var.extent
+        whole, rest = divmod(extent, width)
+        partial = self.open_accumulators(loop, registers)
+        self.vector, self.width = loop.var, width
+        if whole:
+            if parallel:
+                units = e.const("i64", whole)
+                last = e.smin(self.high, units) if rest else self.high
+                low, high = (e.mul(x, e.const("i64", width)) for x in (self.low, last))
+            else:
+                low, high = e.const("i64", 0), e.const("i64", whole * width)
+            self.counted(loop.var, low, high, width, loop.body, registers, buffers, guarded=parallel)
+        if rest:
+            done = None
+            if parallel:
+                tail, done = e.new_block("tail"), e.new_block("done")
+                e.cond_br(e.icmp("sgt", self.high, e.const("i64", whole)), tail, done)
+                self.enter(Scope(loop.var, True, registers, buffers))
+                e.at(tail)
+            else:
+                self.enter(Scope(loop.var, False, registers, buffers))
+            self.variables[loop.var] = e.const("i64", whole * width)
+            self.mask = e.lane_const(vector(width, "i1"), [i < rest for i in range(width)])
+            self.scopes[-2].insert = e.current_block
+            if not parallel:
+                # The rest is straight-line code: nothing needs a block before it.
+                self.scopes[-1].barrier = True
+            self.body(loop.body)
+            self.mask = None
+            if done is not None:
+                e.br(done)
+                e.at(done)
+            self.leave()
+        self.vector, self.width = None, 1
+        self.close_accumulators(partial)
+
+    def open_accumulators(self, loop: For, registers: frozenset[Register]) -> list[tuple[Register, Slot, Slot, str]]:
+        """Give each register that the vector loop accumulates one accumulator a lane, from the identity."""
+        opened = []
+        found: dict[Register, str] = {}
+        for statement in ir.statements(loop.body):
+            if isinstance(statement, Accumulate) and statement.register in self.slots:
+                found[statement.register] = statement.opcode
+        for register, opcode in found.items():
+            from xlac.loop.schedule import monoid_identity
+
+            scalar_slot = self.slots[register]
+            lane_slot = self.new_slot(register.element_type, loop.width)
+            identity = monoid_identity(opcode, register.element_type)
+            self.write(lane_slot, scalar.constant(self.e, register.element_type, identity, loop.width))
+            self.slots[register] = lane_slot
+            self.partial.add(register)
+            opened.append((register, scalar_slot, lane_slot, opcode))
+        if found:
+            self.invalidate(found, ())
+        return opened
+
+    def close_accumulators(self, opened: list[tuple[Register, Slot, Slot, str]]) -> None:
+        for register, scalar_slot, lane_slot, opcode in opened:
+            t = register.element_type
+            total = self.reduce_lanes(self.read(lane_slot), opcode, t)
+            self.slots[register] = scalar_slot
+            self.partial.discard(register)
+            before = self.read(scalar_slot)
+            self.write(scalar_slot, scalar.emit_opcode(self.e, opcode, t, (t, t), (before, total), {}))
+        if opened:
+            self.invalidate([o[0] for o in opened], ())
+
+    def reduce_lanes(self, value: Held, opcode: str, t: ElementType) -> Held:
+        """Combine lanes, halves first."""
+        e = self.e
+        n = lanes(value.re.type if isinstance(value, Complex) else value.type)
+        while n > 1:
+            n //= 2
+            low, high = range(n), range(n, 2 * n)
+            if isinstance(value, Complex):
+                a = Complex(e.shuffle(value.re, None, low), e.shuffle(value.im, None, low))
+                b: Held = Complex(e.shuffle(value.re, None, high), e.shuffle(value.im, None, high))
+            else:
+                a, b = e.shuffle(value, None, low), e.shuffle(value, None, high)
+            value = scalar.emit_opcode(e, opcode, t, (t, t), (a, b), {})
+        return value
+
+    def branch(self, statement: If) -> None:
+        e = self.e
+        condition = self.value(statement.condition, 1)
+        assert isinstance(condition, Value)
+        then, done = e.new_block("then"), e.new_block("join")
+        otherwise = e.new_block("else") if statement.otherwise else done
+        registers, buffers = changed([statement])
+        e.cond_br(condition, then, otherwise)
+        for block, body in ((then, statement.body), (otherwise, statement.otherwise)):
+            if block is done:
+                continue
+            self.enter(Scope(None, True, registers, buffers))
+            e.at(block)
+            self.body(body)
+            e.br(done)
+            self.leave()
+        e.at(done)
+
+    def while_loop(self, statement: Loop) -> None:
+        e = self.e
+        registers, buffers = changed([statement])
+        header, inside, done = e.new_block("while"), e.new_block("do"), e.new_block("done")
+        e.br(header)
+        self.invalidate(registers, buffers)
+        self.enter(Scope(None, True, registers, buffers))
+        e.at(header)
+        condition = self.value(statement.condition, 1)
+        assert isinstance(condition, Value)
+        e.cond_br(condition, inside, done)
+        e.at(inside)
+        self.scopes[-1].memo = {}
+        self.body(statement.body)
+        e.br(header)
+        e.at(done)
+        self.leave()
+
+    # ---- registers
+
+    def new_slot(self, t: ElementType, n: int) -> Slot:
+        kind = vector(n, scalar.held_type(t))
+        return Slot(tuple(self.e.alloca(kind) for _ in range(2 if t.is_complex else 1)), kind, n)
+
+    def read(self, slot: Slot) -> Held:
+        parts = [self.e.load(slot.type, p, 64) for p in slot.pointers]
+        return parts[0] if len(parts) == 1 else Complex(*parts)
+
+    def write(self, slot: Slot, value: Held) -> None:
+        for part, pointer in zip([value] if isinstance(value, Value) else value, slot.pointers):
+            self.e.store(part, pointer, 64)
+
+    def assign(self, statement: Assign) -> None:
+        slot = self.slots.get(statement.register)
+        n = slot.lanes if slot is not None else self.width if self.vector is not None else 1
+        value = self.value(statement.value, n)
+        if slot is None:
+            slot = self.slots[statement.register] = self.new_slot(statement.register.element_type, n)
+        self.write(slot, value)
+        self.invalidate((statement.register,), ())
+
+    def accumulate(self, statement: Accumulate) -> None:
+        e, register = self.e, statement.register
+        slot, t = self.slots[register], register.element_type
+        value = self.value(statement.value, slot.lanes)
+        before = self.read(slot)
+        if statement.factor is not None:
+            factor = self.value(statement.factor, slot.lanes)
+            assert isinstance(value, Value) and isinstance(factor, Value) and isinstance(before, Value)
+            after: Held = e.fma(value, factor, before)
+        else:
+            after = scalar.emit_opcode(e, statement.opcode, t, (t, t), (before, value), {})
+        if self.mask is not None and register in self.partial:
+            if isinstance(after, Complex) and isinstance(before, Complex):
+                after = Complex(e.select(self.mask, after.re, before.re), e.select(self.mask, after.im, before.im))
+            else:
+                after = e.select(self.mask, after, before)  # type: ignore[arg-type]
+        self.write(slot, after)
+        self.invalidate((register,), ())
+
+    # ---- where values live
+
+    def varying(self, value: ir.Value) -> bool:
+        """Whether a value differs between the lanes of the current vector loop."""
+        if self.vector is None:
+            return False
+        if self.vector in value.variables:
+            return True
+        return any(self.slots[r].lanes > 1 for r in value.registers)
+
+    def varying_index(self, i: Index) -> bool:
+        if self.vector is None:
+            return False
+        if self.vector in i.variables:
+            return True
+        return any(self.varying(a.value) for a, _ in i.terms if isinstance(a, FromValue)) or any(
+            self.varying_index(a.index) for a, _ in i.terms if isinstance(a, (FloorDiv, Mod))
+        )
+
+    def place(self, key: tuple, variables: frozenset, registers: frozenset, buffers: frozenset) -> tuple[int, Held | None]:
+        """The scope a value belongs in, and the value if it is there already."""
+        resolved = [b.resolve() for b in buffers]
+        level = len(self.scopes) - 1
+        blocked: int | None = None
+        while True:
+            scope = self.scopes[level]
+            found = scope.memo.get(key)
+            if found is not None:
+                return level, found
+            if level == 0 or scope.variable in variables:
+                break
+            if scope.registers and not scope.registers.isdisjoint(registers):
+                break
+            if scope.buffers and any(b in scope.buffers for b in resolved):
+                break
+            if scope.barrier and blocked is None:
+                blocked = level
+            level -= 1
+        return (level if blocked is None else blocked), None
+
+    def emit_in(self, level: int) -> Block | None:
+        """Go to the block that code of a scope is appended to; returns the block to come back to, if another."""
+        if level == len(self.scopes) - 1:
+            return None
+        here = self.e.current_block
+        insert = self.scopes[level].insert
+        assert insert is not None
+        self.e.at(insert)
+        return here
+
+    def come_back(self, level: int, here: Block | None) -> None:
+        if here is not None:
+            self.scopes[level].insert = self.e.current_block
+            self.e.at(here)
+
+    # ---- values
+
+    def value(self, v: ir.Value, n: int) -> Held:
+        """The code of a value in `n` lanes (1 for a scalar)."""
+        own = self.width if self.varying(v) else 1
+        if own == n:
+            return self.own_value(v)
+        if isinstance(v, Const):
+            return scalar.constant(self.e, v.element_type, v.number, n)
+        key = (v, "splat", n)
+        level, found = self.place(key, v.variables, v.registers, v.buffers)
+        if found is not None:
+            return found
+        single = self.own_value(v)
+        here = self.emit_in(level)
+        result: Held
+        if isinstance(single, Complex):
+            result = Complex(self.e.splat(single.re, n), self.e.splat(single.im, n))
+        else:
+            result = self.e.splat(single, n)
+        self.come_back(level, here)
+        self.scopes[level].memo[key] = result
+        return result
+
+    def own_value(self, v: ir.Value) -> Held:
+        if isinstance(v, Const):
+            return scalar.constant(self.e, v.element_type, v.number)
+        key = (v, "mask" if self.mask is not None and self.varying(v) else "")
+        level, found = self.place(key, v.variables, v.registers, v.buffers)
+        if found is not None:
+            return found
+        n = self.width if self.varying(v) else 1
+        parts: list[Held] = []
+        if isinstance(v, Apply):
+            parts = [self.value(a, n) for a in v.args]
+        elif isinstance(v, Load):
+            return self.load(v, key, level, n)
+        elif isinstance(v, (FromIndex, InRange)):
+            parts = [self.index(v.index, n)]
+        here = self.emit_in(level)
+        result = self.compute(v, parts, n)
+        self.come_back(level, here)
+        self.scopes[level].memo[key] = result
+        return result
+
+    def compute(self, v: ir.Value, parts: list[Held], n: int) -> Held:
+        e = self.e
+        if isinstance(v, Apply):
+            types = [a.element_type for a in v.args]
+            return scalar.emit_opcode(e, v.opcode, v.element_type, types, parts, dict(v.attrs))
+        if isinstance(v, Read):
+            return self.read(self.slots[v.register])
+        if isinstance(v, FromIndex):
+            from xlac.ir.shape import S32, S64
+
+            (place,) = parts
+            assert isinstance(place, Value)
+            if -(2**31) <= v.index.low and v.index.high < 2**31:
+                return scalar.convert(e, e.cast("trunc", place, with_scalar(place.type, "i32")), S32, v.element_type)
+            return scalar.convert(e, place, S64, v.element_type)
+        assert isinstance(v, InRange)
+        (place,) = parts
+        assert isinstance(place, Value)
+        shifted = e.sub(place, e.const(place.type, v.low)) if v.low else place
+        return e.icmp("ult", shifted, e.const(place.type, v.high - v.low))
+
+    # ---- indices
+
+    def index(self, i: Index, n: int) -> Value:
+        """An index as i64 in `n` lanes."""
+        if not self.varying_index(i):
+            single = self.scalar_index(i)
+            return single if n == 1 else self.e.splat(single, n)
+        return self.vector_index(i)
+
+    def scalar_index(self, i: Index) -> Value:
+        """An index as one i64: that of the first lane where its variable is the vector loop's."""
+        e = self.e
+        if not i.terms:
+            return e.const("i64", i.const)
+        key = (i, "scalar")
+        variables, registers, buffers = self.index_parts(i)
+        level, found = self.place(key, variables, registers, buffers)
+        if found is not None:
+            assert isinstance(found, Value)
+            return found
+        if len(i.terms) == 1:
+            atom, factor = i.terms[0]
+            part = self.atom(atom)
+            here = self.emit_in(level)
+            result = part if factor == 1 else e.mul(part, e.const("i64", factor))
+            if i.const:
+                result = e.add(result, e.const("i64", i.const))
+        else:
+            # The term of the innermost scope is added last, so that the others are hoisted.
+            levels = [self.place((Index(0, (t,)), "scalar"), *self.index_parts(Index(0, (t,))))[0] for t in i.terms]
+            k = max(range(len(levels)), key=lambda j: (levels[j], j))
+            rest = self.scalar_index(Index(i.const, i.terms[:k] + i.terms[k + 1 :]))
+            term = self.scalar_index(Index(0, (i.terms[k],)))
+            here = self.emit_in(level)
+            result = e.add(rest, term)
+        self.come_back(level, here)
+        self.scopes[level].memo[key] = result
+        return result
+
+    @staticmethod
+    def index_parts(i: Index) -> tuple[frozenset, frozenset, frozenset]:
+        if all(isinstance(a, Var) for a, _ in i.terms):
+            return i.variables, frozenset(), frozenset()
+        return ir.index_parts(i)
+
+    def atom(self, atom: ir.Atom) -> Value:
+        e = self.e
+        if isinstance(atom, Var):
+            return self.variables[atom]
+        key = (Index(0, ((atom, 1),)), "atom")
+        level, found = self.place(key, *self.index_parts(key[0]))
+        if found is not None:
+            assert isinstance(found, Value)
+            return found
+        if isinstance(atom, FromValue):
+            held = self.own_value(atom.value)
+            here = self.emit_in(level)
+            assert isinstance(held, Value)
+            result = self.clamped(atom, held)
+        else:
+            inner = self.scalar_index(atom.index)
+            here = self.emit_in(level)
+            divide = (e.udiv if isinstance(atom, FloorDiv) else e.urem) if atom.index.low >= 0 else (
+                e.sdiv if isinstance(atom, FloorDiv) else e.srem
+            )
+            result = divide(inner, e.const("i64", atom.divisor))
+        self.come_back(level, here)
+        self.scopes[level].memo[key] = result
+        return result
+
+    def clamped(self, atom: FromValue, held: Value) -> Value:
+        e, t = self.e, atom.value.element_type
+        if t.kind == "u" or t.kind == "p":
+            wide = e.cast("zext", held, with_scalar(held.type, "i64"))
+            return e.umax(e.umin(wide, e.const(wide.type, atom.high)), e.const(wide.type, atom.low))
+        wide = e.cast("sext", held, with_scalar(held.type, "i64"))
+        return e.smax(e.smin(wide, e.const(wide.type, atom.high)), e.const(wide.type, atom.low))
+
+    def vector_index(self, i: Index) -> Value:
+        """An index that varies over the lanes, as a vector of i64."""
+        e, n = self.e, self.width
+        key = (i, "vector")
+        level, found = self.place(key, *self.index_parts(i))
+        if found is not None:
+            assert isinstance(found, Value)
+            return found
+        affine = tuple((a, c) for a, c in i.terms if isinstance(a, Var) or not self.varying_atom(a))
+        base = self.scalar_index(Index(i.const, affine))
+        others = [(self.vector_atom(a), c) for a, c in i.terms if not (isinstance(a, Var) or not self.varying_atom(a))]
+        step = i.coefficient(self.vector) if self.vector is not None else 0
+        here = self.emit_in(level)
+        result = e.splat(base, n)
+        if step:
+            result = e.add(result, e.lane_const(vector(n, "i64"), [step * k for k in range(n)]))
+        for part, factor in others:
+            result = e.add(result, part if factor == 1 else e.mul(part, e.const(part.type, factor)))
+        self.come_back(level, here)
+        self.scopes[level].memo[key] = result
+        return result
+
+    def varying_atom(self, atom: ir.Atom) -> bool:
+        return self.varying_index(Index(0, ((atom, 1),)))
+
+    def vector_atom(self, atom: ir.Atom) -> Value:
+        e = self.e
+        if isinstance(atom, FromValue):
+            held = self.value(atom.value, self.width)
+            assert isinstance(held, Value)
+            return self.clamped(atom, held)
+        assert isinstance(atom, (FloorDiv, Mod))
+        inner = self.vector_index(atom.index)
+        floor = isinstance(atom, FloorDiv)
+        if 0 <= atom.index.low and atom.index.high < 2**31:
+            small = e.cast("trunc", inner, with_scalar(inner.type, "i32"))
+            part = (e.udiv if floor else e.urem)(small, e.const(small.type, atom.divisor))
+            return e.cast("zext", part, inner.type)
+        return (e.sdiv if floor else e.srem)(inner, e.const(inner.type, atom.divisor))
+
+    # ---- memory
+
+    def pointers(self) -> None:
+        """Load the address of every buffer the kernel uses from the frame."""
+        e = self.e
+        used: dict[Buffer, None] = {}
+        for statement in ir.statements(self.kernel.body):
+            for access in ir.loads(ir.statement_values(statement)):
+                used[access.buffer.resolve()] = None
+            if isinstance(statement, Store):
+                used[statement.buffer.resolve()] = None
+        tables: dict[str, Value] = {}
+        for buffer in used:
+            if buffer.space == "local":
+                element = scalar.memory_type(buffer.element_type)
+                self.pointer[buffer] = e.alloca(f"[{buffer.bytes // alignment(buffer.element_type)} x {element}]")
+                continue
+            if buffer.space not in tables:
+                tables[buffer.space] = e.load("ptr", e.gep(self.frame, 8 * FRAME.index(buffer.space)), 8)
+            table = tables[buffer.space]
+            if buffer.space == "temp":
+                self.pointer[buffer] = e.gep(table, buffer.offset)
+            else:
+                self.pointer[buffer] = e.load("ptr", e.gep(table, 8 * buffer.number), 8)
+
+    def address(self, buffer: Buffer, i: Index) -> Value:
+        """The address of an element, the first lane's where the index varies."""
+        return self.e.gep(self.pointer[buffer.resolve()], self.scalar_index(i * buffer.element_type.dtype.itemsize))
+
+    def addresses(self, buffer: Buffer, i: Index) -> Value:
+        """The addresses of the elements of all lanes."""
+        pointer = self.pointer[buffer.resolve()]
+        return self.e.gep(pointer, self.vector_index(i * buffer.element_type.dtype.itemsize))
+
+    def contiguous(self, i: Index) -> bool:
+        """Whether the lanes' elements are neighbours, in order."""
+        if self.vector is None or i.coefficient(self.vector) != 1:
+            return False
+        return not any(self.varying_atom(a) for a, _ in i.terms if a is not self.vector)
+
+    def load(self, v: Load, key: tuple, level: int, n: int) -> Held:
+        e, t = self.e, v.element_type
+        guard = self.guard(v.guard)
+        # What the access needs is computed in its own scopes, before the load is placed.
+        if n == 1:
+            place = self.scalar_index(v.index * t.dtype.itemsize)
+            pointer = self.pointer[v.buffer.resolve()]
+            here = self.emit_in(level)
+            if guard is not None:
+                place = e.select(guard, place, e.const("i64", 0))
+            address = e.gep(pointer, place)
+            parts = [e.load(k, a, alignment(t)) for k, a in self.parts(t, 1, address)]
+        else:
+            near = self.contiguous(v.index)
+            address = self.address(v.buffer, v.index) if near else None
+            many = None if near else (
+                self.addresses(v.buffer, v.index)
+                if self.varying_index(v.index)
+                else e.splat(self.address(v.buffer, v.index), n)
+            )
+            here = self.emit_in(level)
+            mask = self.combined_mask(guard, n)
+            if address is not None:
+                parts = self.load_neighbours(t, n, address, mask)
+            else:
+                assert many is not None
+                parts = [
+                    e.gather(k, p, mask, e.const(k, 0), alignment(t)) for k, p in self.parts(t, n, many)
+                ]
+        held = [scalar.from_memory(e, p, t) for p in parts]
+        result: Held = held[0] if len(held) == 1 else Complex(*held)
+        self.come_back(level, here)
+        self.scopes[level].memo[key] = result
+        return result
+
+    def combined_mask(self, guard: Value | None, n: int) -> Value | None:
+        e = self.e
+        if guard is not None and n > 1 and lanes(guard.type) == 1:
+            guard = e.splat(guard, n)
+        if guard is None or self.mask is None:
+            return self.mask if guard is None else guard
+        return e.and_(self.mask, guard)
+
+    def parts(self, t: ElementType, n: int, address: Value) -> list[tuple[str, Value]]:
+        """Memory type and address of each part of an element: one, or two for complex numbers."""
+        kind = vector(n, scalar.memory_type(t))
+        if not t.is_complex:
+            return [(kind, address)]
+        return [(kind, address), (kind, self.e.gep(address, self.offsets(n, t.dtype.itemsize // 2, address)))]
+
+    def offsets(self, n: int, size: int, address: Value) -> Value | int:
+        return self.e.const(vector(n, "i64"), size) if address.type[0] == "<" else size
+
+    def load_neighbours(self, t: ElementType, n: int, address: Value, mask: Value | None) -> list[Value]:
+        e = self.e
+        kind, align = vector(n, scalar.memory_type(t)), alignment(t)
+        if not t.is_complex:
+            if mask is None:
+                return [e.load(kind, address, align)]
+            return [e.masked_load(kind, address, mask, e.const(kind, 0), align)]
+        both = vector(2 * n, scalar.memory_type(t))
+        if mask is None:
+            pairs = e.load(both, address, align)
+        else:
+            twice = e.shuffle(mask, None, [k // 2 for k in range(2 * n)])
+            pairs = e.masked_load(both, address, twice, e.const(both, 0), align)
+        return [e.shuffle(pairs, None, range(k, 2 * n, 2)) for k in (0, 1)]
+
+    def store(self, s: Store, value: Held, guard: Value | None) -> None:
+        e, t = self.e, s.buffer.element_type
+        n = lanes(value.re.type if isinstance(value, Complex) else value.type)
+        parts = [scalar.to_memory(e, p, t) for p in ([value] if isinstance(value, Value) else value)]
+        align = alignment(t)
+        if n == 1:
+            self.store_one(s, parts, guard)
+            return
+        mask = self.combined_mask(guard, n)
+        if self.contiguous(s.index):
+            address = self.address(s.buffer, s.index)
+            if t.is_complex:
+                data = e.shuffle(parts[0], parts[1], [k // 2 + n * (k % 2) for k in range(2 * n)])
+                mask = mask and e.shuffle(mask, None, [k // 2 for k in range(2 * n)])
+            else:
+                (data,) = parts
+            if mask is None:
+                e.store(data, address, align)
+            else:
+                e.masked_store(data, address, mask, align)
+            return
+        if self.varying_index(s.index):
+            many = self.addresses(s.buffer, s.index)
+        else:
+            many = e.splat(self.address(s.buffer, s.index), n)
+        for part, (_, p) in zip(parts, self.parts(t, n, many)):
+            e.scatter(part, p, mask, align)
+
+    def store_one(self, s: Store, parts: list[Value], guard: Value | None) -> None:
+        e, t = self.e, s.buffer.element_type
+        address = self.address(s.buffer, s.index)
+        done = None
+        if guard is not None:
+            then, done = e.new_block("store"), e.new_block("stored")
+            e.cond_br(guard, then, done)
+            e.at(then)
+        for part, (_, p) in zip(parts, self.parts(t, 1, address)):
+            e.store(part, p, alignment(t))
+        if done is not None:
+            e.br(done)
+            e.at(done)
+
+
+def alignment(t: ElementType) -> int:
+    """The alignment that memory of an element type has at least."""
+    return t.dtype.itemsize // (2 if t.is_complex else 1)

@@ -1,0 +1,106 @@
+"""A loop program as an LLVM module: its kernels, and one entry function that runs the steps in order."""
+
+from __future__ import annotations
+
+from xlac.codegen.emit import FunctionEmitter, ModuleEmitter, Value
+from xlac.codegen.kernel import FRAME, KernelEmitter
+from xlac.codegen.scalar import check_table, memory_type
+from xlac.codegen.target import Target
+from xlac.loop.ir import Buffer, Copy, Kernel, Program, Step, Switch, While
+
+ENTRY = "xlac_entry"
+PARALLEL_FOR = "xlac_parallel_for"
+
+# check_table()
+
+
+def emit_program(program: Program, target: Target) -> str:
+    """LLVM text of a planned program. Its entry is `void xlac_entry(ptr parameters, ptr results, ptr constants, ptr arena)`:
+    three arrays of pointers, and the arena's memory, aligned to 64 bytes."""
+    module = ModuleEmitter(target)
+    return ProgramEmitter(module).emit(program)
+
+
+class ProgramEmitter:
+    """Emits the steps of one program."""
+
+    def __init__(self, module: ModuleEmitter) -> None:
+        self.module = module
+        self.kernels: dict[Kernel, str] = {}
+
+    def emit(self, program: Program) -> str:
+        e = self.module.function(ENTRY, [(name, "ptr") for name in FRAME])
+        self.e: FunctionEmitter = e
+        self.frame = e.alloca(f"[{len(FRAME)} x ptr]", 8)
+        for i, argument in enumerate(e.arguments):
+            e.store(argument, e.gep(self.frame, 8 * i), 8)
+        self.steps(program.steps)
+        e.ret()
+        e.end()
+        return self.module.text()
+
+    def steps(self, steps: list[Step]) -> None:
+        for step in steps:
+            if isinstance(step, Kernel):
+                self.kernel(step)
+            elif isinstance(step, Copy):
+                self.copy(step)
+            elif isinstance(step, While):
+                self.while_loop(step)
+            else:
+                self.switch(step)
+
+    def kernel(self, kernel: Kernel) -> None:
+        name = f"kernel_{len(self.kernels)}"
+        self.kernels[kernel] = name
+        KernelEmitter(self.module, kernel, name).emit()
+        e = self.e
+        zero = e.const("i64", 0)
+        if kernel.parallel is None:
+            e.call(name, "void", self.frame, zero, zero)
+            return
+        loop = kernel.body[0]
+        units = -(-kernel.parallel.extent // loop.width)  # type: ignore[union-attr]
+        counts = (e.const("i64", units), e.const("i64", kernel.grain))
+        e.call(PARALLEL_FOR, "void", Value(f"@{name}", "ptr"), self.frame, *counts)
+
+    def pointer(self, buffer: Buffer) -> Value:
+        e, buffer = self.e, buffer.resolve()
+        table = e.arguments[FRAME.index(buffer.space)]
+        if buffer.space == "temp":
+            return e.gep(table, buffer.offset)
+        return e.load("ptr", e.gep(table, 8 * buffer.number), 8)
+
+    def copy(self, copy: Copy) -> None:
+        if copy.source.resolve() is not copy.target.resolve() and copy.target.bytes:
+            size = self.e.const("i64", copy.target.bytes)
+            self.e.memcpy(self.pointer(copy.target), self.pointer(copy.source), size)
+
+    def while_loop(self, step: While) -> None:
+        e = self.e
+        head, body, done = e.new_block("while"), e.new_block("do"), e.new_block("done")
+        e.br(head)
+        e.at(head)
+        self.steps(step.condition)
+        flag = e.load("i8", self.pointer(step.test), 1)
+        e.cond_br(e.icmp("ne", flag, e.const("i8", 0)), body, done)
+        e.at(body)
+        self.steps(step.body)
+        e.br(head)
+        e.at(done)
+
+    def switch(self, step: Switch) -> None:
+        e = self.e
+        done = e.new_block("chosen")
+        blocks = [e.new_block("branch") for _ in step.branches]
+        t = step.selector.element_type
+        selector = e.load(memory_type(t), self.pointer(step.selector), t.dtype.itemsize)
+        if t.kind == "p":
+            e.cond_br(e.icmp("ne", selector, e.const(selector.type, 0)), blocks[0], blocks[1])
+        else:
+            e.switch(selector, blocks[-1], list(enumerate(blocks[:-1])))
+        for block, steps in zip(blocks, step.branches):
+            e.at(block)
+            self.steps(steps)
+            e.br(done)
+        e.at(done)

@@ -1,0 +1,159 @@
+"""The reverse of a scan: a scan in the other direction.
+
+The body and its reverse are recorded together. Every value of the body that its reverse reads and that changes from turn to turn
+is stacked by a second version of the forward loop, which takes the place of the first; what is cheap to make again is made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from xlac.frontend import trace
+from xlac.frontend.autodiff import add_cotangents, backward, differentiable
+from xlac.frontend.control import ScanNote, emit_scan
+from xlac.frontend.tracer import Tracer
+from xlac.ir.module import Instruction
+from xlac.ir.opcode import op
+from xlac.ir.shape import ArrayShape
+
+# Opcodes that the reverse repeats instead of reading their stacked results.
+CHEAP = ("broadcast", "reshape", "transpose", "reverse", "convert", "iota", "constant", "tuple", "get-tuple-element", "copy")
+
+
+def _zeros(shape: Any) -> Tracer:
+    import numpy as np
+
+    from xlac import lax
+
+    return lax._broadcast(trace.lift(np.zeros((), shape.dtype)), shape.dims, ())
+
+
+def scan_vjp(note: ScanNote, instruction: Instruction, cotangent: list[Any], needed: Callable[[Instruction], bool]) -> Any:
+    """Cotangents of the loop's state tuple (counter, constants, carry, xs, ys) from those of its result."""
+    owner = trace.active()
+    session = owner.session
+    c, k, m = note.constants, note.carries, note.inputs
+    state = instruction.operands[0]
+    values = [Tracer(owner, session.resolve(x)) for x in state.operands]
+    constants, carry, xs = values[1 : 1 + c], values[1 + c : 1 + c + k], values[1 + c + k : 1 + c + k + m]
+    of_carry, of_ys = cotangent[1 + c : 1 + c + k], cotangent[1 + c + k + m :]
+
+    # One turn and its reverse, recorded together.
+    joint = trace.Trace("scan_joint", owner)
+    with trace.recording(joint):
+        parameters = [joint.parameter(p.shape) for p in note.parameters]
+        outputs = [joint.use(t) for t in note.run([Tracer(joint, p) for p in parameters])]
+        carried = [j for j in range(k) if differentiable(outputs[j])]
+        stacked = [j for j, g in enumerate(of_ys) if g is not None and differentiable(outputs[k + j])]
+        g_carry = [joint.parameter(outputs[j].shape) for j in carried]
+        g_ys = [joint.parameter(outputs[k + j].shape) for j in stacked]
+        fixed = [j for j in range(c) if differentiable(parameters[j]) and needed(state.operands[1 + j])]
+        sliced = [
+            j for j in range(m) if differentiable(parameters[c + k + j]) and needed(state.operands[1 + c + k + j])
+        ]
+        asked = [
+            *(parameters[c + j] for j in carried),
+            *(parameters[j] for j in fixed),
+            *(parameters[c + k + j] for j in sliced),
+        ]
+        pairs = [(outputs[j], Tracer(joint, g)) for j, g in zip(carried, g_carry)]
+        pairs += [(outputs[k + j], Tracer(joint, g)) for j, g in zip(stacked, g_ys)]
+        found = backward(pairs, asked)
+        made = [_zeros(a.shape) if g is None else g for g, a in zip(found, asked)]
+        # The reverse adds up the constants' cotangents from turn to turn.
+        sums = [joint.parameter(parameters[j].shape) for j in fixed]
+        n = len(carried)
+        for i, total in enumerate(sums):
+            if found[n + i] is not None:
+                made[n + i] = add_cotangents(Tracer(joint, total), made[n + i])
+            else:
+                made[n + i] = Tracer(joint, total)
+        results = [joint.use(t) for t in made]
+        outputs = [session.resolve(o) for o in outputs]
+    assert not joint.captures
+
+    residuals = _residuals(results, parameters, c, k, set(g_carry) | set(g_ys) | set(sums))
+
+    # The forward loop again, now stacking what the reverse reads; it takes the first one's place.
+    forward = ScanNote([*outputs, *residuals], parameters, c, k, m, note.length, note.reverse)
+    again = emit_scan(forward, constants, carry, xs)
+    stacks = again[len(outputs) :]
+    places = [*range(1 + c, 1 + c + k), *range(1 + c + k + m, len(values))]
+    for user in list(instruction.users):
+        if user.opcode.name == "get-tuple-element" and user["index"] in places:
+            session.redirect(user, owner.use(again[places.index(user["index"])]))
+
+    reverse = ScanNote(
+        outputs=results,
+        parameters=[*parameters[:c], *g_carry, *sums, *parameters[c + k :], *residuals, *g_ys],
+        constants=c,
+        carries=len(g_carry) + len(sums),
+        inputs=m + len(residuals) + len(g_ys),
+        length=note.length,
+        reverse=not note.reverse,
+    )
+    start = [_zeros(carry[j]._instruction.shape) if of_carry[j] is None else of_carry[j] for j in carried]
+    start += [_zeros(parameters[j].shape) for j in fixed]
+    grads = emit_scan(_used(reverse), constants, start, [*xs, *stacks, *(of_ys[j] for j in stacked)])
+
+    column: list[Any] = [None] * len(values)
+    for i, j in enumerate(carried):
+        column[1 + c + j] = grads[i]
+    for i, j in enumerate(fixed):
+        column[1 + j] = grads[len(carried) + i]
+    for i, j in enumerate(sliced):
+        column[1 + c + k + j] = grads[len(carried) + len(fixed) + i]
+    return [column]
+
+
+def _used(note: ScanNote) -> ScanNote:
+    return note
+
+
+def _residuals(
+    results: list[Instruction], parameters: list[Instruction], constants: int, carries: int, incoming: set[Instruction]
+) -> list[Instruction]:
+    """The values of the forward turn, the carry before it included, that the reverse turn reads and cannot cheaply make."""
+    at_hand = set(parameters[:constants]) | set(parameters[constants + carries :])
+    depends: dict[Instruction, bool] = {}
+    varies: dict[Instruction, bool] = {}
+
+    def spread(seeds: set[Instruction], known: dict[Instruction, bool], start: Instruction) -> bool:
+        stack = [start]
+        while stack:
+            top = stack[-1]
+            if top in known:
+                stack.pop()
+                continue
+            missing = [x for x in top.operands if x not in known]
+            if missing:
+                stack.extend(missing)
+                continue
+            known[top] = top in seeds or any(known[x] for x in top.operands)
+            stack.pop()
+        return known[start]
+
+    changing = set(parameters[constants:])
+    found: dict[Instruction, None] = {}
+    seen: set[Instruction] = set()
+    stack = list(results)
+    while stack:
+        top = stack.pop()
+        if top in seen:
+            continue
+        seen.add(top)
+        if top in incoming or top in at_hand:
+            continue
+        if spread(incoming, depends, top):
+            stack.extend(top.operands)
+        elif not spread(changing, varies, top) or (top.opcode.name in CHEAP and top.operands):
+            stack.extend(top.operands)
+        elif isinstance(top.shape, ArrayShape):
+            found[top] = None
+        else:
+            stack.extend(top.operands)
+    return list(found)
+
+
+__all__ = ["CHEAP", "op", "scan_vjp"]

@@ -1,0 +1,576 @@
+"""Traces: the record of the operations a Python function performs on arrays.
+
+While a function is traced its arrays are `Tracer`s (see `tracer.py`), each standing for an instruction of the computation being
+recorded. A loop body, a branch or a reducer is recorded in a trace of its own whose parent is the trace around it; a value of
+the parent that it reads becomes a captured parameter. All traces of one program share a `Session`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import linecache
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xlac.errors import ShapeError, TraceError
+from xlac.frontend import dtypes
+from xlac.ir import ops as _rows  # noqa: F401  (fills the opcode table)
+from xlac.ir.module import Computation, Instruction, Module
+from xlac.ir.opcode import OPCODES, Opcode, op
+from xlac.ir.shape import ArrayShape, Shape, element_type, leaves
+
+if TYPE_CHECKING:
+    from xlac.frontend.tracer import Tracer
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+_LIBRARY_FILES = (functools.__file__, contextlib.__file__)
+_internal_files: dict[str, bool] = {}
+
+# Constants of at most this many elements are repeated inside loop bodies and branches instead of being passed in.
+SMALL_CONSTANT = 1
+
+
+# ---- where the user's code is
+
+
+def _is_internal(filename: str) -> bool:
+    known = _internal_files.get(filename)
+    if known is None:
+        known = filename.startswith((_PACKAGE, _NUMPY)) or os.path.abspath(filename).startswith((_PACKAGE, _NUMPY))
+        known = known or filename.startswith("<frozen") or filename in _LIBRARY_FILES
+        _internal_files[filename] = known
+    return known
+
+
+def user_place() -> tuple[str, int]:
+    """File and line of the innermost frame outside this package and NumPy."""
+    frame = sys._getframe(1)
+    last = frame
+    while frame is not None:
+        if not _is_internal(frame.f_code.co_filename):
+            return frame.f_code.co_filename, frame.f_lineno
+        last, frame = frame, frame.f_back  # type: ignore[assignment]
+    return last.f_code.co_filename, last.f_lineno
+
+
+def located(message: str, place: tuple[str, int] | None = None) -> str:
+    """`message` with the user's file, line and line text."""
+    filename, line = place or user_place()
+    text = linecache.getline(filename, line).strip()
+    return f"{filename}:{line}: {message}" + (f"\n    {text}" if text else "")
+
+
+def trace_error(message: str, place: tuple[str, int] | None = None) -> TraceError:
+    """A TraceError that shows the user's line."""
+    return TraceError(located(message, place))
+
+
+def shape_error(message: str) -> ShapeError:
+    """A ShapeError that shows the user's line."""
+    return ShapeError(located(message))
+
+
+# ---- traces
+
+
+@dataclass
+class Note:
+    """What the front end knows of an instruction beyond its opcode.
+
+    Attributes:
+      vjp: reverse rule used in place of the opcode's: `vjp(instruction, cotangent, needed) -> cotangents of the operands`, where
+        the cotangent of a tuple is a list with None for zero, and `needed(operand)` tells whether one is asked for.
+    """
+
+    vjp: Callable[[Instruction, Any, Callable[[Instruction], bool]], Sequence[Any]]
+
+
+@dataclass
+class Session:
+    """What all traces of one program share.
+
+    Attributes:
+      name: the function's name; the module is called jit_<name>.
+      notes: notes by instruction.
+      replaced: instructions whose place another one has taken.
+      order: a number for each instruction that grows with the time it was made.
+      origin: metadata for the instructions made now, in place of the user's line; used by derived code.
+      reducers: computations of reducers that are one opcode, by opcode and type.
+      lifted: where constants become parameters of the entry, their values; None where they stay constants.
+    """
+
+    name: str
+    notes: dict[Instruction, Note] = field(default_factory=dict)
+    replaced: dict[Instruction, Instruction] = field(default_factory=dict)
+    order: dict[Instruction, int] = field(default_factory=dict)
+    origin: dict[str, Any] | None = None
+    reducers: dict[tuple[str, str], Computation] = field(default_factory=dict)
+    lifted: list[np.ndarray] | None = None
+    _names: dict[str, int] = field(default_factory=dict)
+
+    def unique(self, name: str) -> str:
+        """A computation name that this program has not used."""
+        count = self._names.get(name, 0)
+        self._names[name] = count + 1
+        return f"{name}.{count}" if count else name
+
+    def resolve(self, instruction: Instruction) -> Instruction:
+        """The instruction that stands in the place of this one now."""
+        while instruction in self.replaced:
+            instruction = self.replaced[instruction]
+        return instruction
+
+    def redirect(self, old: Instruction, new: Instruction) -> None:
+        """Let every reader of `old`, now and later, read `new` of the same computation."""
+        for user in list(old.users):
+            if user is not new:
+                user.operands = tuple(new if x is old else x for x in user.operands)
+                new.users[user] = None
+                old.users.pop(user, None)
+        self.replaced[old] = new
+
+
+class Trace:
+    """One computation being recorded.
+
+    Attributes:
+      computation: what has been recorded.
+      parent: the trace around this one.
+      session: shared by all traces of the program.
+      captures: for each captured instruction of the parent, the parameter that stands for it here.
+      closed: recording has ended; values of this trace can no longer be used.
+    """
+
+    def __init__(self, name: str, parent: Trace | None = None, session: Session | None = None) -> None:
+        self.parent = parent
+        self.session: Session = session or (parent.session if parent else Session(name))
+        self.computation = Computation(self.session.unique(name))
+        self.captures: dict[Instruction, Instruction] = {}
+        self.closed = False
+        self._repeated: dict[Instruction, Instruction] = {}
+        self._scalars: dict[tuple[str, bytes], Instruction] = {}
+        self._arrays: dict[int, tuple[np.ndarray, Instruction]] = {}
+
+    def parameter(self, shape: Shape, name: str = "") -> Instruction:
+        """Add the next parameter."""
+        instruction = self.computation.parameter(shape, name)
+        self.session.order[instruction] = len(self.session.order)
+        return instruction
+
+    def add(self, instruction: Instruction) -> Instruction:
+        """Record an instruction."""
+        if instruction.metadata is None:
+            instruction.metadata = self.session.origin or self._metadata(instruction.opcode.name)
+        self.computation.add(instruction)
+        self.session.order[instruction] = len(self.session.order)
+        return instruction
+
+    def _metadata(self, name: str) -> dict[str, Any]:
+        filename, line = user_place()
+        return {"op_name": f"jit({self.session.name})/{name}", "source_file": filename, "source_line": line}
+
+    def use(self, tracer: Tracer) -> Instruction:
+        """The instruction of this trace for a traced value, captured from a trace around this one if need be.
+
+        Raises:
+          TraceError: the value belongs to a trace that has ended or that does not enclose this one.
+        """
+        owner = tracer._trace
+        if owner is self:
+            return self.session.resolve(tracer._instruction) if self.session.replaced else tracer._instruction
+        chain = [self]
+        while chain[-1] is not owner:
+            parent = chain[-1].parent
+            if parent is None:
+                raise leaked(tracer)
+            chain.append(parent)
+        if owner.closed:
+            raise leaked(tracer)
+        instruction = self.session.resolve(tracer._instruction)
+        for trace in reversed(chain[:-1]):
+            instruction = trace._capture(instruction)
+        return instruction
+
+    def _capture(self, outer: Instruction) -> Instruction:
+        inner = self.captures.get(outer) or self._repeated.get(outer)
+        if inner is None:
+            if is_small_constant(outer):
+                inner = outer.clone([self._capture(x) for x in outer.operands])
+                inner.name = outer.opcode.name
+                self._repeated[outer] = self.add(inner)
+            else:
+                inner = self.captures[outer] = self.parameter(outer.shape, f"captured_{outer.name}")
+        return inner
+
+    def constant(self, value: np.ndarray) -> Instruction:
+        """A constant, shared by equal scalars and by uses of the same array."""
+        row = element_type(value.dtype)
+        if value.ndim == 0:
+            key = (row.name, value.tobytes())
+            found = self._scalars.get(key)
+            if found is None:
+                found = self._scalars[key] = self._literal(np.array(value, row.dtype))
+            return found
+        held = self._arrays.get(id(value))
+        if held is not None and held[0] is value:
+            literal = held[1].attrs.get("literal")
+            if literal is not None and np.array_equal(literal, value):
+                return held[1]
+        if self.session.lifted is not None:
+            if self.parent is not None:
+                return self._capture(self.parent.constant(value))
+            instruction = self.parameter(ArrayShape(row, value.shape), "constant")
+            self.session.lifted.append(np.array(value, row.dtype, order="C"))
+            return instruction
+        literal = np.array(value, row.dtype, order="C")
+        literal.flags.writeable = False
+        instruction = self._literal(literal)
+        self._arrays[id(value)] = (value, instruction)
+        return instruction
+
+    def _literal(self, literal: np.ndarray) -> Instruction:
+        shape = ArrayShape(element_type(literal.dtype), literal.shape)
+        return self.add(op.constant.make(shape=shape, literal=literal))
+
+
+def is_small_constant(instruction: Instruction) -> bool:
+    """Whether an instruction is cheaper to repeat in an inner computation than to pass into it."""
+    name = instruction.opcode.name
+    if name == "constant":
+        return instruction.shape.size <= SMALL_CONSTANT  # type: ignore[union-attr]
+    if name == "broadcast":
+        return is_small_constant(instruction.operands[0])
+    return name == "iota"
+
+
+def leaked(tracer: Tracer) -> TraceError:
+    """The error for a traced value used outside the function it belongs to."""
+    made = tracer._instruction.metadata
+    where = f", made at {made['source_file']}:{made['source_line']}," if made else ""
+    return trace_error(
+        f"a traced value of shape {tracer._instruction.shape}{where} is used outside the function it was traced in; return it "
+        "from that function instead of storing it in a global, an attribute or an outer list"
+    )
+
+
+class _State(threading.local):
+    trace: Trace | None = None
+
+
+_state = _State()
+
+# How many traces are open in all threads: 0 tells callers at once that nothing is being traced.
+open_traces = 0
+_count_lock = threading.Lock()
+
+
+def current() -> Trace | None:
+    """The trace being recorded in this thread, or None."""
+    return _state.trace if open_traces else None
+
+
+@contextlib.contextmanager
+def recording(trace: Trace) -> Iterator[Trace]:
+    """Record into `trace`; close it at the end."""
+    global open_traces
+    outer = _state.trace
+    with _count_lock:
+        open_traces += 1
+    _state.trace = trace
+    try:
+        yield trace
+    finally:
+        _state.trace = outer
+        trace.closed = True
+        with _count_lock:
+            open_traces -= 1
+
+
+def active() -> Trace:
+    """The trace being recorded.
+
+    Raises:
+      TraceError: there is none.
+    """
+    trace = _state.trace
+    if trace is None:
+        raise trace_error("this can only be used while a function is traced, inside xlac.jit or xlac.grad")
+    return trace
+
+
+# ---- emitting instructions
+
+
+def emit_instruction(row: Opcode, *operands: Instruction, shape: Shape | None = None, **attrs: Any) -> Instruction:
+    """Record one instruction of operands that are in the current trace already.
+
+    Raises:
+      ShapeError: operands or attributes do not fit; the message shows the user's line.
+    """
+    try:
+        instruction = row.make(*operands, shape=shape, **attrs)
+    except ShapeError as error:
+        raise shape_error(str(error)) from None
+    return active().add(instruction)
+
+
+def emit(row: Opcode, *operands: Tracer, shape: Shape | None = None, weak: bool = False, **attrs: Any) -> Tracer:
+    """Record one instruction whose result is an array."""
+    from xlac.frontend.tracer import Tracer
+
+    trace = active()
+    instruction = emit_instruction(row, *[trace.use(x) for x in operands], shape=shape, **attrs)
+    return Tracer(trace, instruction, weak)
+
+
+def elements(instruction: Instruction) -> list[Tracer]:
+    """The elements of an instruction whose shape is a tuple."""
+    from xlac.frontend.tracer import Tracer
+
+    trace = active()
+    return [
+        Tracer(trace, emit_instruction(op.get_tuple_element, instruction, index=i))
+        for i in range(len(instruction.shape))  # type: ignore[arg-type]
+    ]
+
+
+def lift(value: Any, dtype: np.dtype | None = None) -> Tracer:
+    """`value` as a traced value: itself if it is one, a constant for an array or a Python number.
+
+    Raises:
+      TraceError: it is neither; lists, strings and objects are not arrays.
+    """
+    from xlac.frontend.tracer import Tracer
+
+    if isinstance(value, Tracer):
+        return value
+    trace = active()
+    if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
+        weak = dtype is None and not isinstance(value, bool)
+        kind = dtypes.scalar_dtype(value) if dtype is None else dtype
+        return Tracer(trace, trace.constant(scalar_array(value, kind)), weak)
+    if not isinstance(value, (np.ndarray, np.generic)):
+        if hasattr(value, "__array__"):
+            value = np.asarray(value)
+        else:
+            raise trace_error(
+                f"{value!r} of type {type(value).__name__} is not an array; use xlac.numpy.asarray, or name the argument in "
+                "static_argnums if it is a setting"
+            )
+    try:
+        element_type(value.dtype)
+    except ShapeError as error:
+        raise shape_error(str(error)) from None
+    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    return Tracer(trace, trace.constant(array), False)
+
+
+def scalar_array(value: bool | int | float | complex, dtype: np.dtype) -> np.ndarray:
+    """A Python number as a 0-d array of a type.
+
+    Raises:
+      ShapeError: an integer does not fit.
+    """
+    row = element_type(dtype)
+    if row.is_integer and isinstance(value, int) and not isinstance(value, bool):
+        low = -(1 << (row.bits - 1)) if row.kind == "s" else 0
+        high = (1 << (row.bits - (row.kind == "s"))) - 1
+        if not low <= value <= high:
+            raise shape_error(f"the integer {value} does not fit {dtype.name}, which holds {low} to {high}; convert the array first")
+    with np.errstate(all="ignore"):
+        return np.asarray(value).astype(row.dtype)
+
+
+# ---- regions: loop bodies, branches, reducers
+
+
+@dataclass
+class Region:
+    """A recorded sub-function, flat: one parameter for each leaf and then one for each captured value.
+
+    Attributes:
+      trace: the trace it was recorded in.
+      inputs: the parameters of the leaves.
+      outputs: the results' instructions.
+      weak: whether each result is weakly typed.
+      structure: how the results nest.
+      captured: values of the surrounding trace that it reads, in the order of their parameters.
+    """
+
+    trace: Trace
+    inputs: list[Instruction]
+    outputs: list[Instruction]
+    weak: list[bool]
+    structure: Any
+    captured: list[Instruction]
+    paths: list[str]
+
+    @property
+    def parameters(self) -> list[Instruction]:
+        return [*self.inputs, *self.trace.captures.values()]
+
+
+def record_region(
+    name: str, function: Callable[..., Any], specs: Sequence[tuple[Shape, bool]], rebuild: Callable[[list[Tracer]], Any]
+) -> Region:
+    """Record `function(*rebuild(leaf tracers))` for leaves of the given (shape, weak) pairs."""
+    from xlac import tree
+    from xlac.frontend.tracer import Tracer
+
+    trace = Trace(name, active())
+    with recording(trace):
+        inputs = [trace.parameter(shape) for shape, _ in specs]
+        arguments = rebuild([Tracer(trace, p, weak) for p, (_, weak) in zip(inputs, specs)])
+        result = function(*arguments)
+        found, structure = tree.flatten(result)
+        outputs = [lift(leaf) for leaf in found]
+        instructions = [trace.use(t) for t in outputs]
+        weak = [t.weak_type for t in outputs]
+    return Region(trace, inputs, instructions, weak, structure, list(trace.captures), tree.paths(result))
+
+
+def replay(outputs: Iterable[Instruction], mapping: dict[Instruction, Instruction]) -> list[Instruction]:
+    """Copy what the outputs need into the current trace; `mapping` gives what stands for instructions already there.
+
+    `mapping` is filled with the copies. Notes go along.
+    """
+    trace = active()
+    session = trace.session
+    wanted = [session.resolve(o) for o in outputs]
+    stack = list(reversed(wanted))
+    while stack:
+        top = stack[-1]
+        if top in mapping:
+            stack.pop()
+            continue
+        missing = [x for x in (session.resolve(y) for y in top.operands) if x not in mapping]
+        if missing:
+            stack.extend(reversed(missing))
+            continue
+        stack.pop()
+        if top.opcode.name == "parameter":
+            raise AssertionError(f"parameter {top.name} has no value")
+        operands = [mapping[session.resolve(x)] for x in top.operands]
+        if top.opcode.name == "get-tuple-element" and operands[0].opcode.name == "tuple":
+            mapping[top] = operands[0].operands[top["index"]]
+            continue
+        copy = top.clone(operands)
+        copy.name = top.opcode.name
+        mapping[top] = trace.add(copy)
+        if top in session.notes:
+            session.notes[copy] = session.notes[top]
+    return [mapping[o] for o in wanted]
+
+
+def tuple_computation(
+    name: str, shapes: Sequence[Shape], build: Callable[[list[Tracer]], Sequence[Tracer] | Tracer]
+) -> Computation:
+    """A computation of one tuple parameter with these element shapes; `build` gets the elements and gives the result's.
+
+    A sequence becomes a tuple, a single value the root itself.
+    """
+    from xlac.frontend.tracer import Tracer
+    from xlac.ir.shape import TupleShape
+
+    trace = Trace(name, active())
+    with recording(trace):
+        state = trace.parameter(TupleShape(tuple(shapes)), "state")
+        result = build(elements(state))
+        if isinstance(result, Tracer):
+            trace.computation.root = trace.use(result)
+        else:
+            trace.computation.root = emit_instruction(op.tuple, *[trace.use(t) for t in result])
+    assert not trace.captures, f"{name} captures {list(trace.captures)}"
+    return trace.computation
+
+
+def reducer(name: str, dtype: np.dtype) -> Computation:
+    """The reducer that is one opcode ("add", "maximum", ...) of two scalars of a type; one for the whole program."""
+    session = active().session
+    row = element_type(dtype)
+    key = (name, row.name)
+    if key not in session.reducers:
+        shape = ArrayShape(row)
+        session.reducers[key] = scalar_computation(f"{name}_{row.name}", (shape, shape), lambda x, y: emit(OPCODES[name], x, y))
+    return session.reducers[key]
+
+
+def scalar_computation(name: str, shapes: Sequence[Shape], build: Callable[..., Any]) -> Computation:
+    """A computation of these parameters (a reducer); `build` gets them as traced values and gives one value or several.
+
+    Raises:
+      TraceError: `build` reads a traced value from outside.
+    """
+    from xlac.frontend.tracer import Tracer
+
+    trace = Trace(name, active())
+    with recording(trace):
+        result = build(*[Tracer(trace, trace.parameter(s)) for s in shapes])
+        if isinstance(result, (tuple, list)):
+            parts = [trace.use(lift(r)) for r in result]
+            trace.computation.root = emit_instruction(op.tuple, *parts)
+        else:
+            trace.computation.root = trace.use(lift(result))
+    if trace.captures:
+        outer = next(iter(trace.captures))
+        raise trace_error(f"a reducer may read only its two arguments, but this one reads a value of shape {outer.shape}")
+    return trace.computation
+
+
+# ---- finishing a program
+
+
+def finish(trace: Trace, outputs: Sequence[Instruction], donated: Sequence[int] = ()) -> Module:
+    """The module of a closed root trace: markers and dead code removed, the root set."""
+    entry = trace.computation
+    outputs = [trace.session.resolve(o) for o in outputs]
+    if len(outputs) == 1:
+        entry.root = outputs[0]
+    else:
+        root = op.tuple.make(*outputs)
+        entry.add(root)
+        entry.root = root
+    module = Module(f"jit_{module_name(trace.session.name)}", entry)
+    for computation in module.computations:
+        strip_copies(computation)
+    for computation in module.computations:
+        computation.remove_dead()
+    module.donated = tuple(donated)
+    return module
+
+
+def module_name(name: str) -> str:
+    """`name` with anything but letters, digits and underscores replaced."""
+    return "".join(c if c.isalnum() and c.isascii() else "_" for c in name)
+
+
+def strip_copies(computation: Computation) -> None:
+    """Let readers of `copy` instructions, which the front end uses as markers, read what was copied."""
+
+    def source(instruction: Instruction) -> Instruction:
+        while instruction.opcode.name == "copy":
+            instruction = instruction.operands[0]
+        return instruction
+
+    for instruction in computation.post_order():
+        if any(x.opcode.name == "copy" for x in instruction.operands):
+            for x in instruction.operands:
+                if x.opcode.name == "copy":
+                    x.users.pop(instruction, None)
+            instruction.operands = tuple(source(x) for x in instruction.operands)
+            for x in instruction.operands:
+                x.users[instruction] = None
+    computation.root = source(computation.root)
+
+
+def flat_shapes(shape: Shape) -> list[ArrayShape]:
+    """The array shapes inside a shape."""
+    return [leaf for leaf in leaves(shape) if isinstance(leaf, ArrayShape)]

@@ -1,0 +1,308 @@
+"""`Tracer`: the array a traced function sees. It has NumPy's operators, methods and protocols, and no values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xlac.errors import TraceError
+from xlac.frontend import dtypes, trace
+from xlac.ir.module import Instruction
+
+if TYPE_CHECKING:
+    from xlac.frontend.indexing import At
+
+_xnp: Any = None
+
+
+def _numpy() -> Any:
+    """`xlac.numpy`, imported when the first operator needs it."""
+    global _xnp
+    if _xnp is None:
+        import xlac.numpy
+
+        _xnp = xlac.numpy
+    return _xnp
+
+
+_SCALARS = (bool, int, float, complex, np.ndarray, np.generic)
+
+
+class Tracer:
+    """A traced array: an instruction's result, not known until the program runs.
+
+    Attributes:
+      weak_type: it stands for a Python number, and takes the type of the arrays it meets.
+    """
+
+    __slots__ = ("_instruction", "_trace", "weak_type")
+    __array_priority__ = 1000
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, owner: trace.Trace, instruction: Instruction, weak: bool = False) -> None:
+        self._trace = owner
+        self._instruction = instruction
+        self.weak_type = weak
+
+    def __repr__(self) -> str:
+        return f"Tracer<{self._instruction.shape}>"
+
+    # ---- what is known while tracing
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._instruction.shape.dims  # type: ignore[union-attr]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._instruction.shape.dtype  # type: ignore[union-attr]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return self._instruction.shape.size  # type: ignore[union-attr]
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise trace.trace_error("len() of a traced scalar")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tracer]:
+        if not self.shape:
+            raise trace.trace_error("a traced scalar cannot be iterated over")
+        return iter([self[i] for i in range(self.shape[0])])
+
+    # ---- what is not
+
+    def _unknown(self, what: str, instead: str) -> TraceError:
+        return trace.trace_error(
+            f"{what} of a traced value of shape {self._instruction.shape}: its value is not known while the function is traced; "
+            f"{instead}"
+        )
+
+    def __bool__(self) -> bool:
+        raise self._unknown(
+            "the truth value",
+            "use xlac.lax.cond or xlac.numpy.where in place of `if`, xlac.lax.while_loop in place of `while`, & | ~ in place of "
+            "and, or, not; or name the argument in static_argnums if it may be fixed at compile time",
+        )
+
+    def _number(self, name: str) -> TraceError:
+        return self._unknown(
+            f"{name}()",
+            "compute with the array itself (astype changes its type), or name the argument in static_argnums if it may be fixed "
+            "at compile time",
+        )
+
+    def __int__(self) -> int:
+        raise self._number("int")
+
+    def __float__(self) -> float:
+        raise self._number("float")
+
+    def __complex__(self) -> complex:
+        raise self._number("complex")
+
+    def __index__(self) -> int:
+        raise self._unknown(
+            "the integer value",
+            "shapes, range() and list indices must be fixed: name the argument in static_argnums, use xlac.lax.fori_loop in place "
+            "of range(), or xlac.lax.dynamic_slice to cut at a computed place",
+        )
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        raise self._unknown(
+            "the NumPy array",
+            "use xlac.numpy.asarray or xlac.numpy.stack in place of numpy.array, and convert after the jitted function has "
+            "returned",
+        )
+
+    def item(self, *args: Any) -> Any:
+        raise self._number("item")
+
+    def tolist(self) -> Any:
+        raise self._number("tolist")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise trace.trace_error(
+            "a traced array cannot be changed in place; write x = x.at[index].set(value) in place of x[index] = value"
+        )
+
+    # ---- NumPy's protocols
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        from xlac.frontend.numpy_protocol import call_ufunc
+
+        return call_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from xlac.frontend.numpy_protocol import call_function
+
+        return call_function(func, args, kwargs)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return _numpy()
+
+    # ---- indexing
+
+    def __getitem__(self, index: Any) -> Tracer:
+        from xlac.frontend.indexing import getitem
+
+        return getitem(self, index)
+
+    @property
+    def at(self) -> At:
+        """`x.at[index].set(y)`, `.add(y)`, ...: a copy of x changed at the index."""
+        from xlac.frontend.indexing import At
+
+        return At(self)
+
+    # ---- views of the same data
+
+    @property
+    def T(self) -> Tracer:
+        return _numpy().transpose(self)
+
+    @property
+    def mT(self) -> Tracer:
+        return _numpy().matrix_transpose(self)
+
+    @property
+    def real(self) -> Tracer:
+        return _numpy().real(self)
+
+    @property
+    def imag(self) -> Tracer:
+        return _numpy().imag(self)
+
+    @property
+    def flat(self) -> Tracer:
+        return _numpy().ravel(self)
+
+    def astype(self, dtype: Any, copy: bool = True, **_: Any) -> Tracer:
+        from xlac import lax
+
+        return lax.convert_element_type(self, dtype)
+
+    def view(self, dtype: Any) -> Tracer:
+        return _numpy().view(self, dtype)
+
+    def reshape(self, *shape: Any, order: str = "C") -> Tracer:
+        return _numpy().reshape(self, shape[0] if len(shape) == 1 else shape, order=order)
+
+    def transpose(self, *axes: Any) -> Tracer:
+        if not axes or axes == (None,):
+            return _numpy().transpose(self)
+        return _numpy().transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes)
+
+    def block_until_ready(self) -> Tracer:
+        return self
+
+    def __round__(self, ndigits: int | None = None) -> Tracer:
+        return _numpy().round(self, ndigits or 0)
+
+    def __divmod__(self, other: Any) -> Any:
+        return _numpy().divmod(self, other)
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return _numpy().divmod(other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return _numpy().power(self, other) if _operand(other) else NotImplemented
+
+    def __rpow__(self, other: Any) -> Any:
+        return _numpy().power(other, self) if _operand(other) else NotImplemented
+
+    def __pos__(self) -> Tracer:
+        return self
+
+    def __copy__(self) -> Tracer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return self
+
+
+def _operand(value: Any) -> bool:
+    return isinstance(value, (Tracer, *_SCALARS))
+
+
+def _binary(name: str, swapped: bool) -> Any:
+    def operator(self: Tracer, other: Any) -> Any:
+        if not _operand(other):
+            return NotImplemented
+        function = getattr(_numpy(), name)
+        return function(other, self) if swapped else function(self, other)
+
+    return operator
+
+
+def _unary(name: str) -> Any:
+    return lambda self: getattr(_numpy(), name)(self)
+
+
+def _method(name: str) -> Any:
+    def method(self: Tracer, *args: Any, **kwargs: Any) -> Any:
+        return getattr(_numpy(), name)(self, *args, **kwargs)
+
+    method.__doc__ = f"`xlac.numpy.{name}` of this array."
+    return method
+
+
+for _operator, _function in {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "true_divide",
+    "floordiv": "floor_divide",
+    "mod": "mod",
+    "matmul": "matmul",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
+    "lshift": "left_shift",
+    "rshift": "right_shift",
+}.items():
+    setattr(Tracer, f"__{_operator}__", _binary(_function, False))
+    setattr(Tracer, f"__r{_operator}__", _binary(_function, True))
+
+for _operator, _function in {
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+}.items():
+    setattr(Tracer, f"__{_operator}__", _binary(_function, False))
+
+for _operator, _function in {"neg": "negative", "abs": "abs", "invert": "bitwise_not"}.items():
+    setattr(Tracer, f"__{_operator}__", _unary(_function))
+
+for _name in (
+    "sum prod mean std var max min any all argmax argmin cumsum cumprod ravel squeeze dot clip swapaxes copy conj take round "
+    "repeat trace diagonal nonzero ptp sort argsort searchsorted compress"
+).split():
+    setattr(Tracer, _name, _method(_name))
+Tracer.flatten = _method("ravel")  # type: ignore[attr-defined]
+Tracer.conjugate = _method("conj")  # type: ignore[attr-defined]
+
+
+def shape_dtype(value: Any) -> tuple[tuple[int, ...], np.dtype, bool]:
+    """Shape, dtype and weakness of an array, traced value or Python number."""
+    if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
+        return (), *dtypes.type_of(value)
+    return tuple(value.shape), np.dtype(value.dtype), bool(getattr(value, "weak_type", False))

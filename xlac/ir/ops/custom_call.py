@@ -1,0 +1,166 @@
+"""custom-call: opcodes known by their target's name alone.
+
+`TARGETS` says how a target is evaluated; its functions take the operands, the result's shape and the call's configuration.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xlac.errors import EvaluateError
+from xlac.ir.opcode import (
+    BOOL,
+    COMPUTATION,
+    COMPUTATIONS,
+    DIM_LABELS,
+    INT,
+    OPCODES,
+    RAW,
+    STRING,
+    WINDOW,
+    WORD,
+    WORDS,
+    opcode,
+)
+from xlac.ir.ops import lapack
+from xlac.ir.ops.elementwise import quiet
+from xlac.ir.ops.sort import sort_order, top_k
+from xlac.ir.shape import ArrayShape, Shape, TupleShape
+
+Target = Callable[..., Any]
+TARGETS: dict[str, Target] = {}
+
+
+def target(*names: str) -> Callable[[Target], Target]:
+    """Register `function(*operands, shape=, config=)` as what the named targets compute."""
+
+    def register(function: Target) -> Target:
+        for name in names:
+            TARGETS[name] = function
+        return function
+
+    return register
+
+
+def parse_config(text: str | None) -> dict[str, Any]:
+    """The entries of a configuration as `{uplo = 76 : ui8, k = 4}`: integers, booleans, floats and strings."""
+    result: dict[str, Any] = {}
+    for name, value in re.findall(r'"?([A-Za-z_][\w.]*)"?\s*[=:]\s*("(?:[^"\\]|\\.)*"|[-+\w.]+)', text or ""):
+        if value.startswith('"'):
+            result[name] = value[1:-1]
+        elif value in ("true", "false"):
+            result[name] = value == "true"
+        elif re.fullmatch(r"-?\d+", value):
+            result[name] = int(value)
+        else:
+            try:
+                result[name] = float(value)
+            except ValueError:
+                result[name] = value
+    return result
+
+
+@target(
+    "Sharding",
+    "SPMDFullToShardShape",
+    "SPMDShardToFullShape",
+    "LayoutConstraint",
+    "annotate_device_placement",
+    "MoveToHost",
+    "MoveToDevice",
+    "xla.sdy.FuncResultSharding",
+)
+def _identity(*xs: Any, **_: Any) -> Any:
+    return xs[0] if len(xs) == 1 else xs
+
+
+@target("AllocateBuffer")
+def _allocate(*, shape: ArrayShape, **_: Any) -> np.ndarray:
+    return np.zeros(shape.dims, shape.dtype)
+
+
+@target("TopK", "__gpu$TopK", "mhlo.topk", "stablehlo.dynamic_top_k")
+def _topk(
+    x: np.ndarray,
+    *_: Any,
+    shape: TupleShape,
+    config: dict[str, Any],
+    to_apply: Any = None,
+    call: Callable[..., Any] | None = None,
+    **__: Any,
+) -> tuple[np.ndarray, ...]:
+    k = shape[0].dims[-1]  # type: ignore[union-attr]
+    if to_apply is not None and len(to_apply.parameters) == 2 and call is not None:
+        rows = x.reshape(-1, x.shape[-1])
+        order = sort_order([rows], to_apply, call)[:, :k].reshape(*x.shape[:-1], k)
+        values, places = np.take_along_axis(x, order, -1), order.astype(np.int32)
+    else:
+        values, places = top_k(x, k, bool(config.get("largest", True)))
+    return values, places.astype(shape[1].dtype)  # type: ignore[union-attr]
+
+
+def _opcode_target(name: str) -> Target:
+    def run(*xs: np.ndarray, **_: Any) -> Any:
+        return OPCODES[name].evaluate(*xs)
+
+    return run
+
+
+for _name in ("acos", "acosh", "asin", "asinh", "atanh", "cosh", "sinh", "erf", "tan"):
+    TARGETS[f"mhlo.{_name}"] = _opcode_target(_name)
+for _kernel, _run in lapack.KERNELS.items():
+    TARGETS[_kernel] = _run
+
+
+def _shape(*operands: Shape, shape: Shape, **_: Any) -> Shape:
+    return shape
+
+
+def _evaluate(
+    *operands: Any,
+    shape: Shape,
+    call: Callable[..., Any],
+    custom_call_target: str,
+    backend_config: str | None,
+    to_apply: Any,
+    called_computations: tuple[Any, ...],
+    **_: Any,
+) -> Any:
+    run = TARGETS.get(custom_call_target)
+    if run is None:
+        raise EvaluateError(
+            f'custom-call: target "{custom_call_target}" is not known; known are: {", ".join(sorted(TARGETS))}'
+        )
+    comparator = to_apply or (called_computations[0] if called_computations else None)
+    return run(*operands, shape=shape, config=parse_config(backend_config), to_apply=comparator, call=call)
+
+
+opcode(
+    "custom-call",
+    arity=(0, None),
+    attrs={
+        "operand_precision": WORDS.optional(()),
+        "window": WINDOW.optional(()),
+        "dim_labels": DIM_LABELS.optional(None),
+        "feature_group_count": INT.optional(1),
+        "batch_group_count": INT.optional(1),
+        "padding_type": WORD.optional(None),
+        "custom_call_target": STRING,
+        "operand_layout_constraints": RAW.optional(None),
+        "custom_call_has_side_effect": BOOL.optional(False),
+        "literal": RAW.optional(None),
+        "output_to_operand_aliasing": RAW.optional(None),
+        "schedule": WORD.optional(None),
+        "api_version": WORD.optional(None),
+        "to_apply": COMPUTATION.optional(None),
+        "called_computations": COMPUTATIONS.optional(()),
+        "backend_config": RAW.optional(None),
+    },
+    shape=_shape,
+    evaluate=quiet(_evaluate),
+    declared=True,
+)

@@ -1,0 +1,161 @@
+"""LAPACK kernels that programs call by name (`lapack_spotrf_ffi`, ...), on batches of matrices, by NumPy alone.
+
+Operands and results are those of the kernels of that name: factorisations overwrite their matrix, pivots count from 1, and
+`info` is 0 for success and the 1-based place of the first bad pivot otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xlac.ir.ops.linalg import adjoint, cholesky_factor, triangular_solve
+from xlac.ir.shape import ArrayShape, TupleShape
+
+KERNELS: dict[str, Callable[..., Any]] = {}
+
+
+def _kernel(name: str, types: str = "sdcz") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        for letter in types:
+            KERNELS[f"lapack_{letter}{name}_ffi"] = function
+        return function
+
+    return register
+
+
+def _letter(config: dict[str, Any], name: str, default: str) -> str:
+    """A one-letter option, which configurations hold as its character code."""
+    value = config.get(name, default)
+    return chr(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _info(a: np.ndarray) -> np.ndarray:
+    return np.zeros(a.shape[:-2], np.int32)
+
+
+@_kernel("trsm")
+def _trsm(a: np.ndarray, b: np.ndarray, *scale: np.ndarray, config: dict[str, Any], **_: Any) -> np.ndarray:
+    transpose = {"N": "NO_TRANSPOSE", "T": "TRANSPOSE", "C": "ADJOINT"}[_letter(config, "trans_x", "N")]
+    return triangular_solve(
+        a,
+        b,
+        left_side=_letter(config, "side", "L") == "L",
+        lower=_letter(config, "uplo", "L") == "L",
+        unit_diagonal=_letter(config, "diag", "N") == "U",
+        transpose_a=transpose,
+    )
+
+
+@_kernel("potrf")
+def _potrf(a: np.ndarray, *, config: dict[str, Any], **_: Any) -> tuple[np.ndarray, np.ndarray]:
+    lower = _letter(config, "uplo", "L") == "L"
+    factor = cholesky_factor(a if lower else adjoint(a))
+    failed = np.isnan(factor).any(axis=(-2, -1)) if a.size else np.zeros(a.shape[:-2], bool)
+    below = np.tril(factor)
+    result = below + np.triu(a, 1) if lower else adjoint(below) + np.tril(a, -1)
+    info = np.zeros(failed.shape, np.int32)
+    for at in zip(*np.nonzero(failed)):
+        # The order of the first leading block that is not positive definite.
+        block = a[at]
+        info[at] = next(
+            k
+            for k in range(1, block.shape[-1] + 1)
+            if np.isnan(cholesky_factor((block if lower else adjoint(block))[:k, :k])).any()
+        )
+    return result.astype(a.dtype), info
+
+
+@_kernel("getrf")
+def _getrf(a: np.ndarray, **_: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """PA = LU with partial pivoting: L and U in one matrix, the row each step swaps with, info."""
+    lu = np.array(a).reshape(-1, *a.shape[-2:])
+    batch, m, n = lu.shape
+    steps = min(m, n)
+    pivots = np.zeros((batch, steps), np.int32)
+    info = np.zeros(batch, np.int32)
+    each = np.arange(batch)
+    for j in range(steps):
+        column = lu[:, j:, j]
+        size = np.abs(column.real) + np.abs(column.imag) if lu.dtype.kind == "c" else np.abs(column)
+        p = j + np.argmax(size, axis=1)
+        pivots[:, j] = p + 1
+        swapped = lu[each, p].copy()
+        lu[each, p] = lu[:, j]
+        lu[:, j] = swapped
+        pivot = lu[:, j, j]
+        info = np.where((pivot == 0) & (info == 0), j + 1, info).astype(np.int32)
+        lu[:, j + 1 :, j] /= np.where(pivot == 0, 1, pivot)[:, None]
+        lu[:, j + 1 :, j + 1 :] -= lu[:, j + 1 :, j, None] * lu[:, j, None, j + 1 :]
+    lead = a.shape[:-2]
+    return lu.reshape(a.shape), pivots.reshape(*lead, steps), info.reshape(lead)
+
+
+@_kernel("geqrf")
+def _geqrf(a: np.ndarray, **_: Any) -> tuple[np.ndarray, np.ndarray]:
+    """R on and above the diagonal, Householder vectors below it, and their factors tau."""
+    if not a.size:
+        return a, np.zeros((*a.shape[:-2], min(a.shape[-2:])), a.dtype)
+    packed, tau = np.linalg.qr(a, mode="raw")
+    return np.swapaxes(packed, -1, -2).astype(a.dtype), tau.astype(a.dtype)
+
+
+@_kernel("orgqr", "sd")
+@_kernel("ungqr", "cz")
+def _orgqr(a: np.ndarray, tau: np.ndarray, **_: Any) -> np.ndarray:
+    """The first columns of H(1) H(2) ..., H(i) = I - tau v v*, from the vectors below the diagonal of `a`."""
+    m, n = a.shape[-2:]
+    q = np.zeros(a.shape, a.dtype)
+    q[..., np.arange(min(m, n)), np.arange(min(m, n))] = 1
+    for i in range(tau.shape[-1] - 1, -1, -1):
+        v = np.concatenate([np.ones((*a.shape[:-2], 1), a.dtype), a[..., i + 1 :, i]], axis=-1)
+        row = np.matmul(np.conj(v)[..., None, :], q[..., i:, :])
+        q[..., i:, :] -= tau[..., i, None, None] * v[..., :, None] * row
+    return q
+
+
+@_kernel("gesdd")
+def _gesdd(a: np.ndarray, *, shape: TupleShape, config: dict[str, Any], **_: Any) -> tuple[Any, ...]:
+    """Singular values and vectors: (overwritten matrix, s, u, v*, info)."""
+    dims = [s.dims for s in shape if isinstance(s, ArrayShape)]
+    mode = _letter(config, "mode", "S")
+    good = np.isfinite(a).all(axis=(-2, -1))
+    safe = np.where(good[..., None, None], a, 0)
+    info = np.where(good, 0, -4).astype(np.int32)
+    if mode == "N":
+        s = np.linalg.svd(safe, compute_uv=False)
+        u, vt = np.zeros(dims[2], a.dtype), np.zeros(dims[3], a.dtype)
+    else:
+        u, s, vt = np.linalg.svd(safe, full_matrices=mode == "A")
+    bad = ~good
+    s = np.where(bad[..., None], np.nan, s).astype(a.real.dtype)
+    return a, s, u.astype(a.dtype), vt.astype(a.dtype), info
+
+
+@_kernel("syevd", "sd")
+@_kernel("heevd", "cz")
+def _syevd(a: np.ndarray, *, config: dict[str, Any], **_: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eigenvectors and ascending eigenvalues of a symmetric or Hermitian matrix, and info."""
+    good = np.isfinite(a).all(axis=(-2, -1))
+    w, v = np.linalg.eigh(np.where(good[..., None, None], a, 0), UPLO=_letter(config, "uplo", "L"))
+    v = np.where(good[..., None, None], v, np.nan).astype(a.dtype)
+    w = np.where(good[..., None], w, np.nan).astype(a.real.dtype)
+    return v, w, np.where(good, 0, 1).astype(np.int32)
+
+
+@_kernel("geev")
+def _geev(a: np.ndarray, *, shape: TupleShape, **_: Any) -> tuple[Any, ...]:
+    """Eigenvalues and left and right eigenvectors of a general matrix; each vector has length 1, as LAPACK's."""
+    info = _info(a)
+    wide = np.result_type(a.dtype, np.complex64)
+    w, right = np.linalg.eig(a)
+    w, right = w.astype(wide), right.astype(wide)
+    # Left vectors are the rows of the inverse of the right ones, scaled to length 1.
+    left = adjoint(np.linalg.pinv(right))
+    left = left / np.where(norm := np.linalg.norm(left, axis=-2, keepdims=True), norm, 1)
+    left = left.astype(wide)
+    if a.dtype.kind == "c":
+        return w, left, right, info
+    return w.real.astype(a.dtype), w.imag.astype(a.dtype), left, right, info

@@ -1,0 +1,251 @@
+"""HLO modules as loop programs: which buffer holds what, and which kernels run in which order.
+
+Every array value gets a buffer; tuples are trees of buffers and cost nothing. Reshapes share their operand's buffer. Values that
+must end in a given place (results, loop states) are copied there, and the buffer plan removes the copies it can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from xlac.errors import CompileError
+from xlac.ir.module import Computation, Instruction, Module
+from xlac.ir.opcode import op
+from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape
+from xlac.loop import ir
+from xlac.loop.elemental import Storage
+from xlac.loop.ir import Buffer, Copy, Program, Step, Switch, While
+from xlac.loop.schedule import Machine, schedule
+
+
+def lower(module: Module, machine: Machine) -> Program:
+    """The program of a module, its buffers not yet placed.
+
+    Raises:
+      CompileError: an opcode cannot be compiled; the message names it and the instruction.
+    """
+    return Lowering(machine).program(module)
+
+
+def storage_leaves(storage: Storage) -> Iterator[Storage]:
+    """The buffers and scalars of a tree, in order."""
+    if isinstance(storage, tuple):
+        for part in storage:
+            yield from storage_leaves(part)
+    else:
+        yield storage
+
+
+class Lowering:
+    """The state of one lowering: buffers made so far and the steps of the computation at hand."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.constants: dict[int, Buffer] = {}
+        self.steps: list[Step] = []
+        self._numbers: dict[str, int] = {}
+        self._literals: list[np.ndarray] = []
+
+    def name(self, base: str) -> str:
+        """A unique name for a buffer or kernel."""
+        count = self._numbers.get(base, 0)
+        self._numbers[base] = count + 1
+        return f"{base}.{count}" if count else base
+
+    def program(self, module: Module) -> Program:
+        parameters: list[Buffer] = []
+        arguments = [self._parameter(p.shape, p.name, parameters) for p in module.entry.parameters]
+        storage = self.computation(module.entry, arguments)
+        results: list[Buffer] = []
+        for part in storage_leaves(storage):
+            source = self.buffer(part, "result")
+            result = Buffer(f"result{len(results)}", source.element_type, source.size, "result", len(results))
+            results.append(result)
+            self.steps.append(Copy(source, result))
+        return Program(module.name, parameters, results, list(self.constants.values()), self.steps)
+
+    def _parameter(self, shape: Shape, name: str, into: list[Buffer]) -> Storage:
+        if isinstance(shape, TupleShape):
+            return tuple(self._parameter(s, f"{name}.{i}", into) for i, s in enumerate(shape))
+        if not isinstance(shape, ArrayShape):
+            return ()
+        into.append(Buffer(self.name(name), shape.element_type, shape.size, "parameter", len(into)))
+        return into[-1]
+
+    def temp(self, shape: Shape, name: str) -> Storage:
+        """New buffers for a value of a shape."""
+        if isinstance(shape, TupleShape):
+            return tuple(self.temp(s, name) for s in shape)
+        if not isinstance(shape, ArrayShape):
+            return ()
+        return Buffer(self.name(name), shape.element_type, shape.size)
+
+    def buffer(self, storage: Storage, name: str) -> Buffer:
+        """The buffer of an array; a scalar without memory gets a constant buffer."""
+        if isinstance(storage, Buffer):
+            return storage
+        assert isinstance(storage, ir.Const), storage
+        literal = np.asarray(storage.number, storage.element_type.dtype)
+        return self.constant(literal, storage.element_type, name)
+
+    def constant(self, literal: np.ndarray, element_type: ir.ElementType, name: str) -> Buffer:
+        found = self.constants.get(id(literal))
+        if found is None:
+            self._literals.append(literal)  # its id stays its own
+            found = Buffer(self.name(name), element_type, literal.size, "constant", len(self.constants), literal=literal)
+            self.constants[id(literal)] = found
+        return found
+
+    # ---- computations
+
+    def computation(self, computation: Computation, arguments: list[Storage]) -> Storage:
+        """Append the steps of a computation; return where its root is."""
+        values: dict[Instruction, Storage] = {}
+        for instruction in computation.post_order():
+            if instruction.is_a("parameter"):
+                values[instruction] = arguments[instruction["number"]]
+                continue
+            operands = [values[x] for x in instruction.operands]
+            rule = _RULES.get(instruction.opcode.name)
+            values[instruction] = (rule or Lowering.kernel)(self, instruction, operands)
+        return values[computation.root]
+
+    def sub(self, computation: Computation, arguments: list[Storage]) -> tuple[Storage, list[Step]]:
+        """The steps of a computation by themselves, and where its root is."""
+        outer, self.steps = self.steps, []
+        storage = self.computation(computation, arguments)
+        steps, self.steps = self.steps, outer
+        return storage, steps
+
+    def kernel(self, instruction: Instruction, operands: list[Storage]) -> Storage:
+        """One instruction as a kernel."""
+        return self.schedule([instruction], dict(zip(instruction.operands, operands)), instruction)
+
+    def fusion(self, instruction: Instruction, operands: list[Storage]) -> Storage:
+        computation = instruction["calls"]
+        storage = dict(zip(computation.parameters, operands))
+        for inner in computation.post_order():
+            if inner.is_a("constant"):
+                storage[inner] = self.literal(inner)
+        root = computation.root
+        if isinstance(root.shape, TupleShape) and root.is_a("tuple"):
+            return self.schedule(list(root.operands), storage, instruction)
+        return self.schedule([root], storage, instruction)
+
+    def schedule(self, roots: list[Instruction], storage: dict[Instruction, Storage], named: Instruction) -> Storage:
+        """Schedule a kernel for `roots`; several, or one that is a tuple, give a tuple."""
+        several = len(roots) > 1 or isinstance(named.shape, TupleShape)
+        if len(roots) == 1 and isinstance(roots[0].shape, TupleShape):
+            (whole,) = roots
+            roots = [op.get_tuple_element.make(whole, index=i) for i in range(len(whole.shape))]
+        outputs: list[Buffer] = []
+        pending: list[tuple[Instruction, Buffer]] = []
+        results: list[Storage] = []
+        for root in roots:
+            known = storage.get(root)
+            if known is not None:
+                results.append(known)
+                continue
+            output = self.temp(root.shape, named.name)
+            if not isinstance(output, Buffer):
+                raise CompileError(f"{named.name}: {root.opcode.name} of shape {root.shape} cannot be compiled")
+            outputs.append(output)
+            pending.append((root, output))
+            results.append(output)
+        pending = [(r, o) for r, o in pending if o.size]
+        if pending:
+            name = self.name(f"k.{named.name}")
+            try:
+                self.steps.extend(schedule(name, [r for r, _ in pending], [o for _, o in pending], storage, self.machine))
+            except RecursionError:
+                raise CompileError(f"{named.name}: it is nested too deeply to compile") from None
+        return tuple(results) if several else results[0]
+
+    # ---- instructions without kernels
+
+    def literal(self, instruction: Instruction) -> Storage:
+        literal = instruction["literal"]
+        if literal.ndim == 0:
+            return ir.const(instruction.shape.element_type, literal[()])
+        return self.constant(literal, instruction.shape.element_type, instruction.name)
+
+    def call(self, instruction: Instruction, operands: list[Storage]) -> Storage:
+        return self.computation(instruction["to_apply"], operands)
+
+    def copies(self, sources: Storage, targets: Storage, name: str) -> None:
+        for source, target in zip(storage_leaves(sources), storage_leaves(targets), strict=True):
+            assert isinstance(target, Buffer)
+            self.steps.append(Copy(self.buffer(source, name), target))
+
+    def while_loop(self, instruction: Instruction, operands: list[Storage]) -> Storage:
+        """The state has buffers of its own, which the body's results are copied to at its end."""
+        (initial,) = operands
+        state = self.temp(instruction.shape, instruction.name)
+        self.copies(initial, state, instruction.name)
+        test, condition = self.sub(instruction["condition"], [state])
+        outer, self.steps = self.steps, []
+        result = self.computation(instruction["body"], [state])
+        pairs = [
+            (self.buffer(source, instruction.name), target)
+            for source, target in zip(storage_leaves(result), storage_leaves(state), strict=True)
+            if source is not target
+        ]
+        places = set(storage_leaves(state))
+        for i, (source, target) in enumerate(pairs):
+            if source.resolve() in places:
+                # Another part of the state, which its own copy is about to overwrite.
+                moved = Buffer(self.name(f"{source.name}.moved"), source.element_type, source.size)
+                self.steps.append(Copy(source, moved))
+                pairs[i] = (moved, target)
+        self.steps.extend(Copy(source, target) for source, target in pairs)
+        body, self.steps = self.steps, outer
+        flag = self.buffer(test, instruction.name)
+        self.steps.append(While(condition, flag, body))
+        return state
+
+    def conditional(self, instruction: Instruction, operands: list[Storage]) -> Storage:
+        selector, *arguments = operands
+        result = self.temp(instruction.shape, instruction.name)
+        branches = []
+        for computation, argument in zip(instruction["branch_computations"], arguments):
+            outer, self.steps = self.steps, []
+            self.copies(self.computation(computation, [argument]), result, instruction.name)
+            steps, self.steps = self.steps, outer
+            branches.append(steps)
+        self.steps.append(Switch(self.buffer(selector, instruction.name), branches))
+        return result
+
+    def same(self, instruction: Instruction, operands: list[Storage]) -> Storage:
+        """An instruction whose result is its first operand's memory."""
+        (source, *_) = operands
+        if isinstance(source, ir.Value) and isinstance(instruction.shape, ArrayShape) and instruction.shape.dims:
+            return self.buffer(source, instruction.name)
+        return source
+
+    def bitcast_convert(self, instruction: Instruction, operands: list[Storage]) -> Storage:
+        """The same bytes read as another type."""
+        have, want = instruction.operands[0].shape.element_type, instruction.shape.element_type
+        source = operands[0]
+        if PRED in (have, want) or min(have.bits, want.bits) < 8 or not isinstance(source, Buffer):
+            return self.kernel(instruction, operands)
+        return Buffer(self.name(instruction.name), want, instruction.shape.size, merged=source)
+
+
+Rule = Callable[[Lowering, Instruction, list[Storage]], Storage]
+_RULES: dict[str, Rule] = {
+    "constant": lambda s, x, _: s.literal(x),
+    "tuple": lambda s, x, operands: tuple(operands),
+    "get-tuple-element": lambda s, x, operands: operands[0][x["index"]],  # type: ignore[index]
+    "reshape": Lowering.same,
+    "copy": Lowering.same,
+    "opt-barrier": Lowering.same,
+    "add-dependency": Lowering.same,
+    "after-all": lambda s, x, _: (),
+    "fusion": Lowering.fusion,
+    "call": Lowering.call,
+    "while": Lowering.while_loop,
+    "conditional": Lowering.conditional,
+    "bitcast-convert": Lowering.bitcast_convert,
+}

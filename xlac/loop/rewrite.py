@@ -1,0 +1,156 @@
+"""Rewriting of statements by a map of indices, and the merging of loops that it makes possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from xlac.loop.ir import (
+    Accumulate,
+    Apply,
+    Assign,
+    FloorDiv,
+    For,
+    FromIndex,
+    FromValue,
+    If,
+    Index,
+    InRange,
+    Load,
+    Loop,
+    Mod,
+    Statement,
+    Store,
+    Value,
+    Var,
+    apply,
+    from_index,
+    in_range,
+    load,
+    statement_values,
+    statements,
+)
+
+
+def indices_of(body: Iterable[Statement]) -> set[Index]:
+    """Every index in the statements, those inside other indices and values included."""
+    found: set[Index] = set()
+    seen: set[Value] = set()
+
+    def visit_index(i: Index) -> None:
+        if i in found:
+            return
+        found.add(i)
+        for atom, _ in i.terms:
+            if isinstance(atom, (FloorDiv, Mod)):
+                visit_index(atom.index)
+            elif isinstance(atom, FromValue):
+                visit(atom.value)
+
+    def visit(value: Value) -> None:
+        stack = [value]
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if isinstance(node, Apply):
+                stack.extend(node.args)
+            elif isinstance(node, Load):
+                visit_index(node.index)
+                if node.guard is not None:
+                    stack.append(node.guard)
+            elif isinstance(node, (FromIndex, InRange)):
+                visit_index(node.index)
+
+    for statement in statements(body):
+        if isinstance(statement, Store):
+            visit_index(statement.index)
+        for value in statement_values(statement):
+            visit(value)
+    return found
+
+
+class Rewriter:
+    """Rebuilds statements with every index's terms changed by a function."""
+
+    def __init__(self, change: Callable[[Index], Index]) -> None:
+        self._change = change
+        self._indices: dict[Index, Index] = {}
+        self._values: dict[Value, Value] = {}
+
+    def index(self, i: Index) -> Index:
+        found = self._indices.get(i)
+        if found is None:
+            terms = []
+            for atom, coefficient in i.terms:
+                if isinstance(atom, FloorDiv):
+                    atom = FloorDiv(self.index(atom.index), atom.divisor)
+                elif isinstance(atom, Mod):
+                    atom = Mod(self.index(atom.index), atom.divisor)
+                elif isinstance(atom, FromValue):
+                    atom = FromValue(self.value(atom.value), atom.low, atom.high)
+                terms.append((atom, coefficient))
+            found = self._indices[i] = self._change(Index(i.const, tuple(terms)))
+        return found
+
+    def value(self, value: Value) -> Value:
+        found = self._values.get(value)
+        if found is not None:
+            return found
+        result = value
+        if isinstance(value, Apply):
+            result = apply(value.opcode, value.element_type, *map(self.value, value.args), **dict(value.attrs))
+        elif isinstance(value, Load):
+            result = load(value.buffer, self.index(value.index), None if value.guard is None else self.value(value.guard))
+        elif isinstance(value, FromIndex):
+            result = from_index(self.index(value.index), value.element_type)
+        elif isinstance(value, InRange):
+            result = in_range(self.index(value.index), value.low, value.high)
+        self._values[value] = result
+        return result
+
+    def body(self, body: Iterable[Statement]) -> list[Statement]:
+        return [self.statement(s) for s in body]
+
+    def statement(self, s: Statement) -> Statement:
+        if isinstance(s, For):
+            return For(s.var, self.body(s.body), s.kind, s.width)
+        if isinstance(s, Store):
+            guard = None if s.guard is None else self.value(s.guard)
+            return Store(s.buffer, self.index(s.index), self.value(s.value), guard)
+        if isinstance(s, Assign):
+            return Assign(s.register, self.value(s.value))
+        if isinstance(s, Accumulate):
+            factor = None if s.factor is None else self.value(s.factor)
+            return Accumulate(s.register, s.opcode, self.value(s.value), factor)
+        if isinstance(s, If):
+            return If(self.value(s.condition), self.body(s.body), self.body(s.otherwise))
+        assert isinstance(s, Loop)
+        return Loop(self.value(s.condition), self.body(s.body))
+
+
+def merge_loops(variables: Sequence[Var], body: list[Statement]) -> tuple[list[Var], list[Statement]]:
+    """for u < A: for v < B: body(u, v)  ->  for w < A*B: body, where every index depends on u and v through u*B + v alone.
+
+    `variables` are those of perfectly nested loops around `body`, outermost first; returns what remains of them.
+    """
+    result = list(variables)
+    if len(result) < 2:
+        return result, body
+    found = indices_of(body)
+    position = len(result) - 1
+    while position > 0:
+        outer, inner = result[position - 1], result[position]
+        if all(i.coefficient(outer) == i.coefficient(inner) * inner.extent for i in found if i.variables):
+            merged = Var(inner.name, outer.extent * inner.extent)
+
+            def change(i: Index, outer: Var = outer, inner: Var = inner, merged: Var = merged) -> Index:
+                if not any(a is outer or a is inner for a, _ in i.terms):
+                    return i
+                return Index(i.const, tuple((merged if a is inner else a, c) for a, c in i.terms if a is not outer))
+
+            body = Rewriter(change).body(body)
+            found = indices_of(body)
+            result[position - 1 : position + 1] = [merged]
+        position -= 1
+    return result, body

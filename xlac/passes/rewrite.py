@@ -1,0 +1,143 @@
+"""Rewriting by rules: a worklist that visits each instruction, and again only what a rewrite may have touched."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
+
+from xlac.ir.match import Rule
+from xlac.ir.module import Computation, Instruction, Module, is_pure
+from xlac.ir.opcode import Kind, Opcode
+
+RuleIndex = dict[Opcode, list[Rule]]
+
+
+def index_rules(rules: Iterable[Rule], *, inexact: bool = False) -> RuleIndex:
+    """The rules by the opcodes their roots may have; those that are not exact only if asked for."""
+    index: RuleIndex = {}
+    for one in rules:
+        if one.exact or inexact:
+            for row in one.pattern.rows:
+                index.setdefault(row, []).append(one)
+    return index
+
+
+def has_control(computation: Computation) -> bool:
+    """Whether any instruction must wait for one it does not read."""
+    return any(i.control_predecessors for i in computation._instructions)
+
+
+def redirect(computation: Computation, old: Instruction, new: Instruction) -> None:
+    """`Computation.replace` without its search for control dependencies, for computations that have none."""
+    if new.parent is None:
+        root = computation.root
+        computation.add(new)
+        computation.root = root
+    for user in old.users:
+        user.operands = tuple(new if x is old else x for x in user.operands)
+        new.users[user] = None
+    old.users = {}
+    if computation.root is old:
+        computation.root = new
+
+
+def rewrite(computation: Computation, rules: RuleIndex) -> bool:
+    """Apply rules until none fits; return whether any did. Instructions that become unused are removed on the way.
+
+    The number of rewrites is capped in proportion to the computation, so that rules which undo each other end.
+    """
+    queue = deque(computation.post_order())
+    waiting = set(queue)
+    ordered = has_control(computation)
+    budget = 20 * len(queue) + 1000
+    changed = False
+
+    def enqueue(instructions: Iterable[Instruction]) -> None:
+        for instruction in instructions:
+            if instruction not in waiting:
+                waiting.add(instruction)
+                queue.append(instruction)
+
+    while queue and budget:
+        instruction = queue.popleft()
+        waiting.discard(instruction)
+        if instruction.parent is not computation:
+            continue
+        if not instruction.users and instruction is not computation.root and _removable(instruction) and not ordered:
+            computation.remove(instruction)
+            enqueue(instruction.operands)
+            changed = True
+            continue
+        found = rules.get(instruction.opcode)
+        if not found or instruction.control_predecessors or not is_pure(instruction):
+            continue
+        for one in found:
+            size = len(computation)
+            new = one.apply(instruction)
+            if new is None:
+                continue
+            if new is instruction or new.shape != instruction.shape:
+                raise AssertionError(f"rule {one.name} turned {instruction!r} into {new!r}")
+            one.matches += 1
+            budget -= 1
+            changed = True
+            if new.metadata is None and new.parent is None:
+                new.metadata = instruction.metadata
+            if ordered:
+                computation.replace(instruction, new)
+            else:
+                redirect(computation, instruction, new)
+            enqueue(reversed(list(islice(reversed(computation._instructions), len(computation) - size))))
+            enqueue((new, *new.users, instruction))
+            break
+    return changed
+
+
+def _removable(instruction: Instruction) -> bool:
+    return instruction.opcode.name != "parameter" and is_pure(instruction)
+
+
+# ---- which computations are what
+
+
+def control_computations(module: Module) -> list[Computation]:
+    """The computations whose instructions run one after the other on whole arrays: the entry, and bodies, conditions, branches
+    and callees of those; not reducers, comparators and fused computations. Callees come before callers."""
+    wanted: dict[Computation, None] = {module.entry: None}
+    stack = [module.entry]
+    while stack:
+        for instruction in stack.pop()._instructions:
+            if instruction.opcode.name in ("while", "conditional", "call"):
+                for callee in instruction.called:
+                    if callee not in wanted:
+                        wanted[callee] = None
+                        stack.append(callee)
+    return [c for c in module.computations if c in wanted]
+
+
+def set_called(instruction: Instruction, old: Computation, new: Computation) -> None:
+    """Make an instruction call `new` wherever it called `old`."""
+    for name, attr in instruction.opcode.attrs.items():
+        value = instruction.attrs.get(name)
+        if attr.kind is Kind.COMPUTATION and value is old:
+            instruction.attrs[name] = new
+        elif attr.kind is Kind.COMPUTATIONS and old in value:
+            instruction.attrs[name] = tuple(new if c is old else c for c in value)
+
+
+class Names:
+    """Names for new computations of a module, distinct from those in use."""
+
+    def __init__(self, module: Module) -> None:
+        self._used = {c.name for c in module.computations}
+        self._counts: dict[str, int] = {}
+
+    def fresh(self, base: str) -> str:
+        """`base`, or `base.N` if that is taken."""
+        name = base
+        while name in self._used:
+            self._counts[base] = self._counts.get(base, 0) + 1
+            name = f"{base}.{self._counts[base]}"
+        self._used.add(name)
+        return name

@@ -1,0 +1,1077 @@
+"""The parser of XLA's HLO text.
+
+`hlo.lark` gives the structure; pieces with a small language of their own (shapes, literals, attribute values) are read by the
+modules beside this one, most of them from a cache. The graph is built computation by computation, callees first, and each
+instruction is checked against its opcode row as it is built, so a fault is reported at its line and column.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from xlac.errors import ParseError, ShapeError, XlacError
+from xlac.ir import ops as _rows  # noqa: F401  (fills the opcode table)
+from xlac.ir.module import Computation, Instruction, Module
+from xlac.ir.opcode import OPCODES, Attr, Kind, Opcode, find_opcode
+from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves
+from xlac.text.attributes import COMMON_ATTRIBUTES, OPAQUE_ATTRIBUTES, parse_attribute, parse_metadata
+from xlac.text.literals import is_elided, parse_literal
+from xlac.text.shapes import TextError, parse_shape
+from xlac.text.source import Source
+
+HEADER_ATTRIBUTES = (
+    "is_scheduled",
+    "entry_computation_layout",
+    "input_output_alias",
+    "buffer_donor",
+    "alias_passthrough_params",
+    "allow_spmd_sharding_propagation_to_parameters",
+    "allow_spmd_sharding_propagation_to_output",
+    "replica_count",
+    "num_partitions",
+    "frontend_attributes",
+    "origin_recovery_table",
+)
+
+# Computations written inside attributes, inside one another.
+MAX_INLINE_DEPTH = 32
+# Elements of an elided constant that `fill_constants="random"` makes up.
+MAX_RANDOM_ELEMENTS = 2**31
+
+_BRANCHES = {"true_computation": 0, "false_computation": 1}
+_OPERAND = re.compile(r"\s*%?([A-Za-z_][\w.\-]*)\s*(?:,|\Z)")
+_ARRAY_SHAPE = re.compile(r"\s*[A-Za-z]\w*\[[^\[\]]*\](?:\s*\{[^{}]*\})?\s*")
+_NAME = re.compile(r"%?([A-Za-z_][\w.\-]*)\Z")
+_BRACE = re.compile(r'[{}]|"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_SHOW = re.compile(r"\s*([^\s,;{}()]+|.)", re.DOTALL)
+
+
+def parse_hlo(text: str, path: str | None = None, fill_constants: str | None = None) -> Module:
+    """The module that an HLO text spells.
+
+    A text without the `HloModule` line is taken too, and so is a single instruction, whose undefined operands become parameters.
+
+    Args:
+      text: the program.
+      path: the file's name, for error messages.
+      fill_constants: what to put for constants whose elements were left out of the text, written `{...}`: None for zeros and a
+        warning, "random" for repeatable random numbers.
+
+    Raises:
+      ParseError: the text is no valid program; the error tells line, column and what would be right.
+    """
+    if not isinstance(text, str):
+        raise ParseError(f"the program must be a str, not {type(text).__name__}", path=path)
+    if fill_constants not in (None, "random"):
+        raise ParseError(f'fill_constants is {fill_constants!r}; it must be None or "random"', path=path)
+    if text.startswith("\ufeff"):
+        text = text[1:]
+    source = Source(text, path)
+    return _Builder(source, fill_constants).build(_tree(source, source.skeleton, 0))
+
+
+# ---- from text to statements
+
+
+class _Call:
+    """An opcode applied to operands: `shape opcode(operands)`. Fields are tokens; operands of a nested call are a list."""
+
+    __slots__ = ("opcode", "operands", "shape")
+
+    def __init__(self, shape: Any, opcode: Any, operands: Any) -> None:
+        self.shape, self.opcode, self.operands = shape, opcode, operands
+
+
+class _Statement(_Call):
+    """An instruction as written; attributes as (name, value, place of the value)."""
+
+    __slots__ = ("assign", "attributes")
+
+    def __init__(self, assign: Any, call: _Call, attributes: list[tuple[str, str, int]]) -> None:
+        super().__init__(call.shape, call.opcode, call.operands)
+        self.assign, self.attributes = assign, attributes
+
+
+class _Block:
+    """A computation as written."""
+
+    __slots__ = ("attributes", "base", "callees", "depth", "head", "inline", "name", "statements")
+
+    def __init__(self, head: Any, statements: list[_Statement], attributes: list[tuple[str, str, int]]) -> None:
+        self.head, self.statements, self.attributes = head, statements, attributes
+        self.base = 0
+        self.depth = 0
+        self.name = ""
+        self.callees: list[_Block] = []
+        # Computations written inside attributes, by the place of the attribute's value.
+        self.inline: dict[int, list[_Block]] = {}
+
+
+class _Reference:
+    """An operand that is a name, with the shape it is said to have."""
+
+    __slots__ = ("name", "shape")
+
+    def __init__(self, shape: Any, name: Any) -> None:
+        self.shape, self.name = shape, name
+
+
+class _Text:
+    """What a whole text holds."""
+
+    def __init__(self) -> None:
+        self.header: Any = None
+        self.attributes: list[tuple[str, str, int]] = []
+        self.tables = ""
+        self.blocks: list[_Block] = []
+        self.single: _Statement | None = None
+
+
+def _attribute(token: Any) -> tuple[str, str, int]:
+    name, _, value = token.partition("=")
+    stripped = value.strip()
+    return name[1:].strip(), stripped, token.start_pos + len(name) + 1 + len(value) - len(value.lstrip())
+
+
+def _attributes(children: list[Any]) -> list[tuple[str, str, int]]:
+    return [_attribute(c) if c.__class__ is not tuple else c for c in children]
+
+
+@lru_cache(maxsize=1)
+def _grammar() -> Any:
+    """The LALR parser; lark is imported when the first text is parsed."""
+    from importlib.resources import files
+
+    import lark
+
+    class Build(lark.Transformer):
+        """Makes the records above as rules are recognised."""
+
+        def start(self, children: list[Any]) -> _Text:
+            if isinstance(children[0], _Text):
+                return children[0]
+            text = _Text()
+            text.single = children[0]
+            return text
+
+        def module(self, children: list[Any]) -> _Text:
+            text = _Text()
+            for child in children:
+                if child.__class__ is _Block:
+                    text.blocks.append(child)
+                elif child.__class__ is tuple:
+                    text.attributes.append(child)
+                elif child.type == "HEADER":
+                    text.header = child
+                elif child.type == "ATTRIBUTE":
+                    text.attributes.append(_attribute(child))
+                else:
+                    text.tables = str(child).strip()
+            return text
+
+        def computation(self, children: list[Any]) -> _Block:
+            end = len(children) - 1
+            while children[end].__class__ is tuple or children[end].type != "CLOSE":
+                end -= 1
+            return _Block(children[0], children[1:end], _attributes(children[end + 1 :]))
+
+        def instruction(self, children: list[Any]) -> _Statement:
+            if children[1].type == "SHAPE":
+                return _Statement(children[0], _Call(*children[1:4]), _attributes(children[4:]))
+            return _Statement(children[0], _Call(None, children[1], children[2]), _attributes(children[3:]))
+
+        def call(self, children: list[Any]) -> _Call:
+            return _Call(*children) if len(children) == 3 else _Call(None, *children)
+
+        def reference(self, children: list[Any]) -> _Reference:
+            return _Reference(*children) if len(children) == 2 else _Reference(None, children[0])
+
+        def nested(self, children: list[Any]) -> list[Any]:
+            return children[:-1]
+
+        def deep_attribute(self, children: list[Any]) -> tuple[str, int, int]:
+            token, (start, end) = children
+            return token.partition("=")[0][1:].strip(), start, end
+
+        def deep(self, children: list[Any]) -> tuple[int, int]:
+            return children[0].start_pos, children[-1].start_pos + 1
+
+    text = (files("xlac.text") / "hlo.lark").read_text(encoding="utf-8")
+    return lark.Lark(text, parser="lalr", lexer="contextual", transformer=Build(), maybe_placeholders=False)
+
+
+def _tree(source: Source, skeleton: str, base: int) -> _Text:
+    """The records of a text; `base` is where in the source's skeleton it starts."""
+    import lark
+
+    lead = len(skeleton) - len(skeleton.lstrip())
+    if lead == len(skeleton):
+        raise source.error_at("the text is empty; it must hold an HloModule, a computation or an instruction", len(source.text))
+    try:
+        # Leading white space is no token's; it stays in the count of places.
+        result = _grammar().parse(skeleton[lead:] if lead else skeleton)
+    except lark.exceptions.UnexpectedInput as error:
+        raise _syntax_error(source, skeleton[lead:], base + lead, error) from None
+    _shift(result, skeleton[lead:], lead)
+    return result
+
+
+def _shift(text: _Text, skeleton: str, lead: int) -> None:
+    """Give deep attributes their text, and every block the place where its tokens count from."""
+
+    def with_text(attributes: list[tuple[str, str, int]]) -> None:
+        for i, (name, value, place) in enumerate(attributes):
+            if value.__class__ is int:
+                attributes[i] = (name, skeleton[value:place], value)  # type: ignore[misc]
+
+    with_text(text.attributes)
+    for block in text.blocks:
+        block.base = lead
+        with_text(block.attributes)
+        for statement in block.statements:
+            with_text(statement.attributes)
+    if text.single is not None:
+        with_text(text.single.attributes)
+
+
+# ---- syntax errors
+
+_EXPECTATIONS = {
+    "HEADER": "HloModule and a name",
+    "HEAD": "a computation such as `ENTRY main {`",
+    "ASSIGN": "an instruction such as `x = f32[2] add(a, b)`",
+    "CLOSE": "} at the end of the computation",
+    "SHAPE": "a shape such as f32[2,3]",
+    "OPEN": "an opcode and (",
+    "OPERANDS": "operands and )",
+    "OPERAND": "an operand",
+    "_COMMA": "a comma",
+    "CLOSE_PARENTHESIS": ")",
+    "ATTRIBUTE": "an attribute such as `, dimensions={0}`",
+    "CLOSE_BRACE": "}",
+}
+_ATTRIBUTE_NAME = re.compile(r",\s*([A-Za-z_][\w.\-]*)\s*=\s*")
+_ITEM = re.compile(r"(?:-?\d+|@\d+|(?:[A-Za-z]\w*\[[^\[\]]*\](?:\s*\{[\d,\s]*(?::[^{}]*)?\})?\s*)?%?[A-Za-z_][\w.\-]*)\s*")
+
+
+def _syntax_error(source: Source, text: str, base: int, error: Any) -> ParseError:
+    """The ParseError for what lark could not place in `text`, which starts at `base` of the skeleton."""
+    import lark
+
+    position = len(text)
+    if isinstance(error, lark.exceptions.UnexpectedCharacters):
+        position, expected = error.pos_in_stream, set(error.allowed or ())
+    else:
+        expected = set(getattr(error, "accepts", None) or getattr(error, "expected", None) or ())
+        token = getattr(error, "token", None)
+        if token is not None and token.type != "$END":
+            position = token.start_pos
+    if "CHUNK" in expected:
+        opened = [t for t in error.interactive_parser.parser_state.value_stack if getattr(t, "type", "") == "ATTRIBUTE_OPEN"]
+        name = opened[-1].partition("=")[0][1:].strip()
+        return source.error(f"the braces of attribute {name} are not closed; }} is missing", base + opened[-1].start_pos)
+    if position < len(text):
+        better = _precise(text, position, expected)
+        if better:
+            return source.error(better[0], base + better[1])
+    wanted = [words for name, words in _EXPECTATIONS.items() if name in expected]
+    hint = f"; expected {', '.join(wanted[:-1])}{' or ' if wanted[1:] else ''}{wanted[-1]}" if wanted else ""
+    if position >= len(text):
+        return source.error(f"the text ends too early{hint}", base + len(text.rstrip()))
+    return source.error(f"{_shown(text, position)} cannot stand here{hint}", base + position)
+
+
+def _shown(text: str, position: int) -> str:
+    match = _SHOW.match(text, position)
+    word = match[1][:40] if match else text[position]
+    return repr("a literal" if word.startswith("@") else word)
+
+
+def _precise(text: str, position: int, expected: set[str]) -> tuple[str, int] | None:
+    """A message and place for a fault inside a long token, which lark can only report at its beginning."""
+    if "OPERANDS" in expected:
+        while True:
+            match = _ITEM.match(text, position)
+            if not match:
+                if text[position] == "(":
+                    return None
+                return f"{_shown(text, position)} is not an operand; one looks like %x, or f32[2] %x", position
+            position = match.end()
+            if position == len(text):
+                return "the text ends inside the operands; ) is missing", position
+            if text[position] != ",":
+                return f"{_shown(text, position)} after an operand; a comma or ) was expected", position
+            position += 1
+            while position < len(text) and text[position].isspace():
+                position += 1
+            if position == len(text):
+                return "the text ends inside the operands; ) is missing", position
+    if "ATTRIBUTE" in expected and text[position] == ",":
+        match = _ATTRIBUTE_NAME.match(text, position)
+        if not match:
+            return f"{_shown(text, position + 1)} is not an attribute; one looks like name=value", position + 1
+        value = text[match.end() : match.end() + 1]
+        if value in ('"', "'"):
+            return f"the string of attribute {match[1]} is not closed; {value} is missing", match.end()
+        return f"attribute {match[1]} has no value; one looks like {match[1]}=value", match.end()
+    if "ASSIGN" in expected:
+        match = re.compile(r"(?:ROOT\s+)?%?([A-Za-z_][\w.\-]*)\s*(?![\w.\-=\s{])").match(text, position)
+        if match and not text.startswith("ENTRY", position):
+            return f"{_shown(text, match.end()) if match.end() < len(text) else 'the end'} after the name {match[1]}; = was expected", match.end()
+    if "SHAPE" in expected and "OPEN" in expected and text[position] == "(":
+        depth = 0
+        for match in re.finditer(r"[()]", text[position : position + 4000]):
+            depth += 1 if match[0] == "(" else -1
+            if depth > 8:
+                return "tuple shapes are nested more than 8 deep here", position
+            if not depth:
+                break
+        return "this tuple shape is not complete", position
+    return None
+
+
+# ---- from statements to a module
+
+
+@lru_cache(maxsize=1)
+def _calling_attributes() -> frozenset[str]:
+    """The names of attributes that hold computations, in any row."""
+    kinds = (Kind.COMPUTATION, Kind.COMPUTATIONS)
+    return frozenset(_BRANCHES) | {n for row in OPCODES.values() for n, a in row.attrs.items() if a.kind in kinds}
+
+
+@lru_cache(maxsize=None)
+def _infers_alone(row: Opcode) -> bool:
+    """Whether the shape rule of a row that is usually given its result shape can do without."""
+    import inspect
+
+    if not row.declared:
+        return False
+    parameter = inspect.signature(row.shape).parameters.get("shape")
+    return parameter is not None and parameter.default is None
+
+
+class _Builder:
+    """Builds the module of one text."""
+
+    def __init__(self, source: Source, fill_constants: str | None) -> None:
+        self.source = source
+        self.fill_constants = fill_constants
+        self.elided: list[int] = []
+        self.blocks: dict[str, _Block] = {}
+        self.built: dict[_Block, Computation] = {}
+        self.names: set[str] = set()
+
+    def build(self, text: _Text) -> Module:
+        if text.single is not None:
+            return self._single(text.single)
+        entry = self._index(text.blocks)
+        for block in self._callees_first(text.blocks):
+            self.built[block] = self._computation(block)
+        name = re.sub(r"HloModule\s+%?", "", str(text.header)).strip(" \t\r\n:") if text.header else f"module_{entry.name}"
+        module = Module(name, self.built[entry], self._header(text, self.built[entry]))
+        if text.tables:
+            module.attrs["stack_frames"] = text.tables
+        reached = set(module.computations)
+        module.uncalled = tuple(c for c in self.built.values() if c not in reached)
+        self._warn_of_elided()
+        return module
+
+    def _warn_of_elided(self) -> None:
+        if self.elided and self.fill_constants is None:
+            lines = ", ".join(map(str, self.elided[:5])) + (", ..." if len(self.elided) > 5 else "")
+            warnings.warn(
+                f"{len(self.elided)} constants whose elements are left out of the text, {{...}}, are zeros (line {lines})",
+                stacklevel=4,
+            )
+
+    def _single(self, statement: _Statement) -> Module:
+        """A text of one instruction: operands that nothing defines become parameters of their shape."""
+        block = _Block(None, [statement], [])
+        block.name = "_"
+        computation = Computation("_")
+        scope = _Scope(computation)
+        pending: list[Any] = [statement]
+        while pending:
+            call = pending.pop()
+            for shape, name, place in reversed(list(self._operands(call, block))):
+                if name.__class__ is not str:
+                    pending.append(name)
+                elif name not in scope.names:
+                    if shape is None:
+                        raise self.source.error(f"operand {name} is not defined; give it a shape to make it a parameter", place)
+            for shape, name, place in self._operands(call, block):
+                if name.__class__ is str and name not in scope.names:
+                    scope.names[name] = computation.parameter(self._shape(shape, place), name)
+        self._find_callees(block)
+        for callee in self._callees_first(block.callees):
+            self.built[callee] = self._computation(callee)
+        self._statement(block, scope, statement)
+        self._warn_of_elided()
+        module = Module("_", computation)
+        return module
+
+    # -- computations
+
+    def _index(self, blocks: list[_Block]) -> _Block:
+        """Name the blocks and return the entry."""
+        entry = None
+        for block in blocks:
+            head = str(block.head)
+            is_entry = re.match(r"ENTRY\s", head) is not None
+            block.name = re.match(r"(?:ENTRY\s+)?%?([\w.\-]+)", head)[1]  # type: ignore[index]
+            place = block.base + block.head.start_pos
+            if block.name in self.blocks:
+                first = self.blocks[block.name]
+                line = self.source.line(first.base + first.head.start_pos)
+                raise self.source.error(f"computation {block.name} is defined already, at line {line}", place)
+            if is_entry and entry is not None:
+                raise self.source.error(f"{block.name} is a second ENTRY; {entry.name} is one already", place)
+            self.blocks[block.name] = block
+            self.names.add(block.name)
+            entry = block if is_entry else entry
+        return entry or blocks[-1]
+
+    def _find_callees(self, block: _Block) -> None:
+        """Fill `block.callees`, parsing computations that are written inside attributes."""
+        calling = _calling_attributes()
+        for statement in block.statements:
+            for name, value, place in statement.attributes:
+                if name not in calling:
+                    continue
+                if "=" in value:
+                    inline = self._inline(block, statement, name, value, place)
+                    block.inline[place] = inline
+                    block.callees.extend(inline)
+                    continue
+                for word in value.strip("{}").split(","):
+                    callee = self.blocks.get(word.strip().lstrip("%"))
+                    if callee is not None:  # a missing one is reported when the instruction is built
+                        block.callees.append(callee)
+
+    def _inline(self, block: _Block, statement: _Statement, name: str, value: str, place: int) -> list[_Block]:
+        """The computations written in an attribute's value: one `{...}` or a list of them in braces."""
+        if block.depth >= MAX_INLINE_DEPTH:
+            raise self.source.error(f"computations are written inside others more than {MAX_INLINE_DEPTH} deep", block.base + place)
+        spans = [(0, len(value))]
+        if not re.match(r"\{\s*(?:ROOT\s|%?[\w.\-]+\s*=)", value):
+            spans = self._brace_groups(value)
+        result = []
+        for start, end in spans:
+            head = "_ "
+            base = block.base + place + start - len(head)
+            text = _tree(self.source, head + value[start:end], base)
+            if len(text.blocks) != 1 or text.attributes:
+                raise self.source.error(f"{name} must be a computation's name, or one in braces", block.base + place)
+            new = text.blocks[0]
+            new.base, new.depth = base, block.depth + 1
+            stem = f"{re.sub(r'ROOT|[%=]', '', str(statement.assign)).strip()}.{name}"
+            new.name, count = stem, 0
+            while new.name in self.names:
+                count += 1
+                new.name = f"{stem}.{count}"
+            self.names.add(new.name)
+            result.append(new)
+        return result
+
+    @staticmethod
+    def _brace_groups(value: str) -> list[tuple[int, int]]:
+        """The places of the `{...}` directly inside the outer braces of `value`."""
+        depth, start, groups = 0, 0, []
+        for match in _BRACE.finditer(value):
+            if match[0] == "{":
+                depth += 1
+                if depth == 2:
+                    start = match.start()
+            elif match[0] == "}":
+                if depth == 2:
+                    groups.append((start, match.end()))
+                depth -= 1
+        return groups
+
+    def _callees_first(self, blocks: list[_Block]) -> Iterator[_Block]:
+        """Every block, and every one it calls before it.
+
+        Raises:
+          ParseError: a computation calls itself.
+        """
+        done: set[_Block] = set()
+        path: set[_Block] = set()
+        for first in blocks:
+            stack = [(first, False)]
+            while stack:
+                block, leaving = stack.pop()
+                if leaving:
+                    path.discard(block)
+                    done.add(block)
+                    yield block
+                    continue
+                if block in done:
+                    continue
+                if block in path:
+                    place = block.base + block.head.start_pos
+                    raise self.source.error(f"computation {block.name} calls itself, directly or through others", place)
+                path.add(block)
+                stack.append((block, True))
+                self._find_callees(block)
+                for callee in reversed(block.callees):
+                    if callee in path:
+                        place = callee.base + callee.head.start_pos
+                        raise self.source.error(f"computation {callee.name} calls itself, directly or through others", place)
+                    if callee not in done:
+                        stack.append((callee, False))
+
+    def _computation(self, block: _Block) -> Computation:
+        computation = Computation(block.name)
+        scope = _Scope(computation)
+        root: Instruction | None = None
+        for statement in block.statements:
+            instruction = self._statement(block, scope, statement)
+            if statement.assign.startswith("ROOT") and re.match(r"ROOT\s", statement.assign):
+                if root is not None:
+                    raise self._error(block, statement.assign, f"{instruction.name} is a second ROOT; {root.name} is one already")
+                root = instruction
+        if root is not None:
+            computation.root = root
+        self._control_predecessors(scope)
+        for number, parameter in enumerate(computation.parameters):
+            if parameter.attrs["number"] != number:
+                raise self._error(block, block.head, f"computation {block.name}: parameter({number}) is missing")
+        self._signature(block, computation)
+        for name, value, place in block.attributes:
+            if name != "execution_thread":
+                raise self.source.error(f"unknown attribute {name} of a computation; it may have execution_thread", block.base + place)
+            computation.extras[name] = value
+        return computation
+
+    def _signature(self, block: _Block, computation: Computation) -> None:
+        """Check the result of `(x: f32[2]) -> f32[2]` against the root; like XLA, take what it says of parameters for a comment."""
+        head = str(block.head)
+        start = head.find("(")
+        if start < 0:
+            return
+        arrow = head.rfind("->")
+        while arrow > 0 and head.count("(", arrow) != head.count(")", arrow):
+            arrow = head.rfind("->", 0, arrow)
+        result_text = head[arrow + 2 : head.rfind("{")]
+        place = block.base + block.head.start_pos
+        result = self._shape_at(result_text, place + arrow + 2)
+        if result != computation.root.shape:
+            raise self.source.error(
+                f"computation {block.name} is said to give {result} but its root {computation.root.name} is {computation.root.shape}",
+                place + arrow + 2 + len(result_text) - len(result_text.lstrip()),
+            )
+
+    def _control_predecessors(self, scope: _Scope) -> None:
+        for instruction, value, place in scope.predecessors:
+            found = []
+            for word in value.strip("{}").split(","):
+                word = word.strip().lstrip("%")
+                if not word:
+                    continue
+                before = scope.names.get(word)
+                if before is None:
+                    raise self.source.error(f"control-predecessors: instruction {word} is not defined in this computation", place)
+                found.append(before)
+            instruction.control_predecessors = tuple(found)
+        if scope.predecessors:
+            try:
+                scope.computation.post_order()
+            except XlacError as error:
+                raise self.source.error(str(error), scope.predecessors[0][2]) from None
+
+    # -- the header
+
+    def _header(self, text: _Text, entry: Computation) -> dict[str, str]:
+        attributes: dict[str, str] = {}
+        base = text.blocks[0].base
+        for name, value, place in text.attributes:
+            if name in attributes:
+                raise self.source.error(f"attribute {name} is given twice", base + place)
+            if name not in HEADER_ATTRIBUTES:
+                raise self.source.error(
+                    f"unknown attribute {name} of a module{_near(name, HEADER_ATTRIBUTES)}; they are {', '.join(HEADER_ATTRIBUTES)}",
+                    base + place,
+                )
+            if name in ("is_scheduled", "alias_passthrough_params"):
+                self._value(Attr(Kind.BOOL), name, value, base + place)
+            elif name in ("replica_count", "num_partitions"):
+                self._value(Attr(Kind.INT), name, value, base + place)
+            elif name == "entry_computation_layout":
+                self._entry_layout(value, base + place, entry)
+            attributes[name] = value
+        return attributes
+
+    def _entry_layout(self, value: str, place: int, entry: Computation) -> None:
+        """Check entry_computation_layout={(f32[2]{0})->f32[2]{0}} against the entry."""
+        try:
+            parameters, result = parse_entry_layout(value)
+        except TextError as error:
+            raise self.source.error(f"entry_computation_layout: {error.message}", place + error.offset) from None
+        have = TupleShape(tuple(p.shape for p in entry.parameters))
+        if parameters != have:
+            raise self.source.error(f"entry_computation_layout has parameters {parameters} but those of {entry.name} are {have}", place)
+        if result != entry.root.shape:
+            raise self.source.error(f"entry_computation_layout has the result {result} but {entry.name} gives {entry.root.shape}", place)
+
+    # -- instructions
+
+    def _statement(self, block: _Block, scope: _Scope, statement: _Statement) -> Instruction:
+        name = statement.assign.rpartition("=")[0].rstrip()
+        if name.startswith("ROOT") and name != "ROOT":
+            head = name.split(None, 1)
+            name = head[1] if len(head) == 2 and head[0] == "ROOT" else name
+        name = name.lstrip("%")
+        first = scope.names.get(name)
+        if first is not None:
+            line = self.source.line(block.base + scope.places[name])
+            raise self._error(block, statement.assign, f"instruction {name} is defined already, at line {line}")
+        if statement.operands.__class__ is list:
+            self._nested(block, scope, statement)
+        instruction = self._instruction(block, scope, statement, statement.attributes, name)
+        scope.names[name] = instruction
+        scope.places[name] = statement.assign.start_pos
+        return instruction
+
+    def _nested(self, block: _Block, scope: _Scope, statement: _Statement) -> None:
+        """Build the instructions written as operands, innermost first."""
+        stack: list[tuple[_Call, bool]] = [(c, False) for c in reversed(statement.operands) if c.__class__ is _Call]
+        while stack:
+            call, ready = stack.pop()
+            if not ready and call.operands.__class__ is list:
+                stack.append((call, True))
+                stack.extend((c, False) for c in reversed(call.operands) if c.__class__ is _Call)
+                continue
+            opcode = call.opcode.rstrip()[:-1].rstrip()
+            scope.anonymous[call] = self._instruction(block, scope, call, [], f"{opcode}.anon")
+
+    def _operands(self, call: _Call, block: _Block) -> Iterator[tuple[str | None, Any, int]]:
+        """(shape text or None, name or nested call, place) of each operand."""
+        if call.operands.__class__ is list:
+            for x in call.operands:
+                if x.__class__ is _Call:
+                    yield None, x, block.base + x.opcode.start_pos
+                else:
+                    place = x.shape if x.shape is not None else x.name
+                    shape = None if x.shape is None else str(x.shape)
+                    yield shape, x.name.strip().lstrip("%"), block.base + place.start_pos
+            return
+        token = call.operands
+        text = token.rstrip()[:-1]
+        start, place, end = 0, block.base + token.start_pos, len(text)
+        while start < end:
+            match = _OPERAND.match(text, start)
+            shape = None
+            if match is None:
+                stop = _shape_end(text, start)
+                shape = text[start:stop]
+                match = _OPERAND.match(text, stop)
+                if match is None:
+                    if not text[start:].strip():
+                        return
+                    word = text[start:].strip().split(",")[0][:40]
+                    raise self.source.error(f"{word} is not an operand; it must be the name of an instruction", place + start)
+            yield shape, match[1], place + start
+            start = match.end()
+
+    def _instruction(
+        self, block: _Block, scope: _Scope, call: _Call, attributes: list[tuple[str, str, int]], name: str
+    ) -> Instruction:
+        opcode_name = call.opcode.rstrip()[:-1].rstrip()
+        row = OPCODES.get(opcode_name)
+        if row is None:
+            try:
+                find_opcode(opcode_name)
+            except ShapeError as error:
+                raise self._error(block, call.opcode, str(error)) from None
+            raise AssertionError(opcode_name)
+        shape: Shape | None = None
+        if call.shape is not None:
+            try:
+                shape = parse_shape(call.shape.rstrip())
+            except TextError as error:
+                raise self.source.error(error.message, block.base + call.shape.start_pos + error.offset) from None
+        if opcode_name == "constant" or opcode_name == "parameter":
+            return self._leaf(block, scope, row, call, shape, attributes, name)
+        operands = self._operand_instructions(block, scope, call)
+        instruction = Instruction(row, shape, operands)  # type: ignore[arg-type]
+        self._set_attributes(block, scope, call, instruction, attributes)
+        self._infer(block, call, instruction, shape)
+        return scope.add(instruction, name)
+
+    def _operand_instructions(self, block: _Block, scope: _Scope, call: _Call) -> tuple[Instruction, ...]:
+        token = call.operands
+        names = scope.names
+        if token.__class__ is not list and "[" not in token:
+            text = token.rstrip()[:-1].replace("%", "").replace(" ", "")
+            if not text:
+                return ()
+            try:
+                return tuple([names[word] for word in text.split(",")])
+            except KeyError:
+                pass  # the careful way says which one
+        result = []
+        for shape_text, what, place in self._operands(call, block):
+            if what.__class__ is not str:
+                result.append(scope.anonymous[what])
+                continue
+            operand = names.get(what)
+            if operand is None:
+                raise self._undefined(block, what, place)
+            if shape_text is not None:
+                shape = self._shape(shape_text, place)
+                if shape != operand.shape:
+                    raise self.source.error(f"operand {what} is said to be {shape} but is {operand.shape}", place)
+            result.append(operand)
+        return tuple(result)
+
+    def _undefined(self, block: _Block, name: str, place: int) -> ParseError:
+        """The error for an operand that no instruction before has defined."""
+        for statement in block.statements:
+            if re.sub(r"ROOT\s|[%=\s]", "", str(statement.assign)) == name:
+                line = self.source.line(block.base + statement.assign.start_pos)
+                return self.source.error(f"operand {name} is defined only later, at line {line}; operands come first", place)
+        known = [re.sub(r"ROOT\s|[%=\s]", "", str(s.assign)) for s in block.statements[:2000]]
+        return self.source.error(f"operand {name} is not defined in computation {block.name}{_near(name, known)}", place)
+
+    def _leaf(
+        self,
+        block: _Block,
+        scope: _Scope,
+        row: Opcode,
+        call: _Call,
+        shape: Shape | None,
+        attributes: list[tuple[str, str, int]],
+        name: str,
+    ) -> Instruction:
+        """A parameter or a constant: what stands in parentheses is a number or a literal."""
+        token = call.operands
+        if shape is None:
+            raise self._error(block, call.opcode, f"{row.name}: its shape must be given, as in f32[2] {row.name}(...)")
+        text = "?" if token.__class__ is list else token.rstrip()[:-1].strip()
+        place = block.base + (call.opcode if token.__class__ is list else token).start_pos
+        if row.name == "parameter":
+            if not re.fullmatch(r"\d{1,9}", text):
+                raise self.source.error(f"parameter({text}): it must be the parameter's number, 0, 1, ...", place)
+            number = int(text)
+            if number in scope.parameters:
+                raise self.source.error(f"parameter({number}) is defined twice in computation {block.name}", place)
+            scope.parameters.add(number)
+            instruction = Instruction(row, shape, (), {"number": number})
+        else:
+            if not text.startswith("@"):
+                raise self.source.error("constant: its operand must be a literal such as 1.5 or {1, 2}", place)
+            literal, origin = self.source.literals[int(text[1:])]
+            if isinstance(shape, TupleShape):
+                instruction = self._tuple_literal(scope, row, literal, origin, shape, name)
+            elif not isinstance(shape, ArrayShape):
+                raise self._error(block, call.shape, f"a constant cannot be {shape}; it must be an array or a tuple of arrays")
+            else:
+                instruction = Instruction(row, shape, (), {"literal": self._literal(literal, origin, shape)})
+        self._set_extras(block, scope, row, instruction, attributes)
+        return scope.add(instruction, name)
+
+    def _literal(self, text: str, origin: int, shape: ArrayShape) -> np.ndarray:
+        if is_elided(text):
+            self.elided.append(self.source.line_column(origin)[0])
+            return self._filled(shape, origin)
+        try:
+            return parse_literal(text, shape)
+        except TextError as error:
+            raise self.source.error_at(error.message, origin + error.offset) from None
+
+    def _filled(self, shape: ArrayShape, origin: int) -> np.ndarray:
+        """Stand-in for the elements of an elided constant. Zeros take no memory, whatever the shape."""
+        if self.fill_constants is None:
+            return np.broadcast_to(np.zeros((), shape.dtype), shape.dims)
+        if shape.size > MAX_RANDOM_ELEMENTS:
+            raise self.source.error_at(f"{shape} is too large to fill with random numbers", origin)
+        generator = np.random.default_rng(len(self.elided))
+        if shape.element_type.is_complex:
+            parts = generator.standard_normal((*shape.dims, 2))
+            return (parts[..., 0] + 1j * parts[..., 1]).astype(shape.dtype)
+        if shape.element_type.is_float:
+            return generator.standard_normal(shape.dims).astype(shape.dtype)
+        return generator.integers(0, 2, shape.dims, np.int8).astype(shape.dtype)
+
+    def _tuple_literal(
+        self, scope: _Scope, row: Opcode, text: str, origin: int, shape: TupleShape, name: str
+    ) -> Instruction:
+        """A constant tuple becomes a tuple of constants; `tuple_literal` in the extras lets the printer write it as it was."""
+        elided = is_elided(text)
+        pieces = iter([(text, 0)] * len(leaves(shape)) if elided else self._tuple_pieces(text, origin, shape))
+        make: list[tuple[TupleShape, list[Instruction]]] = [(shape, [])]
+        while True:
+            current, parts = make[-1]
+            if len(parts) == len(current.shapes):
+                made = Instruction(OPCODES["tuple"], current, parts)
+                make.pop()
+                if not make:
+                    made.extras = {"tuple_literal": "true"}
+                    return made
+                make[-1][1].append(scope.add(made, f"{name}.tuple"))
+                continue
+            part = current.shapes[len(parts)]
+            if isinstance(part, TupleShape):
+                make.append((part, []))
+                continue
+            if not isinstance(part, ArrayShape):
+                raise self.source.error_at(f"a constant cannot hold {part}", origin)
+            piece, offset = next(pieces)
+            constant = Instruction(row, part, (), {"literal": self._literal(piece, origin + offset, part)})
+            parts.append(scope.add(constant, f"{name}.part"))
+
+    def _tuple_pieces(self, text: str, origin: int, shape: TupleShape) -> list[tuple[str, int]]:
+        """The literals of the leaves in a tuple literal such as `(1, {2, 3}, (4))`, each with its offset."""
+        tokens = [(m[0], m.start(), m.end()) for m in re.finditer(r"nan\s*\([^()]*\)|[^\s,{}()]+|[{}()]", text)]
+        at = 0
+
+        def fail(what: str, i: int) -> ParseError:
+            offset = tokens[i][1] if i < len(tokens) else len(text)
+            return self.source.error_at(f"the literal does not have the structure of {shape}: {what}", origin + offset)
+
+        pieces: list[tuple[str, int]] = []
+        todo: list[Shape | str] = [shape]
+        while todo:
+            part = todo.pop()
+            if at >= len(tokens):
+                raise fail("it is cut off", at)
+            token = tokens[at]
+            if isinstance(part, str) or isinstance(part, TupleShape):
+                wanted = part if isinstance(part, str) else "("
+                if token[0] != wanted:
+                    raise fail(f"{wanted} was expected", at)
+                at += 1
+                if not isinstance(part, str):
+                    todo.append(")")
+                    todo.extend(reversed(part.shapes))
+                continue
+            first, depth = at, 0
+            while True:
+                if at >= len(tokens):
+                    raise fail("it is cut off", at)
+                c = tokens[at][0]
+                depth += (c in "({") - (c in ")}")
+                if depth < 0:
+                    raise fail("a part is missing", at)
+                at += 1
+                if not depth:
+                    break
+            pieces.append((text[tokens[first][1] : tokens[at - 1][2]], tokens[first][1]))
+        if at < len(tokens):
+            raise fail("there is more after its end", at)
+        return pieces
+
+    # -- attributes
+
+    def _set_attributes(
+        self, block: _Block, scope: _Scope, call: _Call, instruction: Instruction, attributes: list[tuple[str, str, int]]
+    ) -> None:
+        """Read the attributes, those of the row into `attrs` and the rest into `extras` and `metadata`."""
+        row = instruction.opcode
+        if not attributes:
+            instruction.attrs = self._complete(block, call, row, {})
+            return
+        values: dict[str, Any] = {}
+        rest = []
+        for attribute in attributes:
+            name, text, place = attribute
+            attr = row.attrs.get(name)
+            if attr is None:
+                if name in _BRANCHES and row.name == "conditional":
+                    branches = values.setdefault("branch_computations", [None, None])
+                    if branches.__class__ is not list or branches[_BRANCHES[name]] is not None:
+                        raise self.source.error(f"attribute {name} is given twice, or beside branch_computations", block.base + place)
+                    branches[_BRANCHES[name]] = self._called(block, name, text, place)[0]
+                else:
+                    rest.append(attribute)
+                continue
+            if name in values:
+                raise self.source.error(f"attribute {name} is given twice", block.base + place)
+            if attr.kind is Kind.COMPUTATION:
+                called = self._called(block, name, text, place)
+                if len(called) != 1:
+                    raise self.source.error(f"{name} must be one computation", block.base + place)
+                values[name] = called[0]
+            elif attr.kind is Kind.COMPUTATIONS:
+                values[name] = tuple(self._called(block, name, text, place))
+            else:
+                values[name] = self._value(attr, name, text, block.base + place)
+        branches = values.get("branch_computations")
+        if branches.__class__ is list:
+            if None in branches:
+                raise self._error(block, call.opcode, "conditional: true_computation and false_computation must both be given")
+            values["branch_computations"] = tuple(branches)
+        instruction.attrs = self._complete(block, call, row, values)
+        if rest:
+            self._set_extras(block, scope, row, instruction, rest)
+
+    def _complete(self, block: _Block, call: _Call, row: Opcode, values: dict[str, Any]) -> dict[str, Any]:
+        if not row.attrs:
+            return values
+        try:
+            return row.complete(values)
+        except ShapeError as error:
+            raise self._error(block, call.opcode, str(error)) from None
+
+    def _set_extras(
+        self, block: _Block, scope: _Scope, row: Opcode, instruction: Instruction, attributes: list[tuple[str, str, int]]
+    ) -> None:
+        """Attributes that any opcode may have."""
+        for name, text, place in attributes:
+            if name == "metadata":
+                if instruction.metadata is not None:
+                    raise self.source.error("attribute metadata is given twice", block.base + place)
+                try:
+                    instruction.metadata = parse_metadata(text)
+                except TextError as error:
+                    raise self.source.error(error.message, block.base + place + error.offset) from None
+            elif name == "control-predecessors":
+                scope.predecessors.append((instruction, text, block.base + place))
+            elif name in COMMON_ATTRIBUTES or name in OPAQUE_ATTRIBUTES:
+                if instruction.extras is None:
+                    instruction.extras = {}
+                if name in instruction.extras:
+                    raise self.source.error(f"attribute {name} is given twice", block.base + place)
+                instruction.extras[name] = text
+            else:
+                own = () if row.name in ("constant", "parameter") else tuple(row.attrs)
+                known = (*own, "metadata", "control-predecessors", *COMMON_ATTRIBUTES)
+                raise self.source.error(
+                    f"unknown attribute {name} of {row.name}{_near(name, known)}; its attributes are {', '.join(known)}",
+                    block.base + place,
+                )
+
+    def _value(self, attr: Attr, name: str, text: str, place: int) -> Any:
+        try:
+            return parse_attribute(attr.kind, text)
+        except TextError as error:
+            raise self.source.error(f"{name}: {error.message}", place + error.offset) from None
+
+    def _called(self, block: _Block, name: str, text: str, place: int) -> list[Computation]:
+        inline = block.inline.get(place)
+        if inline is not None:
+            return [self.built[b] for b in inline]
+        words = text[1:-1].split(",") if text.startswith("{") else [text]
+        result = []
+        for word in words:
+            match = _NAME.match(word.strip())
+            if not match:
+                raise self.source.error(f"{name}={text[:40]}; it must name a computation, as in {name}=%add", block.base + place)
+            callee = self.blocks.get(match[1])
+            if callee is None:
+                near = _near(match[1], list(self.blocks))
+                raise self.source.error(f"computation {match[1]} is not defined{near}", block.base + place)
+            result.append(self.built[callee])
+        return result
+
+    # -- shapes
+
+    def _infer(self, block: _Block, call: _Call, instruction: Instruction, shape: Shape | None) -> None:
+        """Give the instruction its shape: the declared one if the row agrees with it, else the inferred one."""
+        row = instruction.opcode
+        try:
+            shapes = tuple([x.shape for x in instruction.operands])
+            if shape is None and _infers_alone(row):
+                inferred = row.shape(*shapes, **instruction.attrs)
+            else:
+                inferred = row.infer(shapes, instruction.attrs, shape)
+        except XlacError as error:
+            raise self._error(block, call.opcode, str(error)) from None
+        except Exception as error:  # a shape rule that did not foresee these attributes must not look like a crash
+            detail = f"{type(error).__name__}: {error}"
+            raise self._error(block, call.opcode, f"{row.name}: operands and attributes do not fit ({detail})") from None
+        if shape is None:
+            instruction.shape = _with_operand_layout(row, inferred, instruction.operands)
+        elif inferred is not shape and inferred != shape:
+            raise self._error(block, call.shape, f"{row.name}: the result is said to be {shape} but its operands give {inferred}")
+
+    def _shape(self, text: str, place: int) -> Shape:
+        return self._shape_at(text, place)
+
+    def _shape_at(self, text: str, place: int) -> Shape:
+        try:
+            return parse_shape(text)
+        except TextError as error:
+            raise self.source.error(error.message, place + error.offset) from None
+
+    def _error(self, block: _Block, token: Any, message: str) -> ParseError:
+        """A ParseError at a token of a block; for names the place after ROOT is not worth the trouble."""
+        return self.source.error(message, block.base + token.start_pos)
+
+
+class _Scope:
+    """What is known while a computation is built."""
+
+    __slots__ = ("anonymous", "computation", "names", "parameters", "places", "predecessors")
+
+    def __init__(self, computation: Computation) -> None:
+        self.computation = computation
+        self.names: dict[str, Instruction] = {}
+        self.places: dict[str, int] = {}
+        self.anonymous: dict[_Call, Instruction] = {}
+        self.parameters: set[int] = set()
+        self.predecessors: list[tuple[Instruction, str, int]] = []
+
+    def add(self, instruction: Instruction, name: str) -> Instruction:
+        return self.computation.add(instruction, name)
+
+
+def parse_entry_layout(value: str) -> tuple[TupleShape, Shape]:
+    """The parameter shapes and the result shape of `{(f32[2]{0}, s32[])->f32[2]{0}}`.
+
+    Raises:
+      TextError: not of that form.
+    """
+    inner = value.strip()[1:-1]
+    stop = _shape_end(inner, 0)
+    arrow = inner.find("->", stop)
+    if not inner.lstrip().startswith("(") or arrow < 0 or inner[stop:arrow].strip():
+        raise TextError("it must look like {(f32[2]{0}, s32[])->f32[2]{0}}")
+    parameters = parse_shape(inner[:stop])
+    assert isinstance(parameters, TupleShape)
+    try:
+        return parameters, parse_shape(inner[arrow + 2 :])
+    except TextError as error:
+        raise TextError(error.message, error.offset + arrow + 3) from None
+
+
+def _shape_end(text: str, start: int) -> int:
+    """Where the shape that begins at `start` ends, white space after it included; `start` where none begins."""
+    match = _ARRAY_SHAPE.match(text, start)
+    if match:
+        return match.end()
+    depth = 0
+    for match in re.compile(r"[()]|[^\s()]").finditer(text, start):
+        c = match[0]
+        if c == "(":
+            depth += 1
+        elif c == ")":
+            depth -= 1
+            if not depth:
+                return match.end()
+        if not depth:
+            break
+    return start
+
+
+def _with_operand_layout(row: Opcode, shape: Shape, operands: tuple[Instruction, ...]) -> Shape:
+    """An inferred shape; elementwise results keep the layout of their first operand, as in XLA."""
+    if row.elementwise and operands and isinstance(shape, ArrayShape) and isinstance(operands[0].shape, ArrayShape):
+        first = operands[0].shape
+        if first.dims == shape.dims and first.layout != shape.layout:
+            return shape.with_layout(first.layout)
+    return shape
+
+
+def _near(name: str, known: Any) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -1,0 +1,522 @@
+"""HLO's text of literals, both ways: `-42`, `{ { 1, 2 }, { nan, -inf } }`, `{(1, 2), (0, -1)}`.
+
+Reading goes through NumPy in a few passes over the bytes, so that the text of a large constant costs about as much as the numbers
+in it. The structure of braces and the count of numbers are checked against the shape before anything of its size is allocated.
+Floats are written with the fewest digits that read back to the same bits; NaNs keep sign and payload.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from functools import lru_cache
+
+import ml_dtypes
+import numpy as np
+
+from xlac.ir.shape import ArrayShape, ElementType
+from xlac.text.shapes import TextError
+
+_INTEGER = re.compile(r"-?\d+\Z")
+_FLOAT = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z")
+_NAN = re.compile(r"(-?)nan(?:\(0x([0-9a-fA-F]+)\))?")
+_NAN_WORD = re.compile(r"(-?)nan\b(?:\s*\(([^()]*)\))?")
+_WORD = re.compile(r"[^\s,{}()]+")
+_SEPARATORS = b" \t\r\n,"
+_BRACES_TO_SPACE = bytes.maketrans(b"{}(),", b"     ")
+_NOT_BRACES = bytes(c for c in range(256) if c not in b"{}()")
+_INTEGER_CHARACTERS = b"0123456789-{}()" + _SEPARATORS
+_FLOAT_CHARACTERS = b".eE+infa" + _INTEGER_CHARACTERS
+# Texts up to this long are read word by word, longer ones by NumPy.
+_SHORT = 400
+# A vector of which the text gives one element may be this long.
+_MOST_FROM_ONE = 2**20
+
+
+def is_elided(text: str) -> bool:
+    """Whether a literal's text is `{...}`: XLA left the elements out."""
+    return "..." in text and text.replace(" ", "") == "{...}"
+
+
+# ---- reading
+
+
+def parse_literal(text: str, shape: ArrayShape) -> np.ndarray:
+    """The array that a literal's text, free of comments, spells.
+
+    Raises:
+      TextError: it does not have the shape's structure, or a value does not fit the element type.
+    """
+    row, dims = shape.element_type, shape.dims
+    if not dims and row.kind != "c":
+        word = text.strip()
+        if not word or _WORD.fullmatch(word) or word.startswith(("nan(", "-nan(")):
+            return _scalar(word, row, len(text) - len(text.lstrip()))
+    if len(dims) == 1 and "{" not in text and row.kind != "c" and dims[0]:
+        return _first_element(text, row, dims[0])
+    if not text.isascii():
+        offset = next(i for i, c in enumerate(text) if ord(c) > 127)
+        raise TextError(f"{text[offset]!r} cannot stand in a literal", offset)
+    # The payloads of NaNs are the only parentheses that are not parts of complex numbers.
+    nans = _nans(text, row) if "nan" in text else None
+    plain = _NAN_WORD.sub(lambda m: "nan".ljust(len(m[0])), text) if nans else text
+    data = plain.encode()
+    _check_structure(plain, data, row, dims)
+    flat = _numbers(plain, data, row, shape.size)
+    if nans:
+        _set_nans(flat, nans, row)
+    array = flat.reshape(dims)
+    array.flags.writeable = False
+    return array
+
+
+def _scalar(word: str, row: ElementType, offset: int) -> np.ndarray:
+    if not word:
+        raise TextError(f"the literal of a {row.name} is missing; it must be one number", offset)
+    array = np.empty((), row.dtype)
+    nan = _NAN.fullmatch(word)
+    if nan:
+        flat = array.reshape(1)
+        _set_nans(flat, [_nan_bits(nan[1], nan[2], row, offset)], row)
+        return flat.reshape(())
+    value = np.array([_value(word, row, offset)], _wide(row))
+    array[...] = _convert(value, row, " " * offset + word)[0]
+    array.flags.writeable = False
+    return array
+
+
+def _first_element(text: str, row: ElementType, extent: int) -> np.ndarray:
+    """A lone number for a vector is its first element, and the rest are zeros: XLA reads it so."""
+    word = text.strip()
+    if not word or len(word.split()) > 1:
+        raise TextError(f"the literal of {row.name}[{extent}] must stand in braces, as in {{1, 2}}", 0)
+    first = _scalar(word, row, len(text) - len(text.lstrip()))
+    if not first.tobytes().strip(b"\0"):
+        return np.broadcast_to(first, (extent,))
+    if extent > _MOST_FROM_ONE:
+        raise TextError(f"one number for the {extent} elements of {row.name}[{extent}]", 0)
+    array = np.zeros(extent, row.dtype)
+    array[0] = first
+    array.flags.writeable = False
+    return array
+
+
+def _wide(row: ElementType) -> np.dtype:
+    """The type numbers of a row are read in before they are narrowed."""
+    if row.is_inexact:
+        return np.dtype(np.float64)
+    return np.dtype(np.uint64 if row.name == "u64" else np.int64)
+
+
+def _value(word: str, row: ElementType, offset: int) -> float | int:
+    """The number a word spells, in range of the row's wide type."""
+    if row.is_inexact:
+        if word in ("inf", "-inf", "nan", "-nan"):
+            return float(word)
+        if word in ("true", "false"):
+            return float(word == "true")
+        if not _FLOAT.match(word):
+            raise TextError(f"{word} is not a number; {row.name} takes numbers such as -1.5e3, inf and nan", offset)
+        return float(word)
+    if row.kind == "p":
+        if word not in ("true", "false", "0", "1"):
+            raise TextError(f"{word} is not a pred; it must be true, false, 1 or 0", offset)
+        return int(word in ("true", "1"))
+    if not _INTEGER.match(word):
+        raise TextError(f"{word} is not an integer, which {row.name} needs", offset)
+    low, high = integer_range(row)
+    # Long words are compared by length first: int() of thousands of digits is slow and, beyond a limit, refused.
+    if len(word) > 40 and word.lstrip("-0").isdigit() and len(word.lstrip("-0")) > 20:
+        raise TextError(f"{word[:20]}... is out of range for {row.name}, which holds {low} to {high}", offset)
+    value = int(word[:1] + word[1:].lstrip("0") if len(word) > 40 else word) if word.strip("-0") else 0
+    if not low <= value <= high:
+        raise TextError(f"{word} is out of range for {row.name}, which holds {low} to {high}", offset)
+    return value
+
+
+def integer_range(row: ElementType) -> tuple[int, int]:
+    """The least and greatest value of an integer type."""
+    if row.kind == "p":
+        return 0, 1
+    if row.kind == "u":
+        return 0, 2**row.bits - 1
+    return -(2 ** (row.bits - 1)), 2 ** (row.bits - 1) - 1
+
+
+def _words(text: str) -> list[re.Match[str]]:
+    return list(_WORD.finditer(text))
+
+
+def _numbers(text: str, data: bytes, row: ElementType, size: int) -> np.ndarray:
+    """The numbers of a text whose structure is checked, as a new one-dimensional array of the row's type."""
+    count = size * 2 if row.is_complex else size
+    if len(data) > _SHORT:
+        wide = _numbers_fast(data, row, count)
+        if wide is not None:
+            return _convert(wide, row, text)
+    matches = _words(text)
+    if len(matches) != count:
+        what = "numbers (two for each complex)" if row.is_complex else "numbers"
+        raise TextError(f"the literal has {len(matches)} {what} but its shape needs {count}", 0)
+    values = [_value(m[0], row, m.start()) for m in matches]
+    return _convert(np.array(values, _wide(row)), row, text)
+
+
+def _numbers_fast(data: bytes, row: ElementType, count: int) -> np.ndarray | None:
+    """The numbers, or None where a word is not a plain number of the type (the careful way then says which)."""
+    if row.kind == "p":
+        data = data.replace(b"true", b"   1").replace(b"false", b"    0")
+    if row.kind in "pu" and b"-" in data:
+        return None
+    # NumPy also takes forms that HLO does not, such as +1, INF and infinity.
+    if data.translate(None, _FLOAT_CHARACTERS if row.is_inexact else _INTEGER_CHARACTERS):
+        return None
+    if b"+" in data and re.search(rb"(?<![eE])\+", data):
+        return None
+    dtype = _wide(row)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            # The text goes in as it is; NumPy reads no more numbers than the text holds.
+            values = np.fromstring(data.translate(_BRACES_TO_SPACE), dtype, sep=" ")
+        except (DeprecationWarning, ValueError):
+            return None
+    if values.size != count:
+        return None
+    if not row.is_inexact and values.size:
+        # NumPy clamps what exceeds 64 bits; values at or beyond the ends are looked at again one by one.
+        low, high = integer_range(row)
+        least, greatest = int(values.min()), int(values.max())
+        if least < low or greatest > high or greatest >= np.iinfo(dtype).max or least <= np.iinfo(np.int64).min:
+            return None
+    return values
+
+
+def _convert(wide: np.ndarray, row: ElementType, text: str) -> np.ndarray:
+    """The numbers in the row's own type; `text` tells where in it they are, for errors."""
+    if not row.is_inexact:
+        if row.bits < 8:
+            wide = wide.astype(np.int8 if row.kind == "s" else np.uint8)
+        return wide.astype(row.dtype)
+    with np.errstate(all="ignore"):
+        result = wide.astype(row.real.dtype)
+    _check_float_range(wide, result, row, text)
+    return result.view(row.dtype) if row.is_complex else result
+
+
+def _check_float_range(wide: np.ndarray, result: np.ndarray, row: ElementType, text: str) -> None:
+    """Raise where a finite number became none, or where the type has no such special value."""
+    back = result.astype(np.float64)
+    special = ~np.isfinite(wide)
+    lost = np.isfinite(wide) & ~np.isfinite(back)
+    if special.any():
+        lost |= np.isnan(wide) & ~np.isnan(back)
+        lost |= np.isinf(wide) & ((wide != back) | _written_finite(wide, text))
+    limits = ml_dtypes.finfo(row.real.dtype)
+    if row.bits < 8:  # conversion to such a type saturates
+        lost |= np.abs(wide) > float(limits.max)
+    if lost.any():
+        word = _words(text)[int(np.argmax(lost))]
+        for name, what in (("nan", "NaN"), ("inf", "infinity")):
+            if name in word[0]:
+                raise TextError(f"{row.name} has no {what}", word.start())
+        raise TextError(f"{word[0]} is out of range for {row.name}, which holds {limits.min} to {limits.max}", word.start())
+
+
+def _written_finite(wide: np.ndarray, text: str) -> np.ndarray:
+    """Which of the infinities in `wide` are digits in the text, too many for a double."""
+    result = np.zeros(wide.shape, bool)
+    infinite = np.flatnonzero(np.isinf(wide))
+    if text and infinite.size > text.count("inf"):
+        words = _words(text)
+        for i in infinite:
+            result[i] = "inf" not in words[i][0]
+    return result
+
+
+# ---- structure
+
+
+def _check_structure(text: str, data: bytes, row: ElementType, dims: tuple[int, ...]) -> None:
+    """Raise unless the braces of the text are those of the dimensions and each innermost pair holds as many words as it should."""
+    # Nothing of the shape's size is built before the text is known to be as long.
+    inner = dims[: dims.index(0) + 1] if 0 in dims else dims
+    pair = b"()" if row.is_complex and 0 not in dims else b""
+    wanted = len(pair)
+    for extent in reversed(inner):
+        wanted = wanted * extent + 2
+    braces = data.translate(None, _NOT_BRACES)
+    if len(braces) == wanted:
+        expected = pair
+        for extent in reversed(inner):
+            expected = b"{" + expected * extent + b"}"
+        if braces == expected and _rows_are_full(data, row, dims):
+            return
+    _explain_structure(text, row, dims)
+
+
+def _rows_are_full(data: bytes, row: ElementType, dims: tuple[int, ...]) -> bool:
+    """Whether each innermost pair of braces (parentheses of complex numbers) holds as many words as the shape says."""
+    if len(dims) + row.is_complex < 2:
+        return True  # there is one pair, and the words are counted when they are read
+    per_row = 2 if row.is_complex else dims[-1]
+    codes = np.frombuffer(data, np.uint8)
+    table = np.zeros(256, bool)
+    table[np.frombuffer(_SEPARATORS + b"{}()", np.uint8)] = True
+    gap = table[codes]
+    starts = np.flatnonzero(gap[:-1] & ~gap[1:]) + 1
+    if 0 in dims:
+        return not starts.size
+    opener, closer = (ord("("), ord(")")) if row.is_complex else (ord("{"), ord("}"))
+    marks = np.flatnonzero((codes == opener) | (codes == closer))
+    kinds = codes[marks]
+    closes = marks[1:][(kinds[1:] == closer) & (kinds[:-1] == opener)]
+    before = np.searchsorted(starts, closes)
+    return bool(np.array_equal(before, np.arange(1, closes.size + 1) * per_row)) and int(before[-1]) == starts.size
+
+
+def _explain_structure(text: str, row: ElementType, dims: tuple[int, ...]) -> None:
+    """Raise a TextError that says where the text leaves the structure of the shape."""
+    shape = f"{row.name}[{','.join(map(str, dims))}]"
+    levels = [*dims, 2] if row.is_complex else list(dims)
+    counts: list[int] = []
+    rank = len(levels)
+    if not rank and text.strip().startswith("{"):
+        raise TextError(f"the literal has braces but its shape {shape} is a scalar; it must be one number", text.index("{"))
+    for match in re.finditer(r"[{}()]|[^\s,{}()]+", text):
+        token, at, depth = match[0], match.start(), len(counts)
+        if token in "{(":
+            complex_part = row.is_complex and depth == rank - 1
+            if depth == rank:
+                raise TextError(f"the literal is nested deeper than its shape {shape}, which has {len(dims)} dimensions", at)
+            if (token == "(") != complex_part:
+                wanted = "a complex number such as (1, 2)" if complex_part else "{"
+                raise TextError(f"{token} in the literal of {shape}; {wanted} was expected", at)
+            _count(counts, levels, shape, at)
+            counts.append(0)
+        elif token in "})":
+            if not counts:
+                raise TextError(f"{token} closes nothing in the literal of {shape}", at)
+            wanted_close = ")" if row.is_complex and depth == rank else "}"
+            if token != wanted_close:
+                raise TextError(f"{token} in the literal of {shape}; {wanted_close} was expected", at)
+            have, extent = counts.pop(), levels[depth - 1]
+            if have != extent:
+                what = "numbers" if depth == rank else "parts"
+                raise TextError(
+                    f"{have} {what} in dimension {depth - 1} of the literal, but its shape {shape} needs {extent}", at
+                )
+        else:
+            if depth < rank:
+                what = "a complex number such as (1, 2)" if row.is_complex and depth == rank - 1 else "{"
+                raise TextError(f"{token} in the literal of {shape}; {what} was expected: it has {len(dims)} dimensions", at)
+            if rank:
+                _count(counts, levels, shape, at)
+    if counts:
+        raise TextError(f"the literal of {shape} is cut off; {len(counts)} closing braces are missing", len(text))
+    raise TextError(f"this is not a literal of {shape}", 0)
+
+
+def _count(counts: list[int], levels: list[int], shape: str, at: int) -> None:
+    if counts:
+        counts[-1] += 1
+        extent = levels[len(counts) - 1]
+        if counts[-1] > extent:
+            raise TextError(
+                f"more than {extent} parts in dimension {len(counts) - 1} of the literal, but its shape {shape} needs {extent}",
+                at,
+            )
+
+
+# ---- NaNs
+
+
+@lru_cache(maxsize=None)
+def _nan_layout(row: ElementType) -> tuple[np.dtype, int, int, bool]:
+    """Of a row's real part: the unsigned type of its bits, its default NaN, its payload bits (0: none), whether NaNs have signs."""
+    real = row.real
+    bits = np.dtype(f"u{max(real.bits, 8) // 8}")
+    default = int(np.full(1, np.nan, real.dtype).view(bits)[0])
+    sign = 1 << (real.bits - 1)
+    # In a type with infinities every mantissa above one is a NaN; the others have one NaN, with a sign or without.
+    infinite = np.isinf(np.array(np.inf, real.dtype).astype(np.float64))
+    if infinite:
+        mantissa = ml_dtypes.finfo(real.dtype).nmant
+        exponent = int(np.full(1, np.inf, real.dtype).view(bits)[0])
+        return bits, exponent | 1 << (mantissa - 1), (1 << mantissa) - 1, True
+    signed = real.name == "f8e4m3fn"
+    return bits, default & ~sign if signed else default, 0, signed
+
+
+def _nan_bits(sign: str, payload: str | None, row: ElementType, offset: int) -> int:
+    if not row.is_inexact:
+        raise TextError(f"nan in the literal of {row.name}, which holds {'true and false' if row.kind == 'p' else 'integers'}", offset)
+    if row.name == "f4e2m1fn":
+        raise TextError(f"{row.name} has no NaN", offset)
+    _, default, mask, signed = _nan_layout(row)
+    bits = default
+    if payload is not None:
+        value = int(payload, 16) if len(payload) <= 32 else 0
+        if not mask or not 0 < value <= mask:
+            hint = f"it must be from 0x1 to {mask:#x}" if mask else "its one NaN has no payload"
+            raise TextError(f"NaN payload 0x{payload[:40]} does not fit {row.name}; {hint}", offset)
+        bits = default & ~mask | value
+    return bits | (1 << (row.real.bits - 1)) if sign and signed else bits
+
+
+def _nans(text: str, row: ElementType) -> list[int]:
+    """The bits of each NaN of the text, in order."""
+    result = []
+    for match in _NAN_WORD.finditer(text):
+        payload = match[2]
+        if payload is not None:
+            payload = payload.strip()
+            if not re.fullmatch(r"0x[0-9a-fA-F]+", payload):
+                raise TextError(f"NaN payload {payload[:40]}; it must be hexadecimal, as in nan(0x1)", match.start())
+            payload = payload[2:]
+        result.append(_nan_bits(match[1], payload, row, match.start()))
+    return result
+
+
+def _set_nans(flat: np.ndarray, bits: list[int], row: ElementType) -> None:
+    """Give the NaNs of a flat array their bits, in order; one that holds no number yet is all NaN."""
+    unsigned = _nan_layout(row)[0]
+    parts = flat.view(row.real.dtype) if row.is_complex else flat
+    if flat.size == 1 and len(bits) == 1 and not row.is_complex:
+        flat.view(unsigned)[0] = bits[0]
+        return
+    where = np.flatnonzero(np.isnan(parts))
+    if where.size == len(bits):
+        parts.view(unsigned)[where] = np.array(bits, unsigned)
+
+
+def nan_to_string(bits: int, row: ElementType) -> str:
+    """`nan`, `-nan` or `nan(0x1)` for the bits of a NaN."""
+    _, default, mask, signed = _nan_layout(row)
+    sign = "-" if signed and bits >> (row.real.bits - 1) & 1 else ""
+    payload = bits & mask
+    return f"{sign}nan" if not mask or payload == default & mask else f"{sign}nan({payload:#x})"
+
+
+# ---- writing
+
+
+def literal_to_string(array: np.ndarray, row: ElementType) -> str:
+    """The literal's text in XLA's form, every element in full; reading it gives the same bits."""
+    if array.strides and array.size > 1 and not any(array.strides):
+        return _repeated(array, row)
+    if not row.is_inexact:
+        small = array.astype(np.int8 if row.kind == "s" else np.uint8) if row.bits < 8 else array
+        if row.kind == "p":
+            if not array.ndim:
+                return "true" if array else "false"
+            small = array.astype(np.uint8)
+        return _braced(repr(small.tolist()), array.ndim)
+    if row.is_complex:
+        return _braced(_complex_text(array, row), array.ndim)
+    return _braced(_float_text(array, row), array.ndim)
+
+
+def _repeated(array: np.ndarray, row: ElementType) -> str:
+    """The text of an array that repeats one element, such as the stand-in of an elided constant."""
+    text = literal_to_string(array[(0,) * array.ndim], row)
+    if row.kind == "p":
+        text = "1" if text == "true" else "0"
+    for level, extent in enumerate(reversed(array.shape)):
+        joined = ", ".join([text] * extent)
+        text = f"{{{joined}}}" if level == 0 and array.ndim == 1 else f"{{ {joined} }}"
+    return text
+
+
+def _braced(text: str, rank: int) -> str:
+    """Brackets of Python's lists as HLO's braces."""
+    if rank < 2:
+        return text.replace("[", "{").replace("]", "}")
+    return text.replace("[", "{ ").replace("]", " }")
+
+
+def _trim(text: str) -> str:
+    """Whole floats without `.0`, as XLA writes them; `-0.0` keeps it, since `-0` is read as an integer and loses its sign."""
+    if ".0" not in text:
+        return text
+    return re.sub(r"(?<![\d.\-])(-?[1-9]\d*|0)\.0(?=[,\]]|\Z)", r"\1", text)
+
+
+def _float_text(array: np.ndarray, row: ElementType) -> str:
+    """The elements in the brackets of Python's lists."""
+    values = shortest_doubles(array, row)
+    text = _trim(repr(values.tolist()))
+    if "nan" in text:
+        bits = np.ascontiguousarray(array).reshape(-1).view(_nan_layout(row)[0])
+        order = iter(bits[np.flatnonzero(np.isnan(values.reshape(-1)))].tolist())
+        text = re.sub("nan", lambda _: nan_to_string(next(order), row), text)
+    return text
+
+
+def _complex_text(array: np.ndarray, row: ElementType) -> str:
+    parts = np.ascontiguousarray(array).reshape(*array.shape, 1).view(row.real.dtype)
+    text = _float_text(parts, row.real)
+    return re.sub(r"\[([^\[\]]*)\]", r"(\1)", text) if array.size else text
+
+
+def shortest_doubles(array: np.ndarray, row: ElementType) -> np.ndarray:
+    """Doubles whose shortest decimal form is the shortest that reads back to the elements of a float array.
+
+    A double prints with the fewest digits that tell it from other doubles. The double next to the shortest decimal of a
+    narrow float therefore prints as just that decimal.
+    """
+    if row.name == "f64":
+        return array
+    if row.name == "f32" and array.size > 256:
+        return _shortest_f32(np.ascontiguousarray(array).reshape(-1)).reshape(array.shape)
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if flat.size > 256:
+        bits, index = np.unique(flat.view(_nan_layout(row)[0]), return_inverse=True)
+        distinct = bits.view(row.dtype)
+        return np.array([_shortest(x, row) for x in distinct], np.float64)[index.reshape(-1)].reshape(array.shape)
+    return np.array([_shortest(x, row) for x in flat], np.float64).reshape(array.shape)
+
+
+def _shortest(x: np.generic, row: ElementType) -> float:
+    """The double next to the shortest decimal that reads back to `x`."""
+    if row.name in ("f32", "f16"):
+        return float(str(x))
+    value = float(x)
+    if not math.isfinite(value):
+        return value
+    for digits in range(1, 10):
+        candidate = float(f"{value:.{digits}g}")
+        if row.dtype.type(candidate) == x:
+            return candidate
+    return value
+
+
+_TENS = 10.0 ** np.arange(0, 23)
+
+
+def _shortest_f32(x: np.ndarray) -> np.ndarray:
+    """`shortest_doubles` for float32, several digits at a time for all elements at once."""
+    wide = x.astype(np.float64)
+    result = wide.copy()
+    magnitude = np.abs(wide)
+    ordinary = np.isfinite(wide) & (magnitude >= 1e-12) & (magnitude < 1e15)
+    todo = np.flatnonzero(ordinary)
+    exponent = np.floor(np.log10(magnitude[todo])).astype(np.int64)
+    for digits in range(1, 10):
+        if not todo.size:
+            break
+        # The decimal m / 10^k with both exact in a double is rounded once, so it is the double next to that decimal.
+        shift = digits - 1 - exponent
+        exact = np.abs(shift) <= 22
+        scale = _TENS[np.minimum(np.abs(shift), 22)]
+        value = wide[todo]
+        m = np.rint(np.where(shift >= 0, value * scale, value / scale))
+        candidate = np.where(shift >= 0, m / scale, m * scale)
+        found = exact & (candidate.astype(np.float32) == x[todo])
+        result[todo[found]] = candidate[found]
+        todo, exponent = todo[~found], exponent[~found]
+    rest = np.concatenate([todo, np.flatnonzero(~ordinary & np.isfinite(wide) & (magnitude > 0))])
+    for i in rest.tolist():
+        result[i] = float(str(x[i]))
+    return result
