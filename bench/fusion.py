@@ -173,9 +173,9 @@ def table(rows: Sequence[Row], about: dict[str, Any]) -> str:
         "# Fused against unfused",
         "",
         f"{about['processor']}, {about['threads']} threads, float32, best of bursts that take turns; "
-        f"xlac {about['xlac']}, NumPy {about['numpy']}, JAX {about['jax']}, {about['date']}. "
-        f"A plain copy moves {about['copy_gb_per_s']:.1f} GB/s. Least: arguments and results moved once. Floor: the time",
-        "of that at the copy's speed. Of floor: floor / fused; it is above 100% where arrays stay in cache.",
+        f"xlac {about['xlac']}, NumPy {about['numpy']}, JAX {about['jax']}, {about['date']}.",
+        f"A plain copy moves {about['copy_gb_per_s']:.1f} GB/s. Least: arguments and results moved once.",
+        "Floor: the time of that at the copy's speed. Of floor: floor / fused, above 100% where arrays stay in cache.",
         "",
         "| program | size | fused ms | unfused ms | NumPy ms | JAX ms | unfused / fused | NumPy / fused | JAX / fused "
         "| kernels fused / unfused | MiB moved fused / unfused | least MiB | floor ms | of floor |",

@@ -70,9 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionError(f"--output {arguments.output}: results are written as .npz or .npy")
     inputs = cli_files.make_inputs(module, arguments.input, arguments.seed)
     if not arguments.input and inputs:
-        _note(f"no --input given: the {len(inputs)} arrays are random, seed {arguments.seed}")
+        _note(f"no --input given: all arguments are random (--seed {arguments.seed})")
     started = time.perf_counter()
-    call = _evaluator(module) if arguments.evaluate else _compile(module, _options(arguments)).run
+    call = _evaluator(module) if arguments.evaluate else _compile(module, arguments).run
     compiled = time.perf_counter() - started
     started = time.perf_counter()
     results = call(inputs)
@@ -106,7 +106,7 @@ def compile_(arguments: argparse.Namespace) -> int:
         stage = SUFFIXES.get(suffix, "hlo")
     if stage == "obj" and output is None and sys.stdout.isatty():
         raise OptionError("--emit obj writes a binary file: give its name by -o, or redirect standard output")
-    executable = _compile(_program(arguments), _options(arguments))
+    executable = _compile(_program(arguments), arguments)
     if stage == "obj":
         cli_files.write_output(output, object_file(executable))
     else:
@@ -189,7 +189,7 @@ def bench(arguments: argparse.Namespace) -> int:
         if name == "evaluate":
             call = _evaluator(module)
         else:
-            executable = _compile(module, _options(arguments, fusion=name == "fused"))
+            executable = _compile(module, arguments, fusion=name == "fused")
             call = executable.run
         compile_seconds.append(time.perf_counter() - started)
         kernels.append(getattr(executable, "kernel_count", None))
@@ -231,13 +231,16 @@ def _options(arguments: argparse.Namespace, fusion: bool | None = None) -> Optio
     return Options(fusion=fusion, threads=arguments.threads, target=arguments.target).resolve()
 
 
-def _compile(module: Any, options: Options) -> Any:
+def _compile(module: Any, arguments: argparse.Namespace, fusion: bool | None = None) -> Any:
+    from xlac.cli_files import STDIN, located
     from xlac.compiler import compile_module
 
-    try:
-        return compile_module(module, options)
-    except RecursionError:
-        raise CompileError(f"{module.name} is nested too deeply to compile") from None
+    options = _options(arguments, fusion)
+    with located(STDIN if arguments.file == "-" else arguments.file):
+        try:
+            return compile_module(module, options)
+        except RecursionError:
+            raise CompileError(f"{module.name} is nested too deeply to compile") from None
 
 
 def _evaluator(module: Any) -> Callable[[Sequence[Any]], list[Any]]:

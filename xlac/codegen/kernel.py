@@ -670,31 +670,24 @@ class KernelEmitter:
         e, t = self.e, v.element_type
         guard = self.guard(v.guard)
         # What the access needs is computed in its own scopes, before the load is placed.
+        scaled = v.index * t.dtype.itemsize
+        pointer = self.pointer[v.buffer.resolve()]
+        if n == 1 or self.contiguous(v.index) or not self.varying_index(v.index):
+            place = self.scalar_index(scaled)
+        else:
+            place = self.vector_index(scaled)
+        here = self.emit_in(level)
         if n == 1:
-            place = self.scalar_index(v.index * t.dtype.itemsize)
-            pointer = self.pointer[v.buffer.resolve()]
-            here = self.emit_in(level)
             if guard is not None:
                 place = e.select(guard, place, e.const("i64", 0))
-            address = e.gep(pointer, place)
-            parts = [e.load(k, a, alignment(t)) for k, a in self.parts(t, 1, address)]
+            parts = [e.load(k, a, alignment(t)) for k, a in self.parts(t, 1, e.gep(pointer, place))]
         else:
-            near = self.contiguous(v.index)
-            address = self.address(v.buffer, v.index) if near else None
-            many = None if near else (
-                self.addresses(v.buffer, v.index)
-                if self.varying_index(v.index)
-                else e.splat(self.address(v.buffer, v.index), n)
-            )
-            here = self.emit_in(level)
             mask = self.combined_mask(guard, n)
-            if address is not None:
-                parts = self.load_neighbours(t, n, address, mask)
+            if self.contiguous(v.index):
+                parts = self.load_neighbours(t, n, e.gep(pointer, place), mask)
             else:
-                assert many is not None
-                parts = [
-                    e.gather(k, p, mask, e.const(k, 0), alignment(t)) for k, p in self.parts(t, n, many)
-                ]
+                many = e.gep(pointer, place if lanes(place.type) == n else e.splat(place, n))
+                parts = [e.gather(k, p, mask, e.const(k, 0), alignment(t)) for k, p in self.parts(t, n, many)]
         held = [scalar.from_memory(e, p, t) for p in parts]
         result: Held = held[0] if len(held) == 1 else Complex(*held)
         self.come_back(level, here)

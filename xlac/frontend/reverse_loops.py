@@ -9,21 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from xlac.frontend import trace
 from xlac.frontend.autodiff import add_cotangents, backward, differentiable
 from xlac.frontend.control import ScanNote, emit_scan
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
-from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape
 
 # Opcodes that the reverse repeats instead of reading their stacked results.
-CHEAP = ("broadcast", "reshape", "transpose", "reverse", "convert", "iota", "constant", "tuple", "get-tuple-element", "copy")
+CHEAP = ("broadcast", "reshape", "transpose", "reverse", "convert", "iota", "constant", "tuple", "copy")
 
 
 def _zeros(shape: Any) -> Tracer:
-    import numpy as np
-
     from xlac import lax
 
     return lax._broadcast(trace.lift(np.zeros((), shape.dtype)), shape.dims, ())
@@ -84,18 +83,23 @@ def scan_vjp(note: ScanNote, instruction: Instruction, cotangent: list[Any], nee
         if user.opcode.name == "get-tuple-element" and user["index"] in places:
             session.redirect(user, owner.use(again[places.index(user["index"])]))
 
+    read = _reached(results, session)
+    kept_constants = [j for j in range(c) if parameters[j] in read]
+    kept_xs = [j for j in range(m) if parameters[c + k + j] in read]
+    inputs = [*(parameters[c + k + j] for j in kept_xs), *residuals, *g_ys]
     reverse = ScanNote(
         outputs=results,
-        parameters=[*parameters[:c], *g_carry, *sums, *parameters[c + k :], *residuals, *g_ys],
-        constants=c,
+        parameters=[*(parameters[j] for j in kept_constants), *g_carry, *sums, *inputs],
+        constants=len(kept_constants),
         carries=len(g_carry) + len(sums),
-        inputs=m + len(residuals) + len(g_ys),
+        inputs=len(inputs),
         length=note.length,
         reverse=not note.reverse,
     )
     start = [_zeros(carry[j]._instruction.shape) if of_carry[j] is None else of_carry[j] for j in carried]
     start += [_zeros(parameters[j].shape) for j in fixed]
-    grads = emit_scan(_used(reverse), constants, start, [*xs, *stacks, *(of_ys[j] for j in stacked)])
+    sources = [*(xs[j] for j in kept_xs), *stacks, *(of_ys[j] for j in stacked)]
+    grads = emit_scan(reverse, [constants[j] for j in kept_constants], start, sources)
 
     column: list[Any] = [None] * len(values)
     for i, j in enumerate(carried):
@@ -107,8 +111,16 @@ def scan_vjp(note: ScanNote, instruction: Instruction, cotangent: list[Any], nee
     return [column]
 
 
-def _used(note: ScanNote) -> ScanNote:
-    return note
+def _reached(outputs: list[Instruction], session: trace.Session) -> set[Instruction]:
+    """Everything the outputs depend on."""
+    found: set[Instruction] = set()
+    stack = list(outputs)
+    while stack:
+        top = session.resolve(stack.pop())
+        if top not in found:
+            found.add(top)
+            stack.extend(top.operands)
+    return found
 
 
 def _residuals(
@@ -154,6 +166,3 @@ def _residuals(
         else:
             stack.extend(top.operands)
     return list(found)
-
-
-__all__ = ["CHEAP", "op", "scan_vjp"]

@@ -567,7 +567,13 @@ def _conditional(instruction: Instruction, g: Any, needed: Needed) -> Sequence[A
             parts[state] = trace.elements(state)
     given = g if isinstance(g, list) else [g]
     cotangents = [x for x in given if x is not None]
-    asked = {s: [j for j, t in enumerate(parts[s]) if differentiable(t._instruction)] for s in unique if needed(s)}
+
+    def wanted_of(state: Instruction) -> list[int]:
+        known = state.opcode.name == "tuple"
+        each = [t._instruction for t in parts[state]]
+        return [j for j, x in enumerate(each) if differentiable(x) and (not known or needed(x))]
+
+    asked = {s: wanted_of(s) for s in unique if needed(s)}
     flat = [t for s in unique for t in parts[s]]
     bundle = emit_instruction(op.tuple, *[owner.use(t) for t in (*flat, *cotangents)])
     offsets = np.cumsum([0, *(len(parts[s]) for s in unique)])

@@ -308,6 +308,7 @@ class Module:
       entry: the computation that is run.
       attrs: header attributes as text, such as is_scheduled or input_output_alias.
       donated: parameter numbers whose memory the result may take over.
+      uncalled: computations of the text that nothing reaches; they are printed and mean nothing.
     """
 
     def __init__(self, name: str, entry: Computation, attrs: dict[str, str] | None = None) -> None:
@@ -315,6 +316,7 @@ class Module:
         self.entry = entry
         self.attrs = dict(attrs or {})
         self.donated: tuple[int, ...] = ()
+        self.uncalled: tuple[Computation, ...] = ()
 
     @property
     def computations(self) -> list[Computation]:

@@ -377,6 +377,14 @@ def _pad(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value
     return value if inside is None else apply("select", x.shape.element_type, inside, value, e.at(fill, (), guard))
 
 
+@_rule("bitcast-convert")
+def _bitcast_convert(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
+    (operand,) = x.operands
+    if operand.dims != x.dims:
+        raise CompileError(f"{x.name}: a bitcast-convert that changes the shape cannot be fused")
+    return apply("bitcast-convert", x.shape.element_type, e.at(operand, i, guard))
+
+
 def start_index(value: Value, high: int) -> Index:
     """A start index clamped to 0 .. high."""
     from xlac.loop.ir import Const

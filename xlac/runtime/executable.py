@@ -146,6 +146,8 @@ class NativeExecutable(Executable):
         if self._library is None:
             raise CompileError(f"this program was compiled for {self.target.triple}, which is not this machine")
         inputs = list(arrays)
+        if len(inputs) != len(self.program.parameters):
+            raise EvaluateError(f"{self.module.name} takes {len(self.program.parameters)} arrays, got {len(inputs)}")
         aliased = self._aliases.values()
         for i, array in enumerate(inputs):
             flags = array.flags

@@ -7,6 +7,7 @@ instruction is checked against its opcode row as it is built, so a fault is repo
 
 from __future__ import annotations
 
+import gc
 import re
 import warnings
 from collections.abc import Iterator
@@ -73,7 +74,14 @@ def parse_hlo(text: str, path: str | None = None, fill_constants: str | None = N
     if text.startswith("\ufeff"):
         text = text[1:]
     source = Source(text, path)
-    return _Builder(source, fill_constants).build(_tree(source, source.skeleton, 0))
+    # Parsing makes many objects and no garbage cycles; the collector's passes over them would double the time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _Builder(source, fill_constants).build(_tree(source, source.skeleton, 0))
+    finally:
+        if collecting:
+            gc.enable()
 
 
 # ---- from text to statements
@@ -703,7 +711,22 @@ class _Builder:
         instruction = Instruction(row, shape, operands)  # type: ignore[arg-type]
         self._set_attributes(block, scope, call, instruction, attributes)
         self._infer(block, call, instruction, shape)
+        if opcode_name in ("async-update", "async-done"):
+            self._check_async(block, call, instruction)
         return scope.add(instruction, name)
+
+    def _check_async(self, block: _Block, call: _Call, instruction: Instruction) -> None:
+        """An async-update or -done may repeat what its async-start calls, not name another computation."""
+        started = instruction.operands[0].attrs.get("calls")
+        named = instruction.attrs.get("calls")
+        if named is not None and started is not None and named is not started:
+            raise self._error(
+                block,
+                call.opcode,
+                f"{instruction.opcode.name}: calls={named.name} but its operand was started with calls={started.name}",
+            )
+        if named is None and "calls" in instruction.attrs:
+            instruction.attrs["calls"] = started
 
     def _operand_instructions(self, block: _Block, scope: _Scope, call: _Call) -> tuple[Instruction, ...]:
         token = call.operands
@@ -988,7 +1011,7 @@ class _Builder:
             detail = f"{type(error).__name__}: {error}"
             raise self._error(block, call.opcode, f"{row.name}: operands and attributes do not fit ({detail})") from None
         if shape is None:
-            instruction.shape = _with_operand_layout(row, inferred, instruction.operands)
+            instruction.shape = _with_operand_layout(instruction, inferred)
         elif inferred is not shape and inferred != shape:
             raise self._error(block, call.shape, f"{row.name}: the result is said to be {shape} but its operands give {inferred}")
 
@@ -1061,8 +1084,15 @@ def _shape_end(text: str, start: int) -> int:
     return start
 
 
-def _with_operand_layout(row: Opcode, shape: Shape, operands: tuple[Instruction, ...]) -> Shape:
-    """An inferred shape; elementwise results keep the layout of their first operand, as in XLA."""
+def _with_operand_layout(instruction: Instruction, shape: Shape) -> Shape:
+    """An inferred shape, with the layout XLA infers: that of the first operand for elementwise results, moved by a transpose."""
+    row = instruction.opcode
+    if row.name == "transpose" and isinstance(shape, ArrayShape):
+        moved = {d: i for i, d in enumerate(instruction.attrs["dimensions"])}
+        first = instruction.operands[0].shape
+        assert isinstance(first, ArrayShape)
+        return shape.with_layout(tuple(moved[d] for d in first.minor_to_major))
+    operands = instruction.operands
     if row.elementwise and operands and isinstance(shape, ArrayShape) and isinstance(operands[0].shape, ArrayShape):
         first = operands[0].shape
         if first.dims == shape.dims and first.layout != shape.layout:

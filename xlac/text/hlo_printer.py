@@ -16,6 +16,7 @@ from xlac.text.shapes import TextError, shape_to_string
 _ALWAYS = {
     ("broadcast", "dimensions"),
     ("fusion", "kind"),
+    ("triangular-solve", "transpose_a"),
     ("dot", "lhs_contracting_dims"),
     ("dot", "rhs_contracting_dims"),
 }
@@ -43,7 +44,7 @@ def print_computation(computation: Computation, is_entry: bool = False) -> str:
 
 def _callees_first(module: Module) -> list[Computation]:
     done: dict[Computation, None] = {}
-    for uncalled in getattr(module, "uncalled", ()):
+    for uncalled in module.uncalled:
         done.update(dict.fromkeys(Module("", uncalled).computations))
     done.update(dict.fromkeys(module.computations))
     return list(done)

@@ -1,0 +1,466 @@
+"""NumPy indexing of traced arrays: `x[index]` and `x.at[index].set(y)`.
+
+Slices, fixed integers, `None` and `...` become slice, reverse and reshape; a traced scalar becomes a dynamic-slice; integer
+arrays become one gather, with NumPy's rules for where their dimensions go. Out-of-range traced indices are clamped when read and
+dropped when written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xlac import lax
+from xlac.errors import ShapeError
+from xlac.frontend import dtypes, trace
+from xlac.frontend.eager import array_function
+from xlac.frontend.trace import lift
+from xlac.frontend.tracer import Tracer
+
+
+@dataclass
+class Plan:
+    """An index, item by item, for an array of some shape.
+
+    Attributes:
+      slices: for each dimension its (start, stop, step), or None where an integer or array indexes it.
+      arrays: dimension -> integer (fixed or traced scalar) or integer array.
+      layout: the index in order: "new" for None, or the dimension of the array.
+    """
+
+    slices: list[tuple[int, int, int] | None]
+    arrays: dict[int, Any]
+    layout: list[Any]
+
+
+def _is_int(item: Any) -> bool:
+    return isinstance(item, (int, np.integer)) and not isinstance(item, (bool, np.bool_))
+
+
+def plan_index(x: Tracer, index: Any) -> Plan:
+    """Sort the items of an index by dimension.
+
+    Raises:
+      ShapeError: too many items, a fixed index out of range, or items that are no index.
+      TraceError: a traced boolean mask, whose number of results would not be known.
+    """
+    items = list(index) if isinstance(index, tuple) else [index]
+    expanded: list[Any] = []
+    for item in items:
+        if isinstance(item, (list, np.ndarray)) or (isinstance(item, np.generic) and not _is_int(item)):
+            item = np.asarray(item)
+            if item.size == 0 and item.dtype.kind == "f":
+                item = item.astype(np.int32)
+            if item.dtype == np.bool_ and item.ndim:
+                expanded.append(item)
+                continue
+            if not dtypes.is_integer(item.dtype):
+                raise trace.shape_error(f"an index array is of type {item.dtype}; it must be integer or bool")
+        elif isinstance(item, Tracer):
+            if item.dtype == np.bool_:
+                raise trace.trace_error(
+                    "a traced bool mask cannot index, as the number of results is not known while tracing; use "
+                    "xlac.numpy.where(mask, x, other), or x.at[mask].set(value)"
+                )
+            if not dtypes.is_integer(item.dtype):
+                raise trace.shape_error(f"an index is of type {item.dtype}; it must be integer")
+        elif not (item is None or item is Ellipsis or isinstance(item, slice) or _is_int(item)):
+            if isinstance(item, (bool, np.bool_)):
+                raise trace.shape_error("a single bool is no index; use xlac.numpy.where")
+            raise trace.shape_error(f"{item!r} is no index; use integers, slices, None, ... or integer arrays")
+        expanded.append(item)
+
+    used = sum(_width(item) for item in expanded)
+    if used > x.ndim:
+        raise trace.shape_error(f"{used} indices for an array of shape {list(x.shape)}, which has {x.ndim} dimensions")
+    if sum(item is Ellipsis for item in expanded) > 1:
+        raise trace.shape_error("an index may have one ... only")
+    if not any(item is Ellipsis for item in expanded):
+        expanded.append(Ellipsis)
+
+    slices: list[tuple[int, int, int] | None] = []
+    arrays: dict[int, Any] = {}
+    layout: list[Any] = []
+    for item in expanded:
+        dim = len(slices)
+        if item is None:
+            layout.append("new")
+        elif item is Ellipsis:
+            for d in range(dim, dim + x.ndim - used):
+                slices.append((0, x.shape[d], 1))
+                layout.append(d)
+        elif isinstance(item, slice):
+            slices.append(_slice_of(item, x.shape[dim]))
+            layout.append(dim)
+        elif isinstance(item, np.ndarray) and item.dtype == np.bool_:
+            if item.shape != x.shape[dim : dim + item.ndim]:
+                raise trace.shape_error(
+                    f"a bool mask of shape {list(item.shape)} cannot index dimensions {list(x.shape[dim : dim + item.ndim])}"
+                )
+            for places in item.nonzero():
+                arrays[len(slices)] = places.astype(np.int32)
+                layout.append(len(slices))
+                slices.append(None)
+        else:
+            arrays[dim] = _checked(item, dim, x)
+            layout.append(dim)
+            slices.append(None)
+    return Plan(slices, arrays, layout)
+
+
+def _width(item: Any) -> int:
+    """How many dimensions an item indexes."""
+    if item is None or item is Ellipsis:
+        return 0
+    return item.ndim if isinstance(item, np.ndarray) and item.dtype == np.bool_ else 1
+
+
+def _slice_of(item: slice, n: int) -> tuple[int, int, int]:
+    try:
+        return item.indices(n)
+    except TypeError as error:
+        if any(isinstance(v, Tracer) for v in (item.start, item.stop, item.step)):
+            raise trace.trace_error(
+                "the bounds of a slice are traced values, so its length is not known; use xlac.lax.dynamic_slice_in_dim(x, "
+                "start, size), which has a fixed size"
+            ) from None
+        raise trace.shape_error(str(error)) from None
+
+
+def _checked(item: Any, dim: int, x: Tracer) -> Any:
+    """A fixed index made non-negative and checked; a traced one with negative values wrapped."""
+    n = x.shape[dim]
+    if isinstance(item, Tracer):
+        if dtypes.kind(item.dtype) != "s":
+            return item
+        if item.dtype.itemsize < 4:
+            item = lax.convert_element_type(item, np.int32)
+        return lax.select(lax.lt(item, 0), lax.add(item, lax.full_like(item, n)), item)
+    array = np.asarray(item)
+    if array.size and (array.min() < -n or array.max() >= n):
+        wrong = int(array.min()) if array.min() < -n else int(array.max())
+        raise trace.shape_error(f"index {wrong} is out of range for dimension {dim} of an array of shape {list(x.shape)}")
+    if _is_int(item):
+        return int(item) + n * (int(item) < 0)
+    wide = array.astype(np.int64)
+    return np.where(wide < 0, wide + n, wide).astype(np.int32 if n < 2**31 else np.int64)
+
+
+def getitem(x: Tracer, index: Any) -> Tracer:
+    """`x[index]`."""
+    return take_plan(x, plan_index(x, index))
+
+
+def take_plan(x: Tracer, plan: Plan) -> Tracer:
+    """The elements a plan names."""
+    whole = [(0, n, 1) for n in x.shape]
+    fixed = {d: i for d, i in plan.arrays.items() if isinstance(i, int)}
+    advanced = any(not isinstance(i, int) and np.ndim(i) > 0 for i in plan.arrays.values())
+    # Slices first, over every dimension that has one; fixed integers as slices of one.
+    ranges, flips = list(whole), []
+    for d, part in enumerate(plan.slices):
+        if part is not None:
+            start, stop, step = part
+            count = len(range(start, stop, step))
+            if step < 0:
+                flips.append(d)
+                start, step = start + (count - 1) * step, -step
+            start = min(max(start, 0), x.shape[d])
+            ranges[d] = (start, start + (count - 1) * step + 1, step) if count else (start, start, 1)
+        elif d in fixed and not advanced:
+            ranges[d] = (fixed[d], fixed[d] + 1, 1)
+    x = lax.slice(x, *([r[i] for r in ranges] for i in range(3)))
+    if flips:
+        x = lax.rev(x, flips)
+    if not advanced:
+        scalars = {d: i for d, i in plan.arrays.items() if not isinstance(i, int)}
+        if scalars:
+            starts = [scalars.get(d, 0) for d in range(x.ndim)]
+            x = lax.dynamic_slice(x, starts, [1 if d in scalars else n for d, n in enumerate(x.shape)])
+        return lax.reshape(x, _basic_shape(plan, x.shape))
+    return _gather(x, plan)
+
+
+def _basic_shape(plan: Plan, shape: Sequence[int]) -> list[int]:
+    return [1 if item == "new" else shape[item] for item in plan.layout if item == "new" or item not in plan.arrays]
+
+
+def _index_arrays(arrays: dict[int, Any]) -> tuple[list[int], list[Tracer], tuple[int, ...]]:
+    """The dimensions indexed, their index arrays in one type broadcast together, and the common shape."""
+    import xlac.numpy as xnp
+
+    dims = sorted(arrays)
+    values = [lift(v if isinstance(v, Tracer) else np.asarray(v, np.int32 if isinstance(v, int) else None)) for v in
+              (arrays[d] for d in dims)]  # fmt: skip
+    wide = any(v.dtype.itemsize == 8 for v in values)
+    kind = dtypes.INT64 if wide else dtypes.INT32
+    values = [lax._convert(v, kind) if v.dtype != np.uint32 or wide else lax._convert(v, kind) for v in values]
+    try:
+        common = np.broadcast_shapes(*(v.shape for v in values))
+    except ValueError:
+        listed = ", ".join(str(list(v.shape)) for v in values)
+        raise trace.shape_error(f"the index arrays are of shapes {listed}, which do not broadcast together") from None
+    return dims, [xnp.broadcast_to(v, common) for v in values], tuple(common)
+
+
+def _gather(x: Tracer, plan: Plan) -> Tracer:
+    dims, values, common = _index_arrays(plan.arrays)
+    indices = lax.concatenate([lax.reshape(v, (*common, 1)) for v in values], len(common))
+    window = [d for d in range(x.ndim) if d not in dims]
+    # The gather puts the dimensions of the indices first; they belong where the arrays stand if those stand together.
+    sizes = [1 if d in dims else n for d, n in enumerate(x.shape)]
+    rank = len(common) + len(window)
+    first = _advanced_place(plan)
+    before = sum(1 for d in window if d in plan.layout[:first])
+    batch = range(before, before + len(common))
+    numbers = lax.GatherDimensionNumbers(
+        offset_dims=tuple(d for d in range(rank) if d not in batch),
+        collapsed_slice_dims=tuple(dims),
+        start_index_map=tuple(dims),
+    )
+    result = lax.gather(x, indices, numbers, sizes)
+    shape: list[int] = []
+    placed = False
+    for position, item in enumerate(plan.layout):
+        if position == first:
+            shape.extend(common)
+            placed = True
+        if item == "new":
+            shape.append(1)
+        elif item not in plan.arrays:
+            shape.append(x.shape[item])
+    assert placed
+    return lax.reshape(result, shape)
+
+
+def _advanced_place(plan: Plan) -> int:
+    """Where in the layout the dimensions of the index arrays go: at the first array if all stand together, else at the front."""
+    places = [i for i, item in enumerate(plan.layout) if item != "new" and item in plan.arrays]
+    together = places[-1] - places[0] + 1 == len(places)
+    return places[0] if together else 0
+
+
+# ---- updates
+
+_UPDATES: dict[str, tuple[str, str]] = {
+    "add": ("add", "scatter_add"),
+    "multiply": ("multiply", "scatter_mul"),
+    "min": ("minimum", "scatter_min"),
+    "max": ("maximum", "scatter_max"),
+}
+
+
+class At:
+    """`x.at`: indexed to give what can be changed there."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __getitem__(self, index: Any) -> AtIndex:
+        return AtIndex(self.array, index)
+
+
+class AtIndex:
+    """`x.at[index]`: each method gives a changed copy of x."""
+
+    __slots__ = ("array", "index")
+
+    def __init__(self, array: Any, index: Any) -> None:
+        self.array, self.index = array, index
+
+    def get(self, **_: Any) -> Any:
+        """`x[index]`."""
+        return getitem(lift(self.array), self.index)
+
+    def set(self, values: Any, **_: Any) -> Any:
+        """The array with `values` at the index."""
+        return _update(lift(self.array), self.index, values, None)
+
+    def add(self, values: Any, **_: Any) -> Any:
+        """The array with `values` added at the index, once for each time a place is named."""
+        return _update(lift(self.array), self.index, values, "add")
+
+    def subtract(self, values: Any, **_: Any) -> Any:
+        """The array with `values` subtracted at the index."""
+        import xlac.numpy as xnp
+
+        return _update(lift(self.array), self.index, xnp.negative(values), "add")
+
+    def multiply(self, values: Any, **_: Any) -> Any:
+        """The array multiplied by `values` at the index."""
+        return _update(lift(self.array), self.index, values, "multiply")
+
+    mul = multiply
+
+    def divide(self, values: Any, **_: Any) -> Any:
+        """The array divided by `values` at the index."""
+        import xlac.numpy as xnp
+
+        return _update(lift(self.array), self.index, xnp.reciprocal(xnp.asarray(values, lift(self.array).dtype)), "multiply")
+
+    def min(self, values: Any, **_: Any) -> Any:
+        """The array with the lesser of it and `values` at the index."""
+        return _update(lift(self.array), self.index, values, "min")
+
+    def max(self, values: Any, **_: Any) -> Any:
+        """The array with the greater of it and `values` at the index."""
+        return _update(lift(self.array), self.index, values, "max")
+
+    def power(self, values: Any, **_: Any) -> Any:
+        """The array raised to `values` at the index."""
+        import xlac.numpy as xnp
+
+        x = lift(self.array)
+        return _update(x, self.index, xnp.power(getitem(x, self.index), values), None)
+
+    def apply(self, function: Callable[[Any], Any], **_: Any) -> Any:
+        """The array with `function` of the elements at the index."""
+        x = lift(self.array)
+        return _update(x, self.index, function(getitem(x, self.index)), None)
+
+
+def _update(x: Tracer, index: Any, values: Any, how: str | None) -> Tracer:
+    import xlac.numpy as xnp
+
+    mask = index[0] if isinstance(index, tuple) and len(index) == 1 else index
+    if isinstance(mask, Tracer) and mask.dtype == np.bool_:
+        return _masked_update(x, mask, values, how)
+    plan = plan_index(x, index)
+    patch = xnp.asarray(values)
+    if patch.dtype != x.dtype:
+        patch = lax.convert_element_type(patch, x.dtype)
+    if any(not isinstance(i, int) and np.ndim(i) > 0 for i in plan.arrays.values()):
+        return _scatter(x, plan, patch, how)
+    if how is not None:
+        old = take_plan(x, plan)
+        patch = getattr(xnp, _UPDATES[how][0])(old, patch)
+    return _set_block(x, plan, patch)
+
+
+def _masked_update(x: Tracer, mask: Tracer, values: Any, how: str | None) -> Tracer:
+    import xlac.numpy as xnp
+
+    if np.ndim(values) and xnp.asarray(values).ndim:
+        raise trace.trace_error(
+            "at[] with a traced bool mask takes a single value, as the number of places is not known; use xlac.numpy.where(mask, "
+            "values, x) with values of x's shape"
+        )
+    mask = xnp.expand_dims(mask, tuple(range(mask.ndim, x.ndim)))
+    patch = lax.convert_element_type(xnp.asarray(values), x.dtype)
+    new = patch if how is None else getattr(xnp, _UPDATES[how][0])(x, patch)
+    return xnp.where(mask, new, x)
+
+
+def _set_block(x: Tracer, plan: Plan, patch: Tracer) -> Tracer:
+    """Replace what integers and slices name."""
+    import xlac.numpy as xnp
+
+    counts, starts, steps, flips = [], [], [], []
+    for d, n in enumerate(x.shape):
+        part = plan.slices[d]
+        if part is None:
+            counts.append(1)
+            starts.append(plan.arrays[d])
+            steps.append(1)
+            continue
+        start, stop, step = part
+        count = len(range(start, stop, step))
+        if step < 0:
+            flips.append(d)
+            start, step = start + (count - 1) * step, -step
+        counts.append(count)
+        starts.append(min(max(start, 0), n))
+        steps.append(step if count > 1 else 1)
+    try:
+        patch = xnp.broadcast_to(patch, _basic_shape(plan, counts))
+    except ShapeError:
+        wanted = _basic_shape(plan, counts)
+        raise trace.shape_error(f"values of shape {list(patch.shape)} do not broadcast to the indexed shape {wanted}") from None
+    if 0 in counts:
+        return x
+    patch = lax.reshape(patch, counts)
+    if flips:
+        patch = lax.rev(patch, flips)
+    if all(s == 1 for s in steps):
+        if patch.shape == x.shape:
+            return patch
+        return lax.dynamic_update_slice(x, patch, starts)
+    # Every step-th place: spread the values out and choose them by a fixed mask.
+    config, mask = [], np.ones((), bool)
+    for d, n in enumerate(x.shape):
+        at = starts[d] if isinstance(starts[d], int) else 0
+        width = (counts[d] - 1) * steps[d] + 1
+        config.append((at, n - at - width, steps[d] - 1) if isinstance(starts[d], int) else (0, 0, 0))
+        hit = np.zeros(n, bool)
+        hit[at : at + width : steps[d]] = True
+        if isinstance(starts[d], int):
+            mask = mask & hit.reshape([-1 if i == d else 1 for i in range(x.ndim)])
+    traced = [d for d, s in enumerate(starts) if not isinstance(s, int)]
+    if traced:
+        spread_old = lax.dynamic_slice(
+            x, [starts[d] if d in traced else 0 for d in range(x.ndim)], [1 if d in traced else n for d, n in enumerate(x.shape)]
+        )
+    else:
+        spread_old = x
+    spread = lax.pad(patch, np.zeros((), x.dtype), config)
+    chosen = xnp.where(xnp.broadcast_to(mask, spread.shape), spread, spread_old)
+    if not traced:
+        return chosen
+    return lax.dynamic_update_slice(x, chosen, [starts[d] if d in traced else 0 for d in range(x.ndim)])
+
+
+def _scatter(x: Tracer, plan: Plan, patch: Tracer, how: str | None) -> Tracer:
+    """Update what integer arrays name; slices beside them become index arrays too unless they are whole."""
+    import xlac.numpy as xnp
+
+    arrays = dict(plan.arrays)
+    first = _advanced_place(plan)
+    dims_in_layout = [item for item in plan.layout if item != "new"]
+    common = _index_arrays(arrays)[2]
+    # The shape that x[index] would have, dimension by dimension: an index dimension, a window dimension, or new.
+    shape: list[int] = []
+    window_at: dict[int, int] = {}
+    batch_at = 0
+    for position, item in enumerate(plan.layout):
+        if position == first:
+            batch_at = len(shape)
+            shape.extend(common)
+        if item == "new":
+            shape.append(1)
+        elif item not in plan.arrays:
+            window_at[item] = len(shape)
+            start, stop, step = plan.slices[item]  # type: ignore[misc]
+            shape.append(len(range(start, stop, step)))
+    try:
+        patch = xnp.broadcast_to(patch, shape)
+    except ShapeError:
+        raise trace.shape_error(f"values of shape {list(patch.shape)} do not broadcast to the indexed shape {shape}") from None
+    partial = [d for d in window_at if plan.slices[d] != (0, x.shape[d], 1)]
+    whole = [d for d in dims_in_layout if d in window_at and d not in partial]
+    order = [*range(batch_at, batch_at + len(common)), *(window_at[d] for d in partial), *(window_at[d] for d in sorted(whole))]
+    rest = [i for i in range(len(shape)) if i not in order]
+    patch = lax.reshape(lax.transpose(patch, [*order, *rest]), [shape[i] for i in order])
+    for i, d in enumerate(partial):
+        start, stop, step = plan.slices[d]  # type: ignore[misc]
+        places = np.arange(start, stop, step, dtype=np.int32)
+        arrays[d] = places.reshape([-1 if j == i else 1 for j in range(len(partial))])
+    for d in plan.arrays:
+        value = lift(arrays[d] if isinstance(arrays[d], Tracer) else np.asarray(arrays[d]))
+        arrays[d] = lax.reshape(value, (*value.shape, *[1] * len(partial)))
+    dims, values, full = _index_arrays(arrays)
+    indices = lax.concatenate([lax.reshape(v, (*full, 1)) for v in values], len(full))
+    numbers = lax.ScatterDimensionNumbers(
+        update_window_dims=tuple(range(len(full), patch.ndim)),
+        inserted_window_dims=tuple(dims),
+        scatter_dims_to_operand_dims=tuple(dims),
+    )
+    function = lax.scatter if how is None else getattr(lax, _UPDATES[how][1])
+    return function(x, indices, patch, numbers)
+
+
+__all__ = ["At", "array_function", "getitem", "plan_index", "take_plan"]
