@@ -1,9 +1,9 @@
 """Training on iris against scikit-learn: the same network, Adam, mini-batches and number of steps, in one run.
 
 Both sides train a 4-10-20-10-3 relu network on the same 70 percent of the rows, in the same order of mini-batches:
-DNNClassifier.fit, tracing and compiling included, and MLPClassifier.partial_fit once a batch. Rounds alternate between them.
-The first round of DNNClassifier may compile; later ones in this process may find the program in a cache, so both the first
-and the median are shown. Accuracy is of the other 30 percent, over as many seeds as there are.
+DNNClassifier.fit, tracing and compiling included, and MLPClassifier.partial_fit once a batch. Rounds alternate between
+them. The first round may have to compile what later rounds find in a cache, so the first and the median are both shown.
+Accuracy is of the other 30 percent, the mean over as many seeds as there are.
 
     python bench/iris_vs_sklearn.py [--steps 2000] [--rounds 5] [--seeds 10]
 """

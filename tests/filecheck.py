@@ -1,17 +1,18 @@
-"""Checks of text by patterns written beside it: `CHECK:`, `CHECK-NEXT:`, `CHECK-NOT:`, `{{regex}}` and `[[NAME:regex]]` captures."""
+"""Checks of text by patterns written beside it: `CHECK:`, `CHECK-NEXT:`, `CHECK-NOT:`, `CHECK-DAG:` (anywhere
+from here on), `{{regex}}` and `[[NAME:regex]]` captures."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-_DIRECTIVE = re.compile(r"//\s*CHECK(-NEXT|-NOT)?:(.*)")
+_DIRECTIVE = re.compile(r"//\s*CHECK(-NEXT|-NOT|-DAG)?:(.*)")
 _PIECE = re.compile(r"\{\{(.*?)\}\}|\[\[(\w+)(?::(.*?))?\]\](?!\])")
 
 
 @dataclass(frozen=True)
 class Check:
-    """One directive: its kind ("", "-NEXT" or "-NOT"), its pattern, and the line it stands on."""
+    """One directive: its kind ("", "-NEXT", "-NOT" or "-DAG"), its pattern, and the line it stands on."""
 
     kind: str
     pattern: str
@@ -73,10 +74,12 @@ def check(text: str, directives: list[Check]) -> None:
         found = next(((k, m) for k in window if (m := regex.search(lines[k]))), None)
         if found is None:
             raise AssertionError(f"line {directive.line}: no match for CHECK{directive.kind}: {directive.pattern}\n{text}")
-        _check_absent(lines[at : found[0]], forbidden, captured, text)
-        forbidden = []
+        if directive.kind != "-DAG":
+            _check_absent(lines[at : found[0]], forbidden, captured, text)
+            forbidden = []
         captured.update(found[1].groupdict())
-        at = found[0] + 1
+        if directive.kind != "-DAG":
+            at = found[0] + 1
     _check_absent(lines[at:], forbidden, captured, text)
 
 

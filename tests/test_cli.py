@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import ml_dtypes
@@ -278,9 +277,9 @@ def test_a_closed_pipe_ends_the_command_quietly(folder):
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_an_interrupt_ends_the_command_without_a_traceback(folder):
     process = python("run", "-", stdin=subprocess.PIPE)
-    process.stdin.write("HloModule")
+    # More than a pipe holds: once it is written, the command has begun to read and waits for the end.
+    process.stdin.write(" " * (1 << 20))
     process.stdin.flush()
-    time.sleep(1.0)  # it waits for the rest of its input
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and err == "xlac: interrupted\n"

@@ -106,20 +106,12 @@ def compile_(arguments: argparse.Namespace) -> int:
         stage = SUFFIXES.get(suffix, "hlo")
     if stage == "obj" and output is None and sys.stdout.isatty():
         raise OptionError("--emit obj writes a binary file: give its name by -o, or redirect standard output")
-    executable = _compile(_program(arguments), arguments)
+    executable = _compile(_program(arguments), arguments, evaluate=False)
     if stage == "obj":
-        cli_files.write_output(output, object_file(executable))
+        cli_files.write_output(output, executable.object_code)
     else:
         cli_files.write_output(output, _ended(executable.as_text(EMIT[stage])))
     return 0
-
-
-def object_file(executable: Any) -> bytes:
-    """The relocatable object file of a compiled program."""
-    from xlac.codegen import link
-    from xlac.codegen.target import Target
-
-    return link.emit_object(executable.as_text("llvm"), Target.parse(executable.options.target or "host"))
 
 
 def opt(arguments: argparse.Namespace) -> int:
@@ -221,21 +213,23 @@ def _program(arguments: argparse.Namespace) -> Any:
     return cli_files.parse_program(text, arguments.file, arguments.format, arguments.fill_constants)
 
 
-def _options(arguments: argparse.Namespace, fusion: bool | None = None) -> Options:
+def _options(arguments: argparse.Namespace, fusion: bool | None = None, evaluate: bool | None = None) -> Options:
     if arguments.target is not None:
         from xlac.codegen.target import Target
 
         Target.parse(arguments.target)
     if fusion is None and arguments.no_fusion:
         fusion = False
-    return Options(fusion=fusion, threads=arguments.threads, target=arguments.target).resolve()
+    return Options(fusion=fusion, threads=arguments.threads, target=arguments.target, evaluate=evaluate).resolve()
 
 
-def _compile(module: Any, arguments: argparse.Namespace, fusion: bool | None = None) -> Any:
+def _compile(
+    module: Any, arguments: argparse.Namespace, fusion: bool | None = None, evaluate: bool | None = None
+) -> Any:
     from xlac.cli_files import STDIN, located
     from xlac.compiler import compile_module
 
-    options = _options(arguments, fusion)
+    options = _options(arguments, fusion, evaluate)
     with located(STDIN if arguments.file == "-" else arguments.file):
         try:
             return compile_module(module, options)

@@ -6,8 +6,10 @@ import contextlib
 import os
 import sys
 import tempfile
+import tokenize
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +22,8 @@ from xlac.ir.shape import ArrayShape, ElementType, TupleShape, leaves, shape_of
 
 MAX_TEXT_BYTES = 1 << 30
 STDIN = "<stdin>"
+# What NumPy's reader raises on damaged files.
+_UNREADABLE = (ValueError, EOFError, KeyError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 GENERATORS = ("random", "zeros", "ones")
 
 
@@ -41,13 +45,17 @@ def read_text(name: str) -> str:
 
 
 def _read(file: IO[bytes], name: str) -> bytes:
-    head = file.read(1 << 16)
-    if b"\0" in head:
-        raise FileError(f"{name}: this is a binary file; a program is HLO or StableHLO text")
-    data = head + file.read(MAX_TEXT_BYTES + 1 - len(head))
-    if len(data) > MAX_TEXT_BYTES:
-        raise FileError(f"{name}: the file is larger than {MAX_TEXT_BYTES >> 20} MiB, the most a program text may be")
-    return data
+    """All bytes of the file, in pieces, so that what is no program or too large is noticed before it is in memory."""
+    pieces, total = [], 0
+    while piece := file.read(1 << 16 if not pieces else 1 << 24):
+        if not pieces and b"\0" in piece:
+            raise FileError(f"{name}: this is a binary file; a program is HLO or StableHLO text")
+        pieces.append(piece)
+        total += len(piece)
+        if total > MAX_TEXT_BYTES:
+            limit = MAX_TEXT_BYTES >> 20
+            raise FileError(f"{name}: the file is larger than {limit} MiB, the most a program text may be")
+    return b"".join(pieces)
 
 
 def _decode(data: bytes, name: str) -> str:
@@ -74,7 +82,8 @@ def _explained(name: str) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise FileError(f"{name}: {error.strerror or error}") from None
+        shown = name if len(name) <= 200 else f"{name[:200]}..."
+        raise FileError(f"{shown}: {error.strerror or error}") from None
     except ValueError as error:
         if "null" not in str(error):
             raise
@@ -203,21 +212,25 @@ def _fit(array: np.ndarray, shape: ArrayShape, label: str, source: str) -> np.nd
 
 
 def _load_npy(name: str) -> np.ndarray:
-    with _array_errors(name):
-        array = np.load(name, allow_pickle=False)
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise FileError(f"{name}: this is an archive of arrays; name it .npz to use all of them")
-    return array
+    with _array_errors(name), open(name, "rb") as file:
+        array = np.load(file, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise FileError(f"{name}: this is an archive of arrays; name it .npz to use all of them")
+        return array
 
 
 def _load_npz(name: str) -> list[tuple[str, np.ndarray | None]]:
-    with _array_errors(name):
-        archive = np.load(name, allow_pickle=False)
+    with _array_errors(name), open(name, "rb") as file:
+        archive = np.load(file, allow_pickle=False)
         if isinstance(archive, np.ndarray):
             return [(name, archive)]
-        with archive:
-            return [(f"{name}:{key}", archive[key]) for key in archive.files]
+        found: list[tuple[str, np.ndarray | None]] = []
+        for key in archive.files:
+            array = archive[key]
+            if not isinstance(array, np.ndarray):
+                raise FileError(f"{name}: {key} is not an array")
+            found.append((f"{name}:{key}", array))
+        return found
 
 
 @contextlib.contextmanager
@@ -225,7 +238,7 @@ def _array_errors(name: str) -> Iterator[None]:
     with _explained(name):
         try:
             yield
-        except (ValueError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             if "pickle" in str(error):
                 why = "it holds pickled objects, which are never loaded; save a plain array with numpy.save"
             else:
@@ -310,6 +323,8 @@ def replaced(name: str) -> Iterator[IO[bytes]]:
     with _explained(name):
         if path.is_dir():
             raise IsADirectoryError
+        if not path.parent.is_dir():
+            raise FileError(f"{name}: there is no folder {path.parent}")
         if path.exists() and not path.is_file():
             with open(path, "wb") as file:
                 yield file

@@ -479,7 +479,7 @@ model.fit(x, y, max_steps=12)
 
 
 def run_trainer(folder, kill_after=None, number=signal.SIGKILL):
-    """Train in a process of its own; kill it once it has saved step `kill_after`. Returns (exit status, steps saved)."""
+    """Train in a process of its own; kill it once it has saved step `kill_after`: (exit status, steps saved)."""
     code = textwrap.dedent(TRAINER).format(prelude=os.environ.get("XLAC_TEST_PRELUDE", ""), pause=0.02)
     saved = []
     with subprocess.Popen(
@@ -569,3 +569,15 @@ def test_a_classifier_by_hand_reports_accuracy():
     result = model.evaluate(X, labels)
     assert result["accuracy"] == np.mean(model.predict(X) == labels)
     assert result["accuracy"] >= 0.9
+
+
+def test_a_call_with_wrong_features_spoils_nothing(tmp_path):
+    model = Estimator(linear, tmp_path, config=quiet())
+    with pytest.raises(EstimatorError, match="labels are"):
+        model.fit(X[:, :2], Y[:, 0], steps=1)
+    model.fit(X, Y, steps=2)
+    again = Estimator(linear, tmp_path, config=quiet())
+    assert sorted(again.variables) == ["linear/bias", "linear/kernel"]
+    with pytest.raises(CheckpointError, match="another model"):
+        again.predict(X[:, :2])
+    np.testing.assert_array_equal(again.predict(X)["value"], model.predict(X)["value"])

@@ -117,7 +117,7 @@ def from_memory(e: FunctionEmitter, v: Value, t: ElementType) -> Value:
         return e.icmp("ne", v, e.const(v.type, 0))
     if t.is_float and t.bits < 32:
         return decode(e, v, t)
-    return v
+    return wrap_small(e, v, t)  # a byte's high bits are not part of a 2- or 4-bit integer
 
 
 def to_memory(e: FunctionEmitter, v: Value, t: ElementType) -> Value:

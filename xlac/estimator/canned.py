@@ -150,8 +150,8 @@ class _DNN:
         if not finite.all():
             row, column = (int(i[0]) for i in np.nonzero(~finite))
             raise EstimatorError(
-                f"X has {array.size - int(finite.sum())} values that are NaN or infinite in float32, the first at row "
-                f"{row}, "
+                f"X has {array.size - int(finite.sum())} values that are NaN or "
+                f"infinite in float32, the first at row {row}, "
                 f"feature {column}; remove or replace them first"
             )
         return array
@@ -414,8 +414,8 @@ class DNNClassifier(_DNN):
             if self.n_classes is None:
                 raise EstimatorError(f"y has only the label {shown}; there must be two classes or more")
             raise EstimatorError(
-                f"y has {len(found)} different labels ({shown}), but n_classes is {count}; labels must be integers "
-                "from 0 to "
+                f"y has {len(found)} different labels ({shown}), but n_classes is "
+                f"{count}; labels must be integers from 0 to "
                 f"{count - 1}, or there must be exactly {count} different ones"
             )
         return found
@@ -431,8 +431,8 @@ class DNNClassifier(_DNN):
         wrong = np.nonzero(classes[index] != labels)[0]
         if len(wrong):
             raise EstimatorError(
-                f"y has label {labels[wrong[0]].item()!r} at row {int(wrong[0])}, which is none of the model's classes "
-                f"{classes.tolist()!r:.200}"
+                f"y has label {labels[wrong[0]].item()!r} at row {int(wrong[0])}, which is none "
+                f"of the model's classes {classes.tolist()!r:.200}"
             )
         return index.astype(np.int32)
 
@@ -452,7 +452,8 @@ class DNNClassifier(_DNN):
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row, of the type of the labels trained on."""
-        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+        best = np.argmax(self.predict_proba(X), axis=1)
+        return self.classes_[best]
 
     def score(self, X: Any, y: Any) -> float:
         """The fraction of rows whose label is predicted."""
@@ -557,9 +558,10 @@ class DNNRegressor(_DNN):
 
     def score(self, X: Any, y: Any) -> float:
         """The coefficient of determination R^2, averaged over the outputs: 1 is perfect, 0 no better than the mean."""
+        estimator = self._trained()
         features = self._features(X)
         targets = self._targets(y, len(features)).astype(np.float64)
-        errors = np.square(self._trained().predict(features) - targets).sum(0)
+        errors = np.square(estimator.predict(features) - targets).sum(0)
         spread = np.square(targets - targets.mean(0)).sum(0)
         ratio = np.divide(errors, spread, out=np.where(errors > 0, 1.0, 0.0), where=spread > 0)
         return float(np.mean(1.0 - ratio))

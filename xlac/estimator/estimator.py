@@ -259,7 +259,7 @@ class Estimator:
             spoilt = isinstance(error, NonFiniteLossError) or (inside and not isinstance(error, Exception))
             raise
         finally:
-            progress.close()
+            progress.close(step)
             if not spoilt:
                 self._state = self._snapshot(flat, structure, step, position)
 
@@ -315,8 +315,8 @@ class Estimator:
         cause = (
             "the features of this batch contain NaN or infinite values"
             if bad
-            else "likely causes are a learning rate that is too high, features that are not scaled, or log or division "
-            "at 0"
+            else "likely causes are a learning rate that is too high, features "
+            "that are not scaled, or log or division at 0"
         )
         kept = "; the last checkpoint is kept" if self._store is not None else ""
         return NonFiniteLossError(f"the loss of step {step} is {loss}: {cause}{kept}")
@@ -444,14 +444,19 @@ class Estimator:
 
     @property
     def variables(self) -> dict[str, np.ndarray]:
-        """Copies of the model's variables by name.
+        """Copies of the model's variables by name; of the newest checkpoint's where none are in memory.
 
         Raises:
-          EstimatorError: it is neither trained nor has it been used since it was made, so that they are not known yet.
+          EstimatorError: the model is not trained.
+          CheckpointError: all checkpoints are faulty.
         """
-        if self._state is None:
+        if self._state is not None:
+            return {name: np.array(value) for name, value in self._state.variables.items()}
+        checkpoint = self._store.restore() if self._store is not None else None
+        if checkpoint is None:
             raise EstimatorError("the model has no variables yet; train it first")
-        return {name: np.array(value) for name, value in self._state.variables.items()}
+        prefix = "variables/"
+        return {n.removeprefix(prefix): a for n, a in checkpoint.arrays.items() if n.startswith(prefix)}
 
     @property
     def latest_checkpoint(self) -> str | None:
@@ -466,55 +471,66 @@ class Estimator:
           EstimatorError: not trained, in modes other than training.
         """
         training = mode == ModeKeys.TRAIN
-        state = self._state
-        if checkpoint_path is None and state is not None and (state.slots is not None or not training):
-            newest = self._store.latest_step() if self._store is not None and not training else None
-            if newest is None or newest <= state.step:
-                if training and self._model is not None and self._model.optimizer is not None:
-                    return state
-                if not training:
-                    return state
-        model = self._model
-        if model is None or (training and model.optimizer is None):
-            model = self._model = self._make(*batch, mode)
+        state, model = self._state, self._model
+        if checkpoint_path is None and state is not None and self._is_current(state, training):
+            return state
+        if state is None or model is None or (training and model.optimizer is None):
+            model = self._make(*batch, mode)
         expected = {f"variables/{name}": value for name, value in model.initial.items()}
-        slots = None
+        slots = prefix = None
         if training:
             slots = model.optimizer.init({name: model.initial[name] for name in model.trainable})
             expected.update(_named_slots(slots))
+        else:
+            prefix = "variables/"  # the optimizer, and with it the slots, are not known
         checkpoint: Checkpoint | None = None
-        # Other modes do not know the optimizer, hence not the slots.
-        prefix = None if training else "variables/"
         if checkpoint_path is not None:
             checkpoint = read_checkpoint(checkpoint_path, expected, prefix)
         elif self._store is not None:
             checkpoint = self._store.restore(expected, prefix)
         if checkpoint is not None:
-            restored = State(
-                {name: checkpoint.arrays[f"variables/{name}"] for name in model.initial},
-                _restored_slots(slots, checkpoint.arrays) if training else None,
-                checkpoint.step,
-                checkpoint.position,
-            )
-            if checkpoint.seed != self.config.seed and training:
-                logger.warning("the checkpoint is of seed %d, the config has %d", checkpoint.seed, self.config.seed)
-            for name, value in checkpoint.model.items():
-                if self.information.setdefault(name, value) != value and name != "features":
-                    raise CheckpointError(
-                        f"{checkpoint_path or self.latest_checkpoint}: is a checkpoint of another model: {name} is "
-                        f"{value} in "
-                        f"the file, {self.information[name]} in the model"
-                    )
+            self._compare_information(checkpoint, os.fspath(checkpoint_path or self.model_dir))
+            variables = {name: checkpoint.arrays[f"variables/{name}"] for name in model.initial}
+            if training:
+                slots = _restored_slots(slots, checkpoint.arrays)
+            restored = State(variables, slots, checkpoint.step, checkpoint.position)
             if checkpoint_path is None:
-                self._state = restored
+                self._adopt(model, restored)
                 logger.info("restored step %d from %s", restored.step, self.model_dir)
             return restored
-        if state is not None:  # was used to predict before its optimizer was known
-            return State(state.variables, slots, state.step, state.position)
-        if not training:
+        if state is None and not training:
             where = f"; {self.model_dir} has no checkpoint" if self.model_dir else ""
             raise EstimatorError(f"the model is not trained yet{where}; call fit or train first")
-        return State(model.initial, slots)
+        if state is None:
+            state = State(model.initial, slots)
+        elif training:  # it was restored to predict, and its checkpoint has vanished since
+            state = State(state.variables, slots, state.step, state.position)
+        self._adopt(model, state)
+        return state
+
+    def _is_current(self, state: State, training: bool) -> bool:
+        """Whether the state in memory is the one to use: it has what training needs; no one has written a newer one."""
+        if training:
+            return state.slots is not None and self._model is not None and self._model.optimizer is not None
+        newest = self._store.latest_step() if self._store is not None else None
+        return newest is None or newest <= state.step
+
+    def _adopt(self, model: Model, state: State) -> None:
+        if model is not self._model:
+            # Training programs hold what the model function said when it was traced.
+            self._programs = {key: program for key, program in self._programs.items() if isinstance(key, str)}
+        self._model, self._state = model, state
+
+    def _compare_information(self, checkpoint: Checkpoint, path: str) -> None:
+        """Raises CheckpointError where a checkpoint's free strings contradict the model's; takes over the others."""
+        if checkpoint.seed != self.config.seed:
+            logger.info("the checkpoint is of seed %d, the config has %d", checkpoint.seed, self.config.seed)
+        for name, theirs in checkpoint.model.items():
+            ours = self.information.setdefault(name, theirs)
+            if ours != theirs and name != "features":
+                raise CheckpointError(
+                    f"{path}: is a checkpoint of another model: {name} is {theirs} in the file, {ours} in the model"
+                )
 
     def _make(self, features: Arrays, labels: Arrays, mode: str) -> Model:
         """Trace the model function for its variables, initial values and optimizer; nothing is computed."""
@@ -533,8 +549,8 @@ class Estimator:
         trainable = tuple(sorted(name for name, moving in scope.trainable.items() if moving))
         if mode == ModeKeys.TRAIN and not trainable:
             raise EstimatorError(
-                "the model function made no variables to train; make them by xlac.estimator.layers or "
-                "xlac.estimator.variable"
+                "the model function made no variables to train; make them by "
+                "xlac.estimator.layers or xlac.estimator.variable"
             )
         optimizer = specs[0].training_optimizer if mode == ModeKeys.TRAIN else None
         example = take_rows(features, slice(0, 1))
@@ -662,8 +678,8 @@ def _check_update(before: Sequence[Any], structure: Any, after: Sequence[Any], f
     for old, new in zip(before, after):
         if tuple(old.shape) != tuple(new.shape) or np.dtype(old.dtype) != np.dtype(new.dtype):
             raise EstimatorError(
-                f"the optimizer's update turned {describe(old)} into {describe(new)}; shapes and types must stay the "
-                "same"
+                f"the optimizer's update turned {describe(old)} into "
+                f"{describe(new)}; shapes and types must stay the same"
             )
 
 
@@ -704,8 +720,8 @@ def _check_finite(state: State, loss: float) -> None:
         shown = ", ".join(bad[:8]) + (f" and {len(bad) - 8} more" if len(bad) > 8 else "")
         raise NonFiniteLossError(
             f"after step {state.step} {shown} are NaN or infinite, though the loss was still {loss:.6g}; a gradient "
-            "overflowed or does not exist there (log or division at 0, square root at 0, or a learning rate that is "
-            "too high)"
+            "overflowed or does not exist there (log or division at 0, square "
+            "root at 0, or a learning rate that is too high)"
         )
 
 

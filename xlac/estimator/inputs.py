@@ -68,8 +68,8 @@ def as_arrays(value: Arrays, what: str) -> Arrays:
     for key, part in parts[1:]:
         if len(part) != len(head):
             raise EstimatorError(
-                f"{what}[{key!r}] has {len(part)} rows but {what}[{first!r}] has {len(head)}; all must have the same "
-                "number"
+                f"{what}[{key!r}] has {len(part)} rows but {what}[{first!r}] has "
+                f"{len(head)}; all must have the same number"
             )
     return result
 
@@ -161,7 +161,7 @@ class ArrayInput:
                     across[filled : filled + count] = order[start : start + count]
                     filled, start = filled + count, start + count
             for array, buffer in takes:
-                np.take(array, chosen, 0, buffer, "clip")  # "clip", as "raise" would copy through another buffer
+                array.take(chosen, 0, buffer, "clip")  # "clip", as "raise" would copy through another buffer
             yield batch
 
     def once(self, batch_size: int | None = None) -> Iterator[tuple[Arrays, Arrays]]:
@@ -182,8 +182,8 @@ def batches_of(source: Any) -> Iterator[tuple[Arrays, Arrays]]:
     """
     if not isinstance(source, Iterable):
         raise EstimatorError(
-            f"input_fn returned {describe(source)}; it must return (x, y) arrays, an ArrayInput, or an iterable of "
-            "batches"
+            f"input_fn returned {describe(source)}; it must return (x, y) "
+            "arrays, an ArrayInput, or an iterable of batches"
         )
     for number, item in enumerate(source):
         features, labels = item if isinstance(item, tuple) and len(item) == 2 else (item, None)

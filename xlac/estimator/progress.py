@@ -45,7 +45,8 @@ class Progress:
         logger.info("step %d: loss %.6g, %.4g steps/s", step, loss, rate)
         self._since, self._step = now, step
 
-    def close(self) -> None:
-        """The run is over."""
+    def close(self, step: int) -> None:
+        """The run is over, after this step."""
         if self._bar is not None:
+            self._bar.update(step - self._step)
             self._bar.close()

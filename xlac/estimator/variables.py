@@ -91,8 +91,8 @@ class Scope:
         if full not in self.values:
             raise EstimatorError(
                 f"variable {full!r} is not among those the model was first made with "
-                f"({', '.join(sorted(self.values)) or 'none'}); a model function must make the same variables in each "
-                "mode"
+                f"({', '.join(sorted(self.values)) or 'none'}); a model function "
+                "must make the same variables in each mode"
             )
         value = self.values[full]
         if tuple(value.shape) != shape or np.dtype(value.dtype) != dtype:

@@ -249,7 +249,9 @@ Rule = Callable[[Elemental, Instruction, Indices, "Value | None"], Value]
 _RULES: dict[str, Rule] = {}
 
 
-def _rule(*names: str) -> Callable[[Rule], Rule]:
+def elemental_rule(*names: str) -> Callable[[Rule], Rule]:
+    """Register how an opcode's result is computed at an index."""
+
     def register(rule: Rule) -> Rule:
         for name in names:
             _RULES[name] = rule
@@ -281,12 +283,12 @@ def zero(element_type: ElementType) -> Value:
     return const(element_type, np.zeros((), element_type.dtype))
 
 
-@_rule("copy", "opt-barrier")
+@elemental_rule("copy", "opt-barrier")
 def _copy(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     return e.at(x.operands[0], i, guard)
 
 
-@_rule("constant")
+@elemental_rule("constant")
 def _constant(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     literal = x["literal"]
     if literal.size == 1:
@@ -294,12 +296,12 @@ def _constant(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> 
     raise CompileError(f"{x.name}: an array constant must have a buffer")
 
 
-@_rule("broadcast")
+@elemental_rule("broadcast")
 def _broadcast(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     return e.at(x.operands[0], tuple(i[d] for d in x["dimensions"]), guard)
 
 
-@_rule("reshape")
+@elemental_rule("reshape")
 def _reshape(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     (operand,) = x.operands
     place = linearize(i, x.dims)
@@ -309,7 +311,7 @@ def _reshape(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> V
     return e.at(operand, delinearize(place, operand.dims), guard)
 
 
-@_rule("transpose")
+@elemental_rule("transpose")
 def _transpose(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     source: list[Index] = [ZERO] * len(i)
     for position, d in enumerate(x["dimensions"]):
@@ -317,12 +319,12 @@ def _transpose(e: Elemental, x: Instruction, i: Indices, guard: Value | None) ->
     return e.at(x.operands[0], tuple(source), guard)
 
 
-@_rule("slice")
+@elemental_rule("slice")
 def _slice(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     return e.at(x.operands[0], tuple(j * step + start for j, (start, _, step) in zip(i, x["slice"])), guard)
 
 
-@_rule("reverse")
+@elemental_rule("reverse")
 def _reverse(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     flipped = x["dimensions"]
     return e.at(
@@ -330,12 +332,12 @@ def _reverse(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> V
     )
 
 
-@_rule("iota")
+@elemental_rule("iota")
 def _iota(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     return from_index(i[x["iota_dimension"]], x.shape.element_type)
 
 
-@_rule("concatenate")
+@elemental_rule("concatenate")
 def _concatenate(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     (d,) = x["dimensions"]
     result: Value | None = None
@@ -354,7 +356,7 @@ def _concatenate(e: Elemental, x: Instruction, i: Indices, guard: Value | None) 
     return zero(x.shape.element_type) if result is None else result
 
 
-@_rule("pad")
+@elemental_rule("pad")
 def _pad(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     operand, fill = x.operands
     inside: Value | None = None
@@ -377,7 +379,7 @@ def _pad(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value
     return value if inside is None else apply("select", x.shape.element_type, inside, value, e.at(fill, (), guard))
 
 
-@_rule("bitcast-convert")
+@elemental_rule("bitcast-convert")
 def _bitcast_convert(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     (operand,) = x.operands
     if operand.dims != x.dims:
@@ -402,7 +404,7 @@ def _start_values(e: Elemental, operands: Sequence[Instruction], rank: int, guar
     return [e.at(o, (), guard) for o in operands]
 
 
-@_rule("dynamic-slice")
+@elemental_rule("dynamic-slice")
 def _dynamic_slice(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     operand, *starts = x.operands
     values = _start_values(e, starts, len(operand.dims), guard)
@@ -420,7 +422,7 @@ def update_starts(e: Elemental, x: Instruction) -> list[Index]:
     return [start_index(v, n - size) for v, n, size in zip(values, operand.dims, update.dims)]
 
 
-@_rule("dynamic-update-slice")
+@elemental_rule("dynamic-update-slice")
 def _dynamic_update_slice(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     operand, update = x.operands[:2]
     old = e.at(operand, i, guard)
@@ -437,7 +439,7 @@ def _dynamic_update_slice(e: Elemental, x: Instruction, i: Indices, guard: Value
     return new if inside is None else apply("select", x.shape.element_type, inside, new, old)
 
 
-@_rule("gather")
+@elemental_rule("gather")
 def _gather(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     operand, starts = x.operands
     offset_dims, vector_dim = x["offset_dims"], x["index_vector_dim"]
@@ -486,12 +488,12 @@ def reduce_at(e: Elemental, x: Instruction, i: Indices, guard: Value | None, vec
     )
 
 
-@_rule("reduce")
+@elemental_rule("reduce")
 def _reduce(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     return reduce_at(e, x, i, guard, vector=len(x.operands[0].dims) - 1 in x["dimensions"])[0]
 
 
-@_rule("get-tuple-element")
+@elemental_rule("get-tuple-element")
 def _get_tuple_element(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     (operand,) = x.operands
     if operand.is_a("tuple"):
@@ -510,7 +512,12 @@ Several = Callable[[Elemental, Instruction, Indices, "Value | None"], "tuple[Val
 _SEVERAL: dict[str, Several] = {"reduce": lambda e, x, i, g: reduce_at(e, x, i, g, vector=False)}
 
 
-@_rule("map")
+def several_rule(name: str, rule: Several) -> None:
+    """Register how all results of an opcode with a tuple result are computed at an index."""
+    _SEVERAL[name] = rule
+
+
+@elemental_rule("map")
 def _map(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     return e.inline(x["to_apply"], [e.at(o, i, guard) for o in x.operands])[0]
 
@@ -540,7 +547,7 @@ def dot_indices(x: Instruction, out: Indices, contracted: Indices) -> tuple[Indi
     return tuple(left), tuple(right)
 
 
-@_rule("dot")
+@elemental_rule("dot")
 def _dot(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value:
     lhs, rhs = x.operands
     result = x.shape.element_type

@@ -17,7 +17,9 @@ from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape
 from xlac.loop import ir
 from xlac.loop.elemental import Storage
 from xlac.loop.ir import Buffer, Copy, Program, Step, Switch, While
+from xlac.loop.scatter import schedule_scatter, schedule_select_and_scatter
 from xlac.loop.schedule import Machine, schedule
+from xlac.loop.sort import schedule_sort
 
 
 def lower(module: Module, machine: Machine) -> Program:
@@ -163,6 +165,16 @@ class Lowering:
                 raise CompileError(f"{named.name}: it is nested too deeply to compile") from None
         return tuple(results) if several else results[0]
 
+    def ordered(self, instruction: Instruction, operands: list[Storage]) -> Storage:
+        """An instruction whose results are not independent elements: it has a schedule of its own."""
+        result = self.temp(instruction.shape, instruction.name)
+        outputs = [b for b in storage_leaves(result) if isinstance(b, Buffer)]
+        storage = dict(zip(instruction.operands, operands))
+        how = _SCHEDULES[instruction.opcode.name]
+        if any(o.size for o in outputs):
+            self.steps.extend(how(self.name(f"k.{instruction.name}"), instruction, outputs, storage, self.machine))
+        return result
+
     # ---- instructions without kernels
 
     def literal(self, instruction: Instruction) -> Storage:
@@ -233,6 +245,12 @@ class Lowering:
         return Buffer(self.name(instruction.name), want, instruction.shape.size, merged=source)
 
 
+_SCHEDULES = {
+    "scatter": schedule_scatter,
+    "select-and-scatter": schedule_select_and_scatter,
+    "sort": schedule_sort,
+}
+
 Rule = Callable[[Lowering, Instruction, list[Storage]], Storage]
 _RULES: dict[str, Rule] = {
     "constant": lambda s, x, _: s.literal(x),
@@ -248,4 +266,5 @@ _RULES: dict[str, Rule] = {
     "while": Lowering.while_loop,
     "conditional": Lowering.conditional,
     "bitcast-convert": Lowering.bitcast_convert,
+    **dict.fromkeys(_SCHEDULES, Lowering.ordered),
 }

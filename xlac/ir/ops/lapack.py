@@ -57,7 +57,7 @@ def _potrf(a: np.ndarray, *, config: dict[str, Any], **_: Any) -> tuple[np.ndarr
     below = np.tril(factor)
     result = below + np.triu(a, 1) if lower else adjoint(below) + np.tril(a, -1)
     info = np.zeros(failed.shape, np.int32)
-    for at in zip(*np.nonzero(failed)):
+    for at in map(tuple, np.argwhere(failed)):
         # The order of the first leading block that is not positive definite.
         block = a[at]
         info[at] = next(

@@ -1,0 +1,162 @@
+"""What all of `xlac.numpy` shares: promotion, broadcasting, axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xlac import lax
+from xlac.errors import ShapeError
+from xlac.frontend import dtypes, trace
+from xlac.frontend.trace import lift, shape_error
+from xlac.frontend.tracer import Tracer
+
+
+def as_tracer(value: Any) -> Tracer:
+    """`value` as a traced array; nested lists of numbers and arrays are stacked."""
+    if isinstance(value, (list, tuple)):
+        return _from_sequence(value)
+    return lift(value)
+
+
+def _from_sequence(value: Sequence[Any]) -> Tracer:
+    if not _has_tracer(value):
+        return lift(sequence_array(value))
+    parts = [as_tracer(v) for v in value]
+    dtype, weak = dtypes.promote(*((p.dtype, p.weak_type) for p in parts))
+    for p in parts:
+        if p.shape != parts[0].shape:
+            raise shape_error(f"a list holds arrays of shapes {list(parts[0].shape)} and {list(p.shape)}; they must be equal")
+    rows = [lax.reshape(lax._convert(p, dtype), (1, *p.shape)) for p in parts]
+    return lax.concatenate(rows, 0)
+
+
+def _has_tracer(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_has_tracer(v) for v in value)
+    return isinstance(value, Tracer)
+
+
+def sequence_array(value: Any, dtype: Any = None) -> np.ndarray:
+    """Nested lists as a NumPy array; Python numbers give the default types, arrays inside keep theirs."""
+    kinds: list[tuple[np.dtype, bool]] = []
+
+    def visit(node: Any) -> None:
+        if isinstance(node, (list, tuple)):
+            for child in node:
+                visit(child)
+        elif isinstance(node, (bool, int, float, complex)) and not isinstance(node, np.generic):
+            kinds.append(dtypes.type_of(node))
+        else:
+            kinds.append((np.asarray(node).dtype, False))
+
+    if dtype is None:
+        visit(value)
+        wide = [k for k in kinds if k[1] and k[0] in (dtypes.INT64, np.dtype(np.uint64))]
+        dtype = dtypes.promote(*dict.fromkeys(kinds))[0] if kinds else dtypes.default_float()
+        if wide and dtype == dtypes.INT32:
+            dtype = dtypes.INT64
+    try:
+        with np.errstate(all="ignore"):
+            return np.array(value).astype(dtype)
+    except ValueError as error:
+        raise shape_error(f"a list is not rectangular: {error}") from None
+
+
+def promote(*values: Any) -> list[Tracer]:
+    """The values as tracers of their common type, not broadcast."""
+    xs = [as_tracer(v) for v in values]
+    try:
+        dtype, weak = dtypes.promote(*((x.dtype, x.weak_type) for x in xs))
+    except ShapeError as error:
+        raise shape_error(str(error)) from None
+    return [lax._convert(x, dtype, weak) for x in xs]
+
+
+def promote_inexact(*values: Any) -> list[Tracer]:
+    """As `promote`, with integers and bools as floats."""
+    xs = promote(*values)
+    dtype = dtypes.to_inexact(xs[0].dtype)
+    return [lax._convert(x, dtype, x.weak_type) for x in xs]
+
+
+def broadcast(name: str, xs: Sequence[Tracer]) -> list[Tracer]:
+    """Stretch to the common shape by NumPy's rules."""
+    shapes = [x.shape for x in xs]
+    if all(s == shapes[0] for s in shapes):
+        return list(xs)
+    try:
+        common = np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = " and ".join(str(list(s)) for s in shapes)
+        raise shape_error(
+            f"{name}: shapes {listed} do not broadcast together; aligned at the right, extents must be equal or 1"
+        ) from None
+    return [stretch(x, common) for x in xs]
+
+
+def stretch(x: Tracer, shape: Sequence[int]) -> Tracer:
+    """Broadcast to a shape that NumPy's rules allow."""
+    shape = tuple(shape)
+    if x.shape == shape:
+        return x
+    return lax.broadcast_in_dim(x, shape, range(len(shape) - x.ndim, len(shape)))
+
+
+def operands(name: str, *values: Any) -> list[Tracer]:
+    """Promoted and broadcast."""
+    return broadcast(name, promote(*values))
+
+
+def operands_inexact(name: str, *values: Any) -> list[Tracer]:
+    """Promoted to floats and broadcast."""
+    return broadcast(name, promote_inexact(*values))
+
+
+def inexact(x: Any) -> Tracer:
+    """The value as a float or complex tracer."""
+    return promote_inexact(x)[0]
+
+
+def normalize_axis(axis: Any, ndim: int, name: str) -> int:
+    """One axis as a non-negative number."""
+    if isinstance(axis, Tracer):
+        axis.__index__()
+    axis = int(axis)
+    if not -ndim <= axis < ndim:
+        raise shape_error(f"{name}: axis {axis} of an array of {ndim} dimensions")
+    return axis % ndim
+
+
+def normalize_axes(axis: Any, ndim: int, name: str) -> tuple[int, ...]:
+    """Axes as distinct non-negative numbers; None is all."""
+    if axis is None:
+        return tuple(range(ndim))
+    if isinstance(axis, (tuple, list)):
+        axes = tuple(normalize_axis(a, ndim, name) for a in axis)
+        if len(set(axes)) != len(axes):
+            raise shape_error(f"{name}: axis {tuple(axis)} names a dimension twice")
+        return axes
+    return (normalize_axis(axis, ndim, name),)
+
+
+def dims(shape: Any) -> tuple[int, ...]:
+    """A shape argument as a tuple."""
+    return lax._dims(shape)
+
+
+def no_out(name: str, out: Any) -> None:
+    """Raise where a result array was given: results cannot be written in place."""
+    if out is not None:
+        raise trace.trace_error(f"{name}: out= cannot be used, as traced arrays are not changed in place; assign the result")
+
+
+def eager_or(traced: Callable[..., Any], direct: Callable[..., Any]) -> Callable[..., Any]:
+    """A creation function: `traced` while tracing, otherwise `direct`, in NumPy."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return (direct if trace.current() is None else traced)(*args, **kwargs)
+
+    return call

@@ -1,0 +1,256 @@
+"""Arrays from nothing and from other data. Outside a trace these are NumPy arrays at once, without compiling anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from xlac import lax
+from xlac.frontend import dtypes, trace
+from xlac.frontend.jit import leaf_array
+from xlac.frontend.trace import lift
+from xlac.frontend.tracer import Tracer
+from xlac.numpy import _core
+
+__all__ = [
+    "arange", "array", "asarray", "copy", "empty", "empty_like", "eye", "frombuffer", "full", "full_like", "geomspace",
+    "identity", "linspace", "logspace", "meshgrid", "ones", "ones_like", "tri", "zeros", "zeros_like",
+]  # fmt: skip
+
+
+def _tracing() -> bool:
+    return trace.current() is not None
+
+
+def _filled(shape: Any, value: Any, dtype: np.dtype) -> Any:
+    if not _tracing():
+        return np.full(_core.dims(shape), value, dtype)
+    return lax._broadcast(lift(np.asarray(value).astype(dtype)), _core.dims(shape), ())
+
+
+def zeros(shape: Any, dtype: Any = None) -> Any:
+    """Zeros, float32 by default."""
+    return _filled(shape, 0, dtypes.as_dtype(float if dtype is None else dtype))
+
+
+def ones(shape: Any, dtype: Any = None) -> Any:
+    """Ones, float32 by default."""
+    return _filled(shape, 1, dtypes.as_dtype(float if dtype is None else dtype))
+
+
+def empty(shape: Any, dtype: Any = None) -> Any:
+    """As `zeros`: results do not depend on what memory held."""
+    return zeros(shape, dtype)
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """An array of one value, which is broadcast to the shape; its type by default."""
+    if isinstance(fill_value, Tracer) or _tracing():
+        value = _core.as_tracer(fill_value)
+        value = value if dtype is None else lax.convert_element_type(value, dtype)
+        return _core.stretch(lax._convert(value, value.dtype), _core.dims(shape))
+    kind = dtypes.type_of(fill_value)[0] if dtype is None and np.ndim(fill_value) == 0 else dtype
+    return np.full(_core.dims(shape), fill_value, None if kind is None else dtypes.as_dtype(kind))
+
+
+def _like(a: Any, dtype: Any, shape: Any) -> tuple[tuple[int, ...], np.dtype]:
+    if isinstance(a, (list, tuple)):
+        a = _core.sequence_array(a)
+    own = a.dtype if hasattr(a, "dtype") else dtypes.type_of(a)[0]
+    return (np.shape(a) if not hasattr(a, "shape") else tuple(a.shape)) if shape is None else _core.dims(shape), (
+        np.dtype(own) if dtype is None else dtypes.as_dtype(dtype)
+    )
+
+
+def zeros_like(a: Any, dtype: Any = None, shape: Any = None) -> Any:
+    """Zeros with the shape and type of `a`."""
+    dims, kind = _like(a, dtype, shape)
+    return _filled(dims, 0, kind)
+
+
+def ones_like(a: Any, dtype: Any = None, shape: Any = None) -> Any:
+    """Ones with the shape and type of `a`."""
+    dims, kind = _like(a, dtype, shape)
+    return _filled(dims, 1, kind)
+
+
+def empty_like(a: Any, dtype: Any = None, shape: Any = None) -> Any:
+    """As `zeros_like`."""
+    return zeros_like(a, dtype, shape)
+
+
+def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
+    """An array of one value with the shape and type of `a`."""
+    dims, kind = _like(a, dtype, shape)
+    return full(dims, fill_value, kind)
+
+
+def asarray(a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None) -> Any:
+    """`a` as an array: arrays keep their type, Python numbers take the default types (and stay weak while tracing)."""
+    if not _tracing():
+        if isinstance(a, (list, tuple)):
+            return _core.sequence_array(a, None if dtype is None else dtypes.as_dtype(dtype))
+        kind = dtypes.type_of(a)[0] if not hasattr(a, "__array__") else np.asarray(a).dtype
+        result = leaf_array(a, kind)
+        return result if dtype is None else result.astype(dtypes.as_dtype(dtype), copy=False)
+    x = _core.as_tracer(a)
+    return x if dtype is None else lax.convert_element_type(x, dtype)
+
+
+def array(object: Any, dtype: Any = None, copy: bool = True, order: str | None = None, ndmin: int = 0) -> Any:
+    """As `asarray`; outside a trace, a new array."""
+    result = asarray(object, dtype)
+    if not _tracing():
+        result = np.array(result, ndmin=ndmin)
+    elif result.ndim < ndmin:
+        result = lax.reshape(result, (1,) * (ndmin - result.ndim) + result.shape)
+    return result
+
+
+def copy(a: Any, order: str | None = None) -> Any:
+    """A copy; while tracing the value itself, as traced arrays are not changed in place."""
+    return _core.as_tracer(a) if _tracing() else np.array(asarray(a))
+
+
+def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0) -> Any:
+    """A buffer's bytes as a one-dimensional array."""
+    result = np.frombuffer(buffer, dtypes.as_dtype(dtype), count, offset)
+    return lift(result) if _tracing() else result
+
+
+def _fixed(value: Any) -> Any:
+    if isinstance(value, Tracer):
+        value.__index__()
+    return value
+
+
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
+    """start, start + step, ... up to but without stop; all three fixed. int32 of integers, float32 of floats."""
+    start, stop, step = _fixed(start), _fixed(stop), _fixed(step)
+    if stop is None:
+        start, stop = 0, start
+    step = 1 if step is None else step
+    given = [v for v in (start, stop, step) if v is not None]
+    kind = dtypes.result_type(*given) if dtype is None else dtypes.as_dtype(dtype)
+    if dtypes.is_integer(kind) and dtype is None and all(isinstance(v, int) for v in given):
+        kind = dtypes.INT32 if all(-(2**31) <= v < 2**31 for v in given) else dtypes.INT64
+    if not _tracing() or step != 1 or start != 0 or not dtypes.is_integer(kind):
+        result = np.arange(start, stop, step)
+        # Whole numbers count exactly in the result's type; others are rounded once from double precision.
+        result = result.astype(kind)
+        if not _tracing():
+            return result
+        if len(result) <= 16 or not dtypes.is_integer(kind):
+            return _line(start, step, len(result), kind)
+    n = len(range(0, int(np.ceil((stop - start) / step)))) if not isinstance(stop, int) else len(range(start, stop, step))
+    return _line(start, step, n, kind)
+
+
+def _line(start: Any, step: Any, n: int, kind: np.dtype) -> Tracer:
+    """start + i * step by iota; computed in double precision where the numbers are not whole."""
+    whole = all(float(v) == int(v) for v in (start, step))
+    if whole and dtypes.kind(kind) in "sufc":
+        x = lax.iota(kind, n)
+        if step != 1:
+            x = lax.mul(x, np.asarray(int(step)).astype(kind))
+        return lax.add(x, np.asarray(int(start)).astype(kind)) if start else x
+    wide = lax.iota(np.float64, n)
+    x = lax.add(lax.mul(wide, np.float64(step)), np.float64(start))
+    return lax.convert_element_type(x, kind)
+
+
+def linspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0
+) -> Any:
+    """`num` numbers at equal distances from start to stop."""
+    num = int(_fixed(num))
+    if num < 0:
+        raise trace.shape_error(f"linspace: num is {num}; it must not be negative")
+    kind = dtypes.to_inexact(dtypes.result_type(start, stop)) if dtype is None else dtypes.as_dtype(dtype)
+    concrete = not isinstance(start, Tracer) and not isinstance(stop, Tracer)
+    if concrete:
+        result, step = np.linspace(start, stop, num, endpoint, True, None, axis)
+        result = (np.floor(result) if dtypes.is_integer(kind) else result).astype(kind)
+        result = lift(result) if _tracing() else result
+        return (result, step) if retstep else result
+    compute = kind if dtypes.is_inexact(kind) else dtypes.default_float()
+    first, last = (lax.convert_element_type(_core.as_tracer(v), compute) for v in (start, stop))
+    first, last = _core.broadcast("linspace", [first, last])
+    parts = max(num - 1, 1) if endpoint else max(num, 1)
+    t = np.arange(num, dtype=np.float64) / parts
+    t = t.astype(compute).reshape((num,) + (1,) * first.ndim)
+    import xlac.numpy as xnp
+
+    result = xnp.add(xnp.multiply(first, 1 - t), xnp.multiply(last, t))
+    if dtypes.is_integer(kind):
+        result = lax.convert_element_type(lax.floor(result), kind)
+    result = xnp.moveaxis(result, 0, axis)
+    return (result, xnp.true_divide(xnp.subtract(last, first), parts)) if retstep else result
+
+
+def logspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None) -> Any:
+    """`num` numbers at equal ratios from base^start to base^stop."""
+    import xlac.numpy as xnp
+
+    result = xnp.power(xnp.asarray(base, dtypes.default_float()), linspace(start, stop, num, endpoint))
+    return result if dtype is None else xnp.astype(result, dtype)
+
+
+def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Any:
+    """`num` numbers at equal ratios from start to stop."""
+    import xlac.numpy as xnp
+
+    kind = dtypes.to_inexact(dtypes.result_type(start, stop)) if dtype is None else dtypes.as_dtype(dtype)
+    if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
+        result = np.geomspace(start, stop, num, endpoint).astype(kind)
+        return lift(result) if _tracing() else result
+    return xnp.astype(xnp.exp(linspace(xnp.log(start), xnp.log(stop), num, endpoint)), kind)
+
+
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+    """Ones on the k-th diagonal of an N x M array, zeros elsewhere."""
+    kind = dtypes.as_dtype(float if dtype is None else dtype)
+    if not _tracing():
+        return np.eye(N, M, k).astype(kind)
+    dims = (int(_fixed(N)), int(_fixed(N if M is None else M)))
+    rows, columns = (lax.broadcasted_iota(np.int32, dims, d) for d in (0, 1))
+    return lax._convert(lax.eq(lax.add(rows, np.int32(k)), columns), kind)
+
+
+def identity(n: int, dtype: Any = None) -> Any:
+    """The identity matrix."""
+    return eye(n, dtype=dtype)
+
+
+def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+    """Ones on and below the k-th diagonal."""
+    kind = dtypes.as_dtype(float if dtype is None else dtype)
+    if not _tracing():
+        return np.tri(N, M, k).astype(kind)
+    dims = (N, N if M is None else M)
+    rows, columns = (lax.broadcasted_iota(np.int32, dims, d) for d in (0, 1))
+    return lax._convert(lax.ge(lax.add(rows, np.int32(k)), columns), kind)
+
+
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> list[Any]:
+    """Coordinate arrays of a grid from the coordinates along each axis."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"indexing={indexing!r}; it must be 'xy' or 'ij'")
+    xs: Sequence[Any] = [asarray(x) for x in xi]
+    if not _tracing():
+        return [np.array(g) for g in np.meshgrid(*xs, copy=copy, sparse=sparse, indexing=indexing)]
+    xs = [lax.reshape(x, (x.size,)) for x in xs]
+    order = list(range(len(xs)))
+    if indexing == "xy" and len(xs) > 1:
+        order[0], order[1] = 1, 0
+    dims = [0] * len(xs)
+    for x, d in zip(xs, order):
+        dims[d] = x.shape[0]
+    result = []
+    for x, d in zip(xs, order):
+        shape = [1] * len(xs)
+        shape[d] = x.shape[0]
+        result.append(lax.reshape(x, shape) if sparse else lax._broadcast(x, dims, (d,)))
+    return result

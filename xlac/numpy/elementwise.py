@@ -1,0 +1,645 @@
+"""Elementwise functions of `xlac.numpy`: operands are promoted and broadcast, then one or a few opcodes each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xlac import lax
+from xlac.frontend import dtypes, trace
+from xlac.frontend.eager import Array, ArrayLike, array_function
+from xlac.frontend.tracer import Tracer
+from xlac.numpy import _core
+from xlac.numpy._core import as_tracer, inexact, operands, operands_inexact
+
+__all__: list[str] = []
+
+
+def _public(function: Callable[..., Any]) -> Any:
+    __all__.append(function.__name__)
+    return array_function(function)
+
+
+def _define(name: str, function: Callable[..., Any], what: str) -> Any:
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = __name__
+    function.__doc__ = what
+    return _public(function)
+
+
+def _math(name: str, function: Callable[[Tracer], Tracer], what: str) -> Any:
+    """A function of floats; integers are converted."""
+
+    def call(x: ArrayLike, /) -> Array:
+        return function(inexact(x))
+
+    return _define(name, call, what)
+
+
+def _any(name: str, function: Callable[[Tracer], Tracer], what: str) -> Any:
+    """A function of one array of any type."""
+
+    def call(x: ArrayLike, /) -> Array:
+        return function(as_tracer(x))
+
+    return _define(name, call, what)
+
+
+def _two(name: str, function: Callable[[Tracer, Tracer], Tracer], what: str) -> Any:
+    """A function of two arrays, promoted and broadcast."""
+
+    def call(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+        return function(*operands(name, x1, x2))
+
+    return _define(name, call, what)
+
+
+def _two_math(name: str, function: Callable[[Tracer, Tracer], Tracer], what: str) -> Any:
+    """A function of two arrays, promoted to floats and broadcast."""
+
+    def call(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+        return function(*operands_inexact(name, x1, x2))
+
+    return _define(name, call, what)
+
+
+def _is_bool(x: Tracer) -> bool:
+    return x.dtype == np.bool_
+
+
+def _is_complex(x: Tracer) -> bool:
+    return dtypes.is_complex(x.dtype)
+
+
+def _constant(x: Tracer, value: Any) -> Tracer:
+    return lax.full_like(x, value)
+
+
+# ---- arithmetic
+
+
+def _subtract(x: Tracer, y: Tracer) -> Tracer:
+    if _is_bool(x):
+        raise trace.shape_error("subtract: bools have no difference; use ^ (logical_xor) or convert with astype")
+    return lax.sub(x, y)
+
+
+def _negative(x: Tracer) -> Tracer:
+    if _is_bool(x):
+        raise trace.shape_error("negative: bools have no negative; use ~ (logical_not)")
+    return lax.neg(x)
+
+
+add = _two("add", lax.add, "x1 + x2; of bools, or.")
+subtract = _two("subtract", _subtract, "x1 - x2.")
+multiply = _two("multiply", lax.mul, "x1 * x2; of bools, and.")
+true_divide = _two_math("true_divide", lax.div, "x1 / x2 as floats.")
+divide = _two_math("divide", lax.div, "x1 / x2 as floats.")
+negative = _any("negative", _negative, "-x.")
+positive = _any("positive", lambda x: x, "x.")
+
+
+def _floor_divide(x: Tracer, y: Tracer) -> Tracer:
+    kind = dtypes.kind(x.dtype)
+    if kind == "p":
+        x, y = lax.convert_element_type(x, np.int8), lax.convert_element_type(y, np.int8)
+        kind = "s"
+    if kind == "u":
+        return lax.div(x, y)
+    if kind == "c":
+        raise trace.shape_error("floor_divide: complex numbers have no floor")
+    if kind == "s":
+        quotient = lax.div(x, y)
+        crosses = lax.bitwise_and(lax.ne(lax.sign(x), lax.sign(y)), lax.ne(lax.rem(x, y), 0))
+        return lax.select(crosses, lax.sub(quotient, 1), quotient)
+    return _float_divmod(x, y)[0]
+
+
+def _float_divmod(x: Tracer, y: Tracer) -> tuple[Tracer, Tracer]:
+    """As CPython's float divmod: quotient rounded down, remainder with the sign of y."""
+    remainder = lax.rem(x, y)
+    quotient = lax.div(lax.sub(x, remainder), y)
+    crosses = lax.bitwise_and(lax.ne(remainder, 0), lax.ne(lax.lt(y, 0), lax.lt(remainder, 0)))
+    remainder = lax.select(crosses, lax.add(remainder, y), remainder)
+    quotient = lax.select(crosses, lax.sub(quotient, 1), quotient)
+    whole = lax.round(quotient, 0)
+    # An infinite dividend has no remainder; x / 0 keeps its infinity.
+    whole = lax.select(lax.eq(y, 0), lax.div(x, y), whole)
+    return whole, remainder
+
+
+def _mod(x: Tracer, y: Tracer) -> Tracer:
+    kind = dtypes.kind(x.dtype)
+    if kind == "p":
+        x, y = lax.convert_element_type(x, np.int8), lax.convert_element_type(y, np.int8)
+    elif kind == "c":
+        raise trace.shape_error("mod: complex numbers have no remainder")
+    if kind == "u":
+        return _zero_if_zero(lax.rem(x, y), y)
+    remainder = lax.rem(x, y)
+    crosses = lax.bitwise_and(lax.ne(remainder, 0), lax.ne(lax.lt(y, 0), lax.lt(remainder, 0)))
+    result = lax.select(crosses, lax.add(remainder, y), remainder)
+    return result if kind == "f" else _zero_if_zero(result, y)
+
+
+def _zero_if_zero(result: Tracer, y: Tracer) -> Tracer:
+    """The integer remainder of a division by zero is zero in NumPy."""
+    return lax.select(lax.eq(y, 0), _constant(y, 0), result)
+
+
+floor_divide = _two("floor_divide", _floor_divide, "x1 / x2 rounded down.")
+mod = _two("mod", _mod, "Remainder with the sign of x2.")
+remainder = _two("remainder", _mod, "Remainder with the sign of x2.")
+fmod = _two("fmod", lambda x, y: lax.rem(x, y), "Remainder with the sign of x1.")
+
+
+@_public
+def divmod(x1: ArrayLike, x2: ArrayLike, /) -> tuple[Array, Array]:
+    """(floor_divide(x1, x2), mod(x1, x2))."""
+    return floor_divide(x1, x2), mod(x1, x2)
+
+
+@_public
+def modf(x: ArrayLike, /) -> tuple[Array, Array]:
+    """Fractional and whole part, both with the sign of x."""
+    x = inexact(x)
+    whole = _trunc(x)
+    fraction = lax.select(lax.eq(lax.abs(x), math.inf), _constant(x, 0), lax.sub(x, whole))
+    return copysign(fraction, x), whole
+
+
+@_public
+def power(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+    """x1 to the power x2. A fixed small integer exponent becomes multiplications, 0.5 a square root."""
+    if isinstance(x2, (int, np.integer)) and not isinstance(x2, (bool, np.bool_)) and np.ndim(x2) == 0:
+        x = as_tracer(x1)
+        weak = isinstance(x2, int)
+        if dtypes.is_inexact(x.dtype) and -1024 <= x2 <= 1024:
+            return lax.integer_pow(x, int(x2))
+        if weak and dtypes.is_integer(x.dtype):
+            if x2 < 0:
+                raise trace.shape_error("power: integers to negative powers are not integers; convert the base with astype(float)")
+            return lax.integer_pow(x, x2)
+    if isinstance(x2, float) and x2 == 0.5 and dtypes.is_float(as_tracer(x1).dtype):
+        return lax.sqrt(as_tracer(x1))
+    x, y = operands("power", x1, x2)
+    if _is_bool(x):
+        x, y = lax.convert_element_type(x, np.int8), lax.convert_element_type(y, np.int8)
+    return lax.pow(x, y)
+
+
+pow = power
+__all__.append("pow")
+float_power = _two_math("float_power", lax.pow, "x1 to the power x2 as floats.")
+
+
+def _abs(x: Tracer) -> Tracer:
+    return x if dtypes.kind(x.dtype) in "pu" else lax.abs(x)
+
+
+abs = _any("abs", _abs, "Absolute value; of complex numbers, their size.")
+absolute = abs
+fabs = _math("fabs", _abs, "Absolute value as a float.")
+__all__.append("absolute")
+
+
+@_public
+def sign(x: ArrayLike, /) -> Array:
+    """-1, 0 or 1; x / |x| of complex numbers."""
+    x = as_tracer(x)
+    return x if _is_bool(x) else lax.sign(x)
+
+
+square = _any("square", lambda x: lax.mul(x, x), "x * x.")
+reciprocal = _any("reciprocal", lambda x: lax.div(_constant(x, 1), x), "1 / x.")
+sqrt = _math("sqrt", lax.sqrt, "Square root.")
+cbrt = _math("cbrt", lax.cbrt, "Cube root.")
+
+
+# ---- exponentials
+
+_LN2, _LN10 = math.log(2), math.log(10)
+
+
+exp = _math("exp", lax.exp, "e^x.")
+exp2 = _math("exp2", lambda x: lax.pow(_constant(x, 2), x), "2^x.")
+expm1 = _math("expm1", lax.expm1, "e^x - 1.")
+log = _math("log", lax.log, "Natural logarithm.")
+log1p = _math("log1p", lax.log1p, "log(1 + x).")
+log2 = _math("log2", lambda x: lax.div(lax.log(x), _constant(x, _LN2)), "Logarithm to the base 2.")
+log10 = _math("log10", lambda x: lax.div(lax.log(x), _constant(x, _LN10)), "Logarithm to the base 10.")
+
+
+def _logaddexp(x: Tracer, y: Tracer) -> Tracer:
+    high = lax.max(x, y)
+    # Equal infinities have no difference; their sum is the number itself.
+    same = lax.eq(x, y)
+    gap = lax.select(same, _constant(x, 0), lax.neg(lax.abs(lax.sub(x, y))))
+    return lax.add(high, lax.log1p(lax.exp(gap)))
+
+
+logaddexp = _two_math("logaddexp", _logaddexp, "log(e^x1 + e^x2), without overflow.")
+logaddexp2 = _two_math(
+    "logaddexp2",
+    lambda x, y: lax.div(_logaddexp(lax.mul(x, _constant(x, _LN2)), lax.mul(y, _constant(y, _LN2))), _constant(x, _LN2)),
+    "log2(2^x1 + 2^x2), without overflow.",
+)
+
+
+# ---- trigonometry
+
+
+def _sinh(x: Tracer) -> Tracer:
+    """(e^x - e^-x) / 2 by expm1; e^x is halved in the exponent, so that it overflows no earlier than sinh."""
+    if _is_complex(x):
+        return lax.mul(lax.sub(lax.exp(x), lax.exp(lax.neg(x))), _constant(x, 0.5))
+    half = _constant(x, 0.5)
+    m = lax.expm1(lax.abs(x))
+    small = lax.mul(half, lax.add(m, lax.div(m, lax.add(m, _constant(x, 1)))))
+    large = lax.exp(lax.sub(lax.abs(x), _constant(x, _LN2)))
+    return lax.mul(lax.sign(x), lax.select(lax.lt(lax.abs(x), 20.0), small, large))
+
+
+def _cosh(x: Tracer) -> Tracer:
+    if _is_complex(x):
+        return lax.mul(lax.add(lax.exp(x), lax.exp(lax.neg(x))), _constant(x, 0.5))
+    shift = _constant(x, _LN2)
+    return lax.add(lax.exp(lax.sub(x, shift)), lax.exp(lax.sub(lax.neg(x), shift)))
+
+
+def _asin(x: Tracer) -> Tracer:
+    one = _constant(x, 1)
+    if _is_complex(x):
+        i = _constant(x, 1j)
+        root = lax.sqrt(lax.sub(one, lax.mul(x, x)))
+        return lax.neg(lax.mul(i, lax.log(lax.add(lax.mul(i, x), root))))
+    return lax.atan2(x, lax.sqrt(lax.mul(lax.sub(one, x), lax.add(one, x))))
+
+
+def _acos(x: Tracer) -> Tracer:
+    one = _constant(x, 1)
+    if _is_complex(x):
+        return lax.sub(_constant(x, math.pi / 2), _asin(x))
+    return lax.atan2(lax.sqrt(lax.mul(lax.sub(one, x), lax.add(one, x))), x)
+
+
+def _atan(x: Tracer) -> Tracer:
+    if _is_complex(x):
+        i, half = _constant(x, 1j), _constant(x, 0.5j)
+        one = _constant(x, 1)
+        return lax.mul(half, lax.sub(lax.log(lax.sub(one, lax.mul(i, x))), lax.log(lax.add(one, lax.mul(i, x)))))
+    return lax.atan2(x, _constant(x, 1))
+
+
+def _asinh(x: Tracer) -> Tracer:
+    one = _constant(x, 1)
+    if _is_complex(x):
+        return lax.log(lax.add(x, lax.sqrt(lax.add(lax.mul(x, x), one))))
+    a = lax.abs(x)
+    square = lax.mul(a, a)
+    small = lax.log1p(lax.add(a, lax.div(square, lax.add(one, lax.sqrt(lax.add(one, square))))))
+    large = lax.add(lax.log(a), _constant(x, _LN2))
+    limit = math.sqrt(float(_largest(x.dtype))) / 2
+    return lax.mul(lax.sign(x), lax.select(lax.lt(a, limit), small, large))
+
+
+def _acosh(x: Tracer) -> Tracer:
+    one = _constant(x, 1)
+    if _is_complex(x):
+        return lax.log(lax.add(x, lax.mul(lax.sqrt(lax.add(x, one)), lax.sqrt(lax.sub(x, one)))))
+    t = lax.sub(x, one)
+    small = lax.log1p(lax.add(t, lax.sqrt(lax.add(lax.mul(t, t), lax.add(t, t)))))
+    large = lax.add(lax.log(x), _constant(x, _LN2))
+    return lax.select(lax.lt(x, math.sqrt(float(_largest(x.dtype))) / 2), small, large)
+
+
+def _atanh(x: Tracer) -> Tracer:
+    one, half = _constant(x, 1), _constant(x, 0.5)
+    if _is_complex(x):
+        return lax.mul(half, lax.sub(lax.log(lax.add(one, x)), lax.log(lax.sub(one, x))))
+    return lax.mul(half, lax.sub(lax.log1p(x), lax.log1p(lax.neg(x))))
+
+
+def _largest(dtype: np.dtype) -> Any:
+    import ml_dtypes
+
+    return ml_dtypes.finfo(dtype).max
+
+
+sin = _math("sin", lax.sin, "Sine.")
+cos = _math("cos", lax.cos, "Cosine.")
+tan = _math("tan", lax.tan, "Tangent.")
+tanh = _math("tanh", lax.tanh, "Hyperbolic tangent.")
+sinh = _math("sinh", _sinh, "Hyperbolic sine.")
+cosh = _math("cosh", _cosh, "Hyperbolic cosine.")
+arcsin = _math("arcsin", _asin, "Inverse sine; NaN outside [-1, 1].")
+arccos = _math("arccos", _acos, "Inverse cosine; NaN outside [-1, 1].")
+arctan = _math("arctan", _atan, "Inverse tangent.")
+arcsinh = _math("arcsinh", _asinh, "Inverse hyperbolic sine.")
+arccosh = _math("arccosh", _acosh, "Inverse hyperbolic cosine; NaN below 1.")
+arctanh = _math("arctanh", _atanh, "Inverse hyperbolic tangent.")
+arctan2 = _two_math("arctan2", lax.atan2, "Angle of the point (x2, x1).")
+asin, acos, atan, asinh, acosh, atanh, atan2 = arcsin, arccos, arctan, arcsinh, arccosh, arctanh, arctan2
+__all__ += ["acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh"]
+deg2rad = _math("deg2rad", lambda x: lax.mul(x, _constant(x, math.pi / 180)), "Degrees to radians.")
+rad2deg = _math("rad2deg", lambda x: lax.mul(x, _constant(x, 180 / math.pi)), "Radians to degrees.")
+radians, degrees = deg2rad, rad2deg
+__all__ += ["degrees", "radians"]
+
+
+def _sinc(x: Tracer) -> Tracer:
+    scaled = lax.mul(x, _constant(x, math.pi))
+    zero = lax.eq(x, 0)
+    safe = lax.select(zero, _constant(x, 1), scaled)
+    return lax.select(zero, _constant(x, 1), lax.div(lax.sin(safe), safe))
+
+
+sinc = _math("sinc", _sinc, "sin(pi x) / (pi x).")
+
+
+def _hypot(x: Tracer, y: Tracer) -> Tracer:
+    """Scaled by the greater, so that squares neither overflow nor vanish."""
+    x, y = lax.abs(x), lax.abs(y)
+    high, low = lax.max(x, y), lax.min(x, y)
+    safe = lax.select(lax.eq(high, 0), _constant(x, 1), high)
+    ratio = lax.div(low, safe)
+    result = lax.mul(high, lax.sqrt(lax.add(_constant(x, 1), lax.mul(ratio, ratio))))
+    infinite = lax.bitwise_or(lax.eq(x, math.inf), lax.eq(y, math.inf))
+    return lax.select(infinite, _constant(x, math.inf), result)
+
+
+hypot = _two_math("hypot", _hypot, "sqrt(x1^2 + x2^2), without overflow.")
+
+
+# ---- rounding
+
+
+def _trunc(x: Tracer) -> Tracer:
+    return lax.select(lax.lt(x, 0), lax.ceil(x), lax.floor(x))
+
+
+def _rounding(function: Callable[[Tracer], Tracer]) -> Callable[[Tracer], Tracer]:
+    return lambda x: x if dtypes.kind(x.dtype) in "psu" else function(x)
+
+
+floor = _any("floor", _rounding(lax.floor), "Round down.")
+ceil = _any("ceil", _rounding(lax.ceil), "Round up.")
+trunc = _any("trunc", _rounding(_trunc), "Round toward zero.")
+fix = _any("fix", _rounding(_trunc), "Round toward zero.")
+rint = _any("rint", _rounding(lambda x: lax.round(x, 1)), "Nearest integer, halves to even.")
+
+
+@_public
+def round(a: ArrayLike, decimals: int = 0, out: None = None) -> Array:
+    """Round to a number of decimals, halves to even."""
+    _core.no_out("round", out)
+    x = as_tracer(a)
+    if not dtypes.is_inexact(x.dtype):
+        if decimals >= 0:
+            return x
+        factor = _constant(x, 10**-decimals)
+        rounded = lax.round(lax.div(lax.convert_element_type(x, np.float64), float(10**-decimals)), 1)
+        return lax.mul(lax.convert_element_type(rounded, x.dtype), factor)
+    if _is_complex(x):
+        return lax.complex(round.traced(lax.real(x), decimals), round.traced(lax.imag(x), decimals))
+    if decimals == 0:
+        return lax.round(x, 1)
+    factor = _constant(x, float(10**decimals)) if decimals > 0 else _constant(x, float(10**-decimals))
+    if decimals > 0:
+        scaled = lax.mul(x, factor)
+        return lax.select(lax.is_finite(scaled), lax.div(lax.round(scaled, 1), factor), x)
+    return lax.mul(lax.round(lax.div(x, factor), 1), factor)
+
+
+around = round
+__all__.append("around")
+
+
+# ---- comparison and logic
+
+
+def _comparison(name: str, function: Callable[[Tracer, Tracer], Tracer], what: str) -> Any:
+    def run(x: Tracer, y: Tracer) -> Tracer:
+        if _is_complex(x) and name not in ("equal", "not_equal"):
+            raise trace.shape_error(f"{name}: complex numbers have no order; compare their abs, real or imag")
+        return function(x, y)
+
+    return _two(name, run, what)
+
+
+equal = _comparison("equal", lax.eq, "x1 == x2.")
+not_equal = _comparison("not_equal", lax.ne, "x1 != x2.")
+less = _comparison("less", lax.lt, "x1 < x2.")
+less_equal = _comparison("less_equal", lax.le, "x1 <= x2.")
+greater = _comparison("greater", lax.gt, "x1 > x2.")
+greater_equal = _comparison("greater_equal", lax.ge, "x1 >= x2.")
+
+
+def truth(x: Tracer) -> Tracer:
+    """Whether each element is not zero."""
+    return x if _is_bool(x) else lax.ne(x, _constant(x, 0))
+
+
+def _logical(name: str, function: Callable[[Tracer, Tracer], Tracer], what: str) -> Any:
+    def call(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+        return function(*_core.broadcast(name, [truth(as_tracer(x1)), truth(as_tracer(x2))]))
+
+    return _define(name, call, what)
+
+
+logical_and = _logical("logical_and", lax.bitwise_and, "Both are true.")
+logical_or = _logical("logical_or", lax.bitwise_or, "Either is true.")
+logical_xor = _logical("logical_xor", lax.bitwise_xor, "One is true.")
+logical_not = _any("logical_not", lambda x: lax.bitwise_not(truth(x)), "Not true.")
+
+
+def _integral(name: str, function: Callable[..., Tracer]) -> Callable[..., Tracer]:
+    def run(*xs: Tracer) -> Tracer:
+        if dtypes.is_inexact(xs[0].dtype):
+            raise trace.shape_error(f"{name}: operands are of type {xs[0].dtype.name}; they must be integer or bool")
+        return function(*xs)
+
+    return run
+
+
+def _right_shift(x: Tracer, y: Tracer) -> Tracer:
+    signed = dtypes.kind(x.dtype) == "s"
+    return lax.shift_right_arithmetic(x, y) if signed else lax.shift_right_logical(x, y)
+
+
+bitwise_and = _two("bitwise_and", _integral("bitwise_and", lax.bitwise_and), "x1 & x2.")
+bitwise_or = _two("bitwise_or", _integral("bitwise_or", lax.bitwise_or), "x1 | x2.")
+bitwise_xor = _two("bitwise_xor", _integral("bitwise_xor", lax.bitwise_xor), "x1 ^ x2.")
+bitwise_not = _any("bitwise_not", _integral("bitwise_not", lax.bitwise_not), "~x.")
+left_shift = _two("left_shift", _integral("left_shift", lax.shift_left), "x1 << x2.")
+right_shift = _two("right_shift", _integral("right_shift", _right_shift), "x1 >> x2.")
+invert = bitwise_invert = bitwise_not
+bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
+__all__ += ["bitwise_invert", "bitwise_left_shift", "bitwise_right_shift", "invert"]
+bitwise_count = _any("bitwise_count", lambda x: lax.convert_element_type(lax.population_count(_abs(x)), np.uint8), "One bits of |x|.")
+
+
+# ---- floats
+
+
+def _per_part(function: Callable[[Tracer], Tracer], join: Callable[[Tracer, Tracer], Tracer], default: bool) -> Any:
+    def run(x: Tracer) -> Tracer:
+        if _is_complex(x):
+            return join(function(lax.real(x)), function(lax.imag(x)))
+        if not dtypes.is_float(x.dtype):
+            return lax.full_like(x, default, np.bool_)
+        return function(x)
+
+    return run
+
+
+isnan = _any("isnan", _per_part(lambda x: lax.ne(x, x), lax.bitwise_or, False), "Whether NaN.")
+isinf = _any("isinf", _per_part(lambda x: lax.eq(lax.abs(x), math.inf), lax.bitwise_or, False), "Whether infinite.")
+isfinite = _any("isfinite", _per_part(lax.is_finite, lax.bitwise_and, True), "Whether neither infinite nor NaN.")
+isposinf = _any("isposinf", _per_part(lambda x: lax.eq(x, math.inf), lax.bitwise_or, False), "Whether +infinity.")
+isneginf = _any("isneginf", _per_part(lambda x: lax.eq(x, -math.inf), lax.bitwise_or, False), "Whether -infinity.")
+
+
+def _signbit(x: Tracer) -> Tracer:
+    if not dtypes.is_float(x.dtype):
+        return lax.lt(x, _constant(x, 0)) if dtypes.kind(x.dtype) == "s" else lax.full_like(x, False, np.bool_)
+    raw = lax.bitcast_convert_type(x, np.dtype(f"i{x.dtype.itemsize}"))
+    return lax.lt(raw, _constant(raw, 0))
+
+
+def _copysign(x: Tracer, y: Tracer) -> Tracer:
+    size = lax.abs(x)
+    return lax.select(_signbit(y), lax.neg(size), size)
+
+
+signbit = _any("signbit", _signbit, "Whether the sign bit is set, that of -0.0 included.")
+copysign = _two_math("copysign", _copysign, "x1 with the sign of x2.")
+nextafter = _two_math("nextafter", lambda x, y: lax.nextafter(x, y), "The float next to x1 toward x2.")
+maximum = _two("maximum", lax.max, "The greater; NaN if either is.")
+minimum = _two("minimum", lax.min, "The lesser; NaN if either is.")
+
+
+def _but_nan(function: Callable[[Tracer, Tracer], Tracer]) -> Callable[[Tracer, Tracer], Tracer]:
+    def run(x: Tracer, y: Tracer) -> Tracer:
+        if not dtypes.is_inexact(x.dtype):
+            return function(x, y)
+        return lax.select(lax.ne(x, x), y, lax.select(lax.ne(y, y), x, function(x, y)))
+
+    return run
+
+
+fmax = _two("fmax", _but_nan(lax.max), "The greater; the other if one is NaN.")
+fmin = _two("fmin", _but_nan(lax.min), "The lesser; the other if one is NaN.")
+
+
+def _heaviside(x: Tracer, y: Tracer) -> Tracer:
+    step = lax.select(lax.lt(x, 0), _constant(x, 0), lax.select(lax.gt(x, 0), _constant(x, 1), y))
+    return lax.select(lax.ne(x, x), x, step)
+
+
+heaviside = _two_math("heaviside", _heaviside, "0 below 0, x2 at 0, 1 above.")
+
+
+@_public
+def ldexp(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+    """x1 * 2^x2."""
+    x = inexact(x1)
+    a, b = _core.broadcast("ldexp", [x, lax.convert_element_type(as_tracer(x2), x.dtype)])
+    half = lax.floor(lax.mul(b, 0.5))
+    two = _constant(b, 2)
+    return lax.mul(lax.mul(a, lax.pow(two, half)), lax.pow(two, lax.sub(b, half)))
+
+
+real = _any("real", lambda x: lax.real(x) if _is_complex(x) else x, "Real part.")
+imag = _any("imag", lambda x: lax.imag(x) if _is_complex(x) else _constant(x, 0), "Imaginary part.")
+conj = _any("conj", lax.conj, "Complex conjugate.")
+conjugate = conj
+__all__.append("conjugate")
+
+
+@_public
+def angle(z: ArrayLike, deg: bool = False) -> Array:
+    """Angle of complex numbers, in radians or degrees."""
+    x = inexact(z)
+    zero = _constant(x, 0)
+    result = lax.atan2(lax.imag(x), lax.real(x)) if _is_complex(x) else lax.atan2(zero, x)
+    return lax.mul(result, 180 / math.pi) if deg else result
+
+
+@_public
+def nan_to_num(
+    x: ArrayLike, copy: bool = True, nan: ArrayLike = 0.0, posinf: ArrayLike | None = None, neginf: ArrayLike | None = None
+) -> Array:
+    """NaN and infinities replaced by numbers; infinities by the largest finite ones where none is given."""
+    a = as_tracer(x)
+    if not dtypes.is_inexact(a.dtype):
+        return a
+    if _is_complex(a):
+        parts = (nan_to_num.traced(p, copy, nan, posinf, neginf) for p in (lax.real(a), lax.imag(a)))
+        return lax.complex(*parts)
+    largest = float(_largest(a.dtype))
+    a = where(lax.ne(a, a), nan, a)
+    a = where(lax.eq(a, math.inf), largest if posinf is None else posinf, a)
+    return where(lax.eq(a, -math.inf), -largest if neginf is None else neginf, a)
+
+
+# ---- choice
+
+
+@_public
+def where(condition: ArrayLike, x: ArrayLike | None = None, y: ArrayLike | None = None) -> Array:
+    """x where the condition holds, else y."""
+    if x is None or y is None:
+        raise trace.trace_error("where: give all three arguments; where(mask) alone has a number of results that is not known")
+    a, b = _core.promote(x, y)
+    mask, a, b = _core.broadcast("where", [truth(as_tracer(condition)), a, b])
+    return lax.select(mask, a, b)
+
+
+@_public
+def clip(
+    a: ArrayLike,
+    min: ArrayLike | None = None,
+    max: ArrayLike | None = None,
+    out: None = None,
+    *,
+    a_min: ArrayLike | None = None,
+    a_max: ArrayLike | None = None,
+) -> Array:
+    """Values limited to [min, max]; None is no limit."""
+    _core.no_out("clip", out)
+    min, max = (a_min if min is None else min), (a_max if max is None else max)
+    x = as_tracer(a)
+    if min is None and max is None:
+        return x
+    given = [v for v in (min, max) if v is not None]
+    x, *limits = operands("clip", x, *given)
+    if min is not None and max is not None:
+        return lax.clamp(limits[0], x, limits[1]) if not _is_bool(x) else lax.min(lax.max(x, limits[0]), limits[1])
+    return lax.max(x, limits[0]) if min is not None else lax.min(x, limits[0])
+
+
+@_public
+def select(condlist: list[ArrayLike], choicelist: list[ArrayLike], default: ArrayLike = 0) -> Array:
+    """For each element, the choice of the first condition that holds."""
+    if len(condlist) != len(choicelist):
+        raise trace.shape_error(f"select: {len(condlist)} conditions but {len(choicelist)} choices")
+    result: Any = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist)):
+        result = where(condition, choice, result)
+    return result
+
+
+@_public
+def isclose(a: ArrayLike, b: ArrayLike, rtol: ArrayLike = 1e-5, atol: ArrayLike = 1e-8, equal_nan: bool = False) -> Array:
+    """Whether |a - b| <= atol + rtol |b|; infinities only if equal."""
+    x, y = operands_inexact("isclose", a, b)
+    near = less_equal(lax.abs(lax.sub(x, y)), add(atol, multiply(rtol, lax.abs(y))))
+    finite = logical_and(isfinite(x), isfinite(y))
+    result = lax.bitwise_or(lax.bitwise_and(near, finite), lax.eq(x, y))
+    if equal_nan:
+        result = lax.bitwise_or(result, lax.bitwise_and(isnan(x), isnan(y)))
+    return result
