@@ -351,10 +351,12 @@ class _Program:
             if x.dims[i] == y.dims[j]
         ]
         y, i, j = self.choose(fit)
-        made = op.dot.make(self.summable(x), self.summable(y), lhs_contracting_dims=(i,), rhs_contracting_dims=(j,))
+        shape = x.shape.with_dims((*x.shape.without(i).dims, *y.shape.without(j).dims))  # type: ignore[union-attr]
+        sides = {"lhs_contracting_dims": (i,), "rhs_contracting_dims": (j,)}
+        made = op.dot.make(self.summable(x), self.summable(y), shape=shape, **sides)
         # A sum of products of one zero may be 0 or -0: adding 0 leaves only 0.
-        zero = op.constant.make(shape=ArrayShape(made.shape.element_type), literal=np.zeros((), made.shape.dtype))  # type: ignore[union-attr]
-        self.keep(op.add.make(made, op.broadcast.make(zero, shape=made.shape, dimensions=()) if made.dims else zero))
+        zero = op.constant.make(shape=shape.with_dims(()), literal=np.zeros((), shape.dtype))
+        self.keep(op.add.make(made, op.broadcast.make(zero, shape=shape, dimensions=()) if shape.dims else zero))
 
     def finish(self, results: int) -> Module:
         """The module whose root is the last value, or a tuple of it and others."""

@@ -70,8 +70,8 @@ def test_run_prints_shape_range_and_small_values(folder, capsys):
 
 
 def test_run_reads_the_program_from_standard_input(folder):
-    process = python("run", "-", "--input", "ones", stdin=subprocess.PIPE)
-    out, err = process.communicate(ADD)
+    with python("run", "-", "--input", "ones", stdin=subprocess.PIPE) as process:
+        out, err = process.communicate(ADD)
     assert process.returncode == 0 and err == "" and "mean 2" in out
 
 
@@ -267,19 +267,18 @@ def test_an_unexpected_error_is_one_line_without_a_traceback(folder, capsys, mon
 
 
 def test_a_closed_pipe_ends_the_command_quietly(folder):
-    process = python("compile", "add.hlo", "--emit", "llvm")
-    process.stdout.close()
-    assert process.wait(60) == 141
-    assert process.stderr.read() == ""
-    process.stderr.close()
+    with python("compile", "add.hlo", "--emit", "llvm") as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == 141
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_an_interrupt_ends_the_command_without_a_traceback(folder):
-    process = python("run", "-", stdin=subprocess.PIPE)
-    # More than a pipe holds: once it is written, the command has begun to read and waits for the end.
-    process.stdin.write(" " * (1 << 20))
-    process.stdin.flush()
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and err == "xlac: interrupted\n"
+    with python("run", "-", stdin=subprocess.PIPE) as process:
+        # More than a pipe holds: once it is written, the command has begun to read and waits for the end.
+        process.stdin.write(" " * (1 << 20))
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130 and err == "xlac: interrupted\n"

@@ -116,7 +116,8 @@ def parse_program(text: str, name: str, form: str | None = None, fill: str | Non
             module = parse_hlo(text, path=path, fill_constants=fill)
         module.verify()
     for warning in caught:
-        print(f"{path}: {warning.message}", file=sys.stderr)
+        if issubclass(warning.category, UserWarning):
+            print(f"{path}: {warning.message}", file=sys.stderr)
     return module
 
 

@@ -15,6 +15,7 @@ from xlac.codegen.emit import Block, FunctionEmitter, ModuleEmitter, Value, lane
 from xlac.codegen.scalar import Complex, Held
 from xlac.ir.shape import ElementType
 from xlac.loop import ir
+from xlac.loop.elemental import monoid_identity
 from xlac.loop.ir import (
     Accumulate,
     Apply,
@@ -270,8 +271,6 @@ class KernelEmitter:
             if isinstance(statement, Accumulate) and statement.register in self.slots:
                 found[statement.register] = statement.opcode
         for register, opcode in found.items():
-            from xlac.loop.schedule import monoid_identity
-
             scalar_slot = self.slots[register]
             lane_slot = self.new_slot(register.element_type, loop.width)
             identity = monoid_identity(opcode, register.element_type)
@@ -596,13 +595,14 @@ class KernelEmitter:
             return found
         affine = tuple((a, c) for a, c in i.terms if isinstance(a, Var) or not self.varying_atom(a))
         base = self.scalar_index(Index(i.const, affine))
-        others = [(self.vector_atom(a), c) for a, c in i.terms if not (isinstance(a, Var) or not self.varying_atom(a))]
+        others = [(a, self.atom_input(a), c) for a, c in i.terms if not (isinstance(a, Var) or not self.varying_atom(a))]
         step = i.coefficient(self.vector) if self.vector is not None else 0
         here = self.emit_in(level)
         result = e.splat(base, n)
         if step:
             result = e.add(result, e.lane_const(vector(n, "i64"), [step * k for k in range(n)]))
-        for part, factor in others:
+        for atom, inner, factor in others:
+            part = self.vector_atom(atom, inner)
             result = e.add(result, part if factor == 1 else e.mul(part, e.const(part.type, factor)))
         self.come_back(level, here)
         self.scopes[level].memo[key] = result
@@ -611,14 +611,20 @@ class KernelEmitter:
     def varying_atom(self, atom: ir.Atom) -> bool:
         return self.varying_index(Index(0, ((atom, 1),)))
 
-    def vector_atom(self, atom: ir.Atom) -> Value:
-        e = self.e
+    def atom_input(self, atom: ir.Atom) -> Value:
+        """What a varying atom is computed from, in all lanes."""
         if isinstance(atom, FromValue):
             held = self.value(atom.value, self.width)
             assert isinstance(held, Value)
-            return self.clamped(atom, held)
+            return held
         assert isinstance(atom, (FloorDiv, Mod))
-        inner = self.vector_index(atom.index)
+        return self.vector_index(atom.index)
+
+    def vector_atom(self, atom: ir.Atom, inner: Value) -> Value:
+        e = self.e
+        if isinstance(atom, FromValue):
+            return self.clamped(atom, inner)
+        assert isinstance(atom, (FloorDiv, Mod))
         floor = isinstance(atom, FloorDiv)
         if 0 <= atom.index.low and atom.index.high < 2**31:
             small = e.cast("trunc", inner, with_scalar(inner.type, "i32"))

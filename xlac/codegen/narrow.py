@@ -143,7 +143,7 @@ def decode_narrow(e: FunctionEmitter, bits: Value, t: ElementType) -> Value:
     small = size.cast("uitofp", "float") * 2.0 ** (f.least_exponent - f.fraction)
     result = select(size < 1 << f.fraction, small.bits, normal)
     if f.infinity is not None:
-        top = _INFINITY | (size & (1 << f.fraction) - 1) << (_FRACTION - f.fraction)
+        top = ((size & (1 << f.fraction) - 1) << (_FRACTION - f.fraction)) | _INFINITY
         result = select(size < f.infinity, result, top)
     sign = (code & f.sign) << (32 - t.bits)
     quiet = _INFINITY | 1 << _FRACTION - 1
@@ -156,10 +156,10 @@ def decode_narrow(e: FunctionEmitter, bits: Value, t: ElementType) -> Value:
 
 
 def _encode_power(e: FunctionEmitter, x: Value) -> Value:
-    """The nearest power of two, halves up; what is not positive is NaN."""
+    """The nearest power of two, halves up, but anything between the least two up as in ml_dtypes; what is not positive is NaN."""
     bits = Lanes(e, x).bits
     rounded = (bits + (1 << _FRACTION - 1)).shift_right_logical(_FRACTION)
-    code = select(bits < 3 << _FRACTION - 2, 0, rounded)  # 2^-127 has no power below it
+    code = select(bits <= 1 << _FRACTION - 1, 0, rounded)
     code = Lanes(e, e.umin(code.v, e.const(code.type, 0xFF)))
     return select(bits < 1, 0xFF, code).cast("trunc", "i8").v
 

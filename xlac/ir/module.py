@@ -6,6 +6,7 @@ can be reached from its entry. Shape rules live in the opcode table, text forms 
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -169,8 +170,7 @@ class Computation:
         for operand in instruction.operands:
             operand.users[instruction] = None
         if instruction.opcode.name == "parameter":
-            self.parameters.append(instruction)
-            self.parameters.sort(key=lambda p: p.attrs["number"])
+            insort(self.parameters, instruction, key=lambda p: p.attrs["number"])
 
     def _unique(self, name: str) -> str:
         if name not in self._names:

@@ -170,10 +170,12 @@ class Elemental:
         reducer: Computation | str,
         vector: bool = False,
         result_types: Sequence[ElementType] | None = None,
+        exists: Callable[[Indices], Value | None] | None = None,
     ) -> tuple[Value, ...]:
         """Reduce `element(indices)` over all indices below `extents`, from `initial`, by a computation or a monoid's opcode.
 
-        Appends the loops and returns the registers' values. With `vector` the last dimension is a vector loop.
+        Appends the loops and returns the registers' values. With `vector` the last dimension is a vector loop. Elements for
+        which `exists` gives a false value are left out.
         """
         name = reducer if isinstance(reducer, str) else monoid(reducer)
         wide = [accumulator_type(v.element_type) if name in ("add", "multiply") else v.element_type for v in initial]
@@ -190,13 +192,24 @@ class Elemental:
             saved, saved_several = self._memo, self.several
             self._memo, self.several = dict(saved), dict(saved_several)
             self.body = innermost
-            values = element(tuple(index(v) for v in variables))
+            at = tuple(index(v) for v in variables)
+            values = element(at)
+            inside = exists(at) if exists is not None else None
             if name is not None:
                 for register, value in zip(registers, values):
-                    innermost.append(accumulate_statement(register, name, convert(value, register.element_type)))
+                    value = convert(value, register.element_type)
+                    if inside is not None:
+                        identity = const(register.element_type, monoid_identity(name, register.element_type))
+                        value = apply("select", register.element_type, inside, value, identity)
+                    innermost.append(accumulate_statement(register, name, value))
             else:
                 assert not isinstance(reducer, str)
-                results = self.inline(reducer, [*(read(r) for r in registers), *values])
+                before = [read(r) for r in registers]
+                results = self.inline(reducer, [*before, *values])
+                if inside is not None:
+                    results = tuple(
+                        apply("select", old.element_type, inside, new, old) for new, old in zip(results, before)
+                    )
                 parts = [
                     Assign(self.register("next", v.element_type), v) for v in results
                 ]  # all are computed before any register changes
@@ -229,6 +242,26 @@ def accumulate_statement(register: Register, name: str, value: Value) -> Accumul
     ):
         return Accumulate(register, name, value.args[0], value.args[1])
     return Accumulate(register, name, value)
+
+
+def monoid_identity(name: str, element_type: ElementType) -> object:
+    """The number that a monoid's opcode leaves every other number as it is."""
+    dtype = element_type.dtype
+    if name in ("add", "or", "xor"):
+        return -0.0 if element_type.is_float else 0
+    if name == "multiply":
+        return 1
+    if element_type is PRED:
+        return name in ("minimum", "and")
+    if name == "and":
+        return -1 if element_type.kind == "s" else np.iinfo(dtype).max
+    if element_type.is_float:
+        return float("-inf") if name == "maximum" else float("inf")
+    if element_type.bits < 8:
+        low = -(1 << (element_type.bits - 1)) if element_type.kind == "s" else 0
+        high = (1 << (element_type.bits - (element_type.kind == "s"))) - 1
+        return low if name == "maximum" else high
+    return np.iinfo(dtype).min if name == "maximum" else np.iinfo(dtype).max
 
 
 def vector_width_for(extent: int, width: int) -> int:

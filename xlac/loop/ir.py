@@ -273,6 +273,13 @@ class Value:
     def __repr__(self) -> str:
         return str(self)
 
+    def __str__(self) -> str:
+        return self.text({})
+
+    def text(self, names: dict[Value, str]) -> str:
+        """The value as text, with `names` in place of the operands that have one."""
+        raise NotImplementedError
+
 
 _EMPTY: frozenset[Any] = frozenset()
 _values: dict[tuple, Value] = {}
@@ -291,7 +298,7 @@ class Const(Value):
     __slots__ = ("number",)
     number: Any
 
-    def __str__(self) -> str:
+    def text(self, names: dict[Value, str]) -> str:
         return str(self.number)
 
 
@@ -303,8 +310,8 @@ class Load(Value):
     index: Index
     guard: Value | None
 
-    def __str__(self) -> str:
-        guard = f" if {self.guard}" if self.guard is not None else ""
+    def text(self, names: dict[Value, str]) -> str:
+        guard = "" if self.guard is None else f" if {names.get(self.guard) or self.guard.text(names)}"
         return f"{self.buffer.resolve().name}[{self.index}{guard}]"
 
 
@@ -316,10 +323,11 @@ class Apply(Value):
     args: tuple[Value, ...]
     attrs: tuple[tuple[str, Any], ...]
 
-    def __str__(self) -> str:
+    def text(self, names: dict[Value, str]) -> str:
         attrs = "".join(f", {k}={v}" for k, v in self.attrs if v is not None)
         kind = f".{self.element_type}" if self.opcode in ("convert", "bitcast-convert") else ""
-        return f"{self.opcode}{kind}({', '.join(map(str, self.args))}{attrs})"
+        args = ", ".join(names.get(a) or a.text(names) for a in self.args)
+        return f"{self.opcode}{kind}({args}{attrs})"
 
 
 class FromIndex(Value):
@@ -328,7 +336,7 @@ class FromIndex(Value):
     __slots__ = ("index",)
     index: Index
 
-    def __str__(self) -> str:
+    def text(self, names: dict[Value, str]) -> str:
         return f"{self.element_type}({self.index})"
 
 
@@ -340,7 +348,7 @@ class InRange(Value):
     low: int
     high: int
 
-    def __str__(self) -> str:
+    def text(self, names: dict[Value, str]) -> str:
         return f"({self.low} <= {self.index} < {self.high})"
 
 
@@ -350,7 +358,7 @@ class Read(Value):
     __slots__ = ("register",)
     register: Register
 
-    def __str__(self) -> str:
+    def text(self, names: dict[Value, str]) -> str:
         return self.register.name
 
 
@@ -609,13 +617,19 @@ def loads(values: Iterable[Value]) -> Iterator[Load]:
         seen.add(node)
         if isinstance(node, Load):
             yield node
-            if node.guard is not None:
-                stack.append(node.guard)
-            stack.extend(_index_values(node.index))
-        elif isinstance(node, Apply):
-            stack.extend(node.args)
-        elif isinstance(node, (FromIndex, InRange)):
-            stack.extend(_index_values(node.index))
+        stack.extend(operands(node))
+
+
+def operands(value: Value) -> list[Value]:
+    """The values that a value is computed from, those inside its index included."""
+    if isinstance(value, Apply):
+        return list(value.args)
+    if isinstance(value, Load):
+        inner = list(_index_values(value.index))
+        return inner if value.guard is None else [*inner, value.guard]
+    if isinstance(value, (FromIndex, InRange)):
+        return list(_index_values(value.index))
+    return []
 
 
 def _index_values(index: Index) -> Iterator[Value]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from xlac.loop.ir import (
     Accumulate,
+    Apply,
     Assign,
     Buffer,
     Copy,
@@ -18,7 +19,11 @@ from xlac.loop.ir import (
     Step,
     Store,
     Switch,
+    Value,
     While,
+    operands,
+    statement_values,
+    statements,
 )
 
 
@@ -58,29 +63,79 @@ def _steps(steps: list[Step], indent: str) -> Iterator[str]:
                 yield from _steps(branch, indent + "    ")
 
 
-def _body(body: list[Statement], indent: str) -> Iterator[str]:
+class _Shared:
+    """Names for values that a kernel uses more than once, so that text grows with the graph and not with its paths."""
+
+    def __init__(self, body: list[Statement]) -> None:
+        self.names: dict[Value, str] = {}
+        counts: dict[Value, int] = {}
+        for statement in statements(body):
+            stack = list(statement_values(statement))
+            while stack:
+                node = stack.pop()
+                counts[node] = counts.get(node, 0) + 1
+                if counts[node] == 1:
+                    stack.extend(operands(node))
+        self._shared = {v for v, n in counts.items() if n > 1 and isinstance(v, Apply)}
+
+    def text(self, value: Value, lines: list[str], indent: str) -> str:
+        """The value's text; definitions of shared values it needs are appended to `lines`."""
+        order: list[Value] = []
+        seen: set[Value] = set()
+        stack = [(value, False)]
+        while stack:
+            node, leaving = stack.pop()
+            if leaving:
+                order.append(node)
+            elif node not in seen and node not in self.names:
+                seen.add(node)
+                stack.append((node, True))
+                stack.extend((o, False) for o in operands(node))
+        for node in order:
+            if node in self._shared:
+                text = node.text(self.names)
+                self.names[node] = f"%{len(self.names)}"
+                lines.append(f"{indent}{self.names[node]} = {text}")
+        return self.names.get(value) or value.text(self.names)
+
+
+def _body(body: list[Statement], indent: str, shared: _Shared | None = None) -> Iterator[str]:
+    shared = shared or _Shared(body)
     for s in body:
+        lines: list[str] = []
+
+        def text(value: Value, lines: list[str] = lines) -> str:
+            return shared.text(value, lines, indent)
+
         if isinstance(s, For):
-            how = f"vector of {s.width} " if s.kind == "vector" else ""
-            yield f"{indent}for {s.var} < {s.var.extent}: {how}".rstrip()
-            yield from _body(s.body, indent + "  ")
+            how = f" vector of {s.width}" if s.kind == "vector" else ""
+            yield f"{indent}for {s.var} < {s.var.extent}:{how}"
+            yield from _inner(s.body, indent, shared)
         elif isinstance(s, Store):
-            guard = f" if {s.guard}" if s.guard is not None else ""
-            yield f"{indent}{_place(s.buffer)}[{s.index}] = {s.value}{guard}"
+            line = f"{indent}{_place(s.buffer)}[{s.index}] = {text(s.value)}"
+            line += f" if {text(s.guard)}" if s.guard is not None else ""
+            yield from (*lines, line)
         elif isinstance(s, Assign):
-            yield f"{indent}{s.register.name} = {s.value}"
+            line = f"{indent}{s.register.name} = {text(s.value)}"
+            yield from (*lines, line)
         elif isinstance(s, Accumulate):
-            factor = f" * {s.factor}" if s.factor is not None else ""
-            yield f"{indent}{s.register.name} {s.opcode}= {s.value}{factor}"
-        elif isinstance(s, If):
-            yield f"{indent}if {s.condition}:"
-            yield from _body(s.body, indent + "  ")
-            if s.otherwise:
+            line = f"{indent}{s.register.name} {s.opcode}= {text(s.value)}"
+            line += f" * {text(s.factor)}" if s.factor is not None else ""
+            yield from (*lines, line)
+        elif isinstance(s, (If, Loop)):
+            line = f"{indent}{'if' if isinstance(s, If) else 'while'} {text(s.condition)}:"
+            yield from (*lines, line)
+            yield from _inner(s.body, indent, shared)
+            if isinstance(s, If) and s.otherwise:
                 yield f"{indent}else:"
-                yield from _body(s.otherwise, indent + "  ")
-        elif isinstance(s, Loop):
-            yield f"{indent}while {s.condition}:"
-            yield from _body(s.body, indent + "  ")
+                yield from _inner(s.otherwise, indent, shared)
+
+
+def _inner(body: list[Statement], indent: str, shared: _Shared) -> Iterator[str]:
+    """An inner body; what it names is not known outside."""
+    outer = dict(shared.names)
+    yield from _body(body, indent + "  ", shared)
+    shared.names = outer
 
 
 def kernel_count(steps: list[Step]) -> int:

@@ -23,6 +23,7 @@ from xlac.loop.elemental import (
     convert,
     dot_indices,
     linearize,
+    monoid_identity,
     reduce_indices,
     update_starts,
     vector_width_for,
@@ -453,28 +454,6 @@ def merge_kernels(name: str, steps: list[ir.Step]) -> list[ir.Step]:
         else:
             result.append(step)
     return result
-
-
-def monoid_identity(name: str, element_type: ElementType) -> object:
-    """The number that a monoid's opcode leaves every other number as it is."""
-    import numpy as np
-
-    dtype = element_type.dtype
-    if name in ("add", "or", "xor"):
-        return -0.0 if element_type.is_float else 0
-    if name == "multiply":
-        return 1
-    if element_type is PRED:
-        return name in ("minimum", "and")
-    if name == "and":
-        return -1 if element_type.kind == "s" else np.iinfo(dtype).max
-    if element_type.is_float:
-        return float("-inf") if name == "maximum" else float("inf")
-    if element_type.bits < 8:
-        low = -(1 << (element_type.bits - 1)) if element_type.kind == "s" else 0
-        high = (1 << (element_type.bits - (element_type.kind == "s"))) - 1
-        return low if name == "maximum" else high
-    return np.iinfo(dtype).min if name == "maximum" else np.iinfo(dtype).max
 
 
 def body_ns(body: Sequence[Statement], width: int) -> float:

@@ -56,31 +56,26 @@ def _places(
 
 
 def reduce_window_at(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> tuple[Value, ...]:
-    """All results of a reduce-window; what the window covers beyond the array counts as the initial value."""
+    """All results of a reduce-window; what the window covers beyond the array does not count."""
     n = len(x.operands) // 2
     inputs, inits = x.operands[:n], x.operands[n:]
     window, reducer = x["window"], x["to_apply"]
-    initial = [convert(e.at(v, (), guard), p.shape.element_type) for v, p in zip(inits, reducer.parameters)]
 
     def element(offsets: Indices) -> list[Value]:
         places, inside = _places(window, i, offsets, inputs[0].dims)
-        values = [
+        return [
             convert(e.at(v, places, both(guard, inside)), p.shape.element_type)
             for v, p in zip(inputs, reducer.parameters[n:])
         ]
-        if inside is None:
-            return values
-        if is_false(inside):
-            return initial
-        return [apply("select", v.element_type, inside, v, fill) for v, fill in zip(values, initial)]
 
     shapes = list(x.shape) if isinstance(x.shape, TupleShape) else [x.shape]
     return e.accumulate(
         [w.size for w in window],
-        initial,
+        [convert(e.at(v, (), guard), p.shape.element_type) for v, p in zip(inits, reducer.parameters)],
         element,
         reducer,
         result_types=[s.element_type for s in shapes],
+        exists=lambda offsets: _places(window, i, offsets, inputs[0].dims)[1],
     )
 
 

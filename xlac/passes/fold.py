@@ -56,7 +56,7 @@ def _is_foldable(instruction: Instruction) -> bool:
         return False
     if row.has_regions and row.name not in _REGIONS:
         return False
-    if row.name in _GENERATORS and shape.size != 1:
+    if row.name in _GENERATORS:
         return False
     stored, largest, whole = 0, shape.size, shape.size <= 1
     for x in instruction.operands:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xlac.errors import CompileError, EvaluateError
+from xlac.errors import CompileError, EvaluateError, ShapeError
 from xlac.ir.evaluate import evaluate_computation
 from xlac.ir.module import Module
 from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves, shape_of
@@ -33,9 +33,16 @@ def flatten(value: Any, shape: Shape, what: str, into: list[np.ndarray]) -> None
         for i, (part, inner) in enumerate(zip(value, shape)):
             flatten(part, inner, f"{what}.{i}", into)
     elif isinstance(shape, ArrayShape):
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError as error:  # lists of unequal lengths
+            raise EvaluateError(f"{what} is not an array, {error}; the program takes {shape}") from None
         if array.shape != shape.dims or array.dtype != shape.dtype:
-            raise EvaluateError(f"{what} is {shape_of(array)}; the program takes {shape}")
+            try:
+                have = str(shape_of(array))
+            except ShapeError:
+                have = f"an array of dtype {array.dtype}"
+            raise EvaluateError(f"{what} is {have}; the program takes {shape}")
         into.append(array)
 
 

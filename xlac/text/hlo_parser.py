@@ -40,6 +40,8 @@ HEADER_ATTRIBUTES = (
     "origin_recovery_table",
 )
 
+# Braces as deep as this are one token of the grammar.
+_GRAMMAR_DEPTH = 5
 # Computations written inside attributes, inside one another.
 MAX_INLINE_DEPTH = 32
 # Elements of an elided constant that `fill_constants="random"` makes up.
@@ -147,10 +149,6 @@ def _attribute(token: Any) -> tuple[str, str, int]:
     return name[1:].strip(), stripped, token.start_pos + len(name) + 1 + len(value) - len(value.lstrip())
 
 
-def _attributes(children: list[Any]) -> list[tuple[str, str, int]]:
-    return [_attribute(c) if c.__class__ is not tuple else c for c in children]
-
-
 @lru_cache(maxsize=1)
 def _grammar() -> Any:
     """The LALR parser; lark is imported when the first text is parsed."""
@@ -173,8 +171,6 @@ def _grammar() -> Any:
             for child in children:
                 if child.__class__ is _Block:
                     text.blocks.append(child)
-                elif child.__class__ is tuple:
-                    text.attributes.append(child)
                 elif child.type == "HEADER":
                     text.header = child
                 elif child.type == "ATTRIBUTE":
@@ -185,14 +181,14 @@ def _grammar() -> Any:
 
         def computation(self, children: list[Any]) -> _Block:
             end = len(children) - 1
-            while children[end].__class__ is tuple or children[end].type != "CLOSE":
+            while children[end].type != "CLOSE":
                 end -= 1
-            return _Block(children[0], children[1:end], _attributes(children[end + 1 :]))
+            return _Block(children[0], children[1:end], [_attribute(c) for c in children[end + 1 :]])
 
         def instruction(self, children: list[Any]) -> _Statement:
             if children[1].type == "SHAPE":
-                return _Statement(children[0], _Call(*children[1:4]), _attributes(children[4:]))
-            return _Statement(children[0], _Call(None, children[1], children[2]), _attributes(children[3:]))
+                return _Statement(children[0], _Call(*children[1:4]), [_attribute(c) for c in children[4:]])
+            return _Statement(children[0], _Call(None, children[1], children[2]), [_attribute(c) for c in children[3:]])
 
         def call(self, children: list[Any]) -> _Call:
             return _Call(*children) if len(children) == 3 else _Call(None, *children)
@@ -202,13 +198,6 @@ def _grammar() -> Any:
 
         def nested(self, children: list[Any]) -> list[Any]:
             return children[:-1]
-
-        def deep_attribute(self, children: list[Any]) -> tuple[str, int, int]:
-            token, (start, end) = children
-            return token.partition("=")[0][1:].strip(), start, end
-
-        def deep(self, children: list[Any]) -> tuple[int, int]:
-            return children[0].start_pos, children[-1].start_pos + 1
 
     text = (files("xlac.text") / "hlo.lark").read_text(encoding="utf-8")
     return lark.Lark(text, parser="lalr", lexer="contextual", transformer=Build(), maybe_placeholders=False)
@@ -221,31 +210,61 @@ def _tree(source: Source, skeleton: str, base: int) -> _Text:
     lead = len(skeleton) - len(skeleton.lstrip())
     if lead == len(skeleton):
         raise source.error_at("the text is empty; it must hold an HloModule, a computation or an instruction", len(source.text))
+    # Leading white space is no token's; it stays in the count of places.
+    text = skeleton[lead:] if lead else skeleton
+    lifted: list[str] = []
     try:
-        # Leading white space is no token's; it stays in the count of places.
-        result = _grammar().parse(skeleton[lead:] if lead else skeleton)
-    except lark.exceptions.UnexpectedInput as error:
-        raise _syntax_error(source, skeleton[lead:], base + lead, error) from None
-    _shift(result, skeleton[lead:], lead)
+        result = _grammar().parse(text)
+    except lark.exceptions.UnexpectedInput:
+        text = _lift_deep_braces(text, lifted)
+        try:
+            result = _grammar().parse(text)
+        except lark.exceptions.UnexpectedInput as error:
+            raise _syntax_error(source, text, base + lead, error) from None
+    for block in result.blocks:
+        block.base = lead
+    if lifted:
+        _put_back(result, lifted)
     return result
 
 
-def _shift(text: _Text, skeleton: str, lead: int) -> None:
-    """Give deep attributes their text, and every block the place where its tokens count from."""
+def _lift_deep_braces(text: str, lifted: list[str]) -> str:
+    """Replace braces in attributes that nest deeper than the grammar can tell by `@`, a number and spaces of the same length."""
+    opened: list[tuple[int, bool]] = []  # place of each open brace, and whether an attribute's value begins with it
+    deepest = 0
+    pieces: list[str] = []
+    done = 0
+    for match in _BRACE.finditer(text):
+        if match[0] == "{":
+            before = text[max(0, match.start() - 80) : match.start()].rstrip()
+            opened.append((match.start(), before.endswith("=")))
+            deepest = max(deepest, len(opened))
+        elif match[0] == "}" and opened:
+            start, is_value = opened.pop()
+            if is_value and not any(v for _, v in opened):
+                if deepest - len(opened) > _GRAMMAR_DEPTH:
+                    name = f"@{len(lifted)}"
+                    lifted.append(text[start : match.end()])
+                    pieces += (text[done:start], name.ljust(match.end() - start))
+                    done = match.end()
+            if not opened:
+                deepest = 0
+            elif not any(v for _, v in opened):
+                deepest = len(opened)
+    pieces.append(text[done:])
+    return "".join(pieces)
 
-    def with_text(attributes: list[tuple[str, str, int]]) -> None:
-        for i, (name, value, place) in enumerate(attributes):
-            if value.__class__ is int:
-                attributes[i] = (name, skeleton[value:place], value)  # type: ignore[misc]
 
-    with_text(text.attributes)
-    for block in text.blocks:
-        block.base = lead
-        with_text(block.attributes)
-        for statement in block.statements:
-            with_text(statement.attributes)
+def _put_back(text: _Text, lifted: list[str]) -> None:
+    """Give attributes the braces that were lifted out."""
+    lists = [text.attributes, *(b.attributes for b in text.blocks)]
+    lists += [s.attributes for b in text.blocks for s in b.statements]
     if text.single is not None:
-        with_text(text.single.attributes)
+        lists.append(text.single.attributes)
+    for attributes in lists:
+        for i, (name, value, place) in enumerate(attributes):
+            if value.startswith("@"):
+                attributes[i] = (name, lifted[int(value[1:])], place)
 
 
 # ---- syntax errors
@@ -262,8 +281,7 @@ _EXPECTATIONS = {
     "_COMMA": "a comma",
     "CLOSE_PARENTHESIS": ")",
     "ATTRIBUTE": "an attribute such as `, dimensions={0}`",
-    "CLOSE_BRACE": "}",
-}
+    }
 _ATTRIBUTE_NAME = re.compile(r",\s*([A-Za-z_][\w.\-]*)\s*=\s*")
 _ITEM = re.compile(r"(?:-?\d+|@\d+|(?:[A-Za-z]\w*\[[^\[\]]*\](?:\s*\{[\d,\s]*(?::[^{}]*)?\})?\s*)?%?[A-Za-z_][\w.\-]*)\s*")
 
@@ -280,10 +298,6 @@ def _syntax_error(source: Source, text: str, base: int, error: Any) -> ParseErro
         token = getattr(error, "token", None)
         if token is not None and token.type != "$END":
             position = token.start_pos
-    if "CHUNK" in expected:
-        opened = [t for t in error.interactive_parser.parser_state.value_stack if getattr(t, "type", "") == "ATTRIBUTE_OPEN"]
-        name = opened[-1].partition("=")[0][1:].strip()
-        return source.error(f"the braces of attribute {name} are not closed; }} is missing", base + opened[-1].start_pos)
     if position < len(text):
         better = _precise(text, position, expected)
         if better:
@@ -296,6 +310,8 @@ def _syntax_error(source: Source, text: str, base: int, error: Any) -> ParseErro
 
 
 def _shown(text: str, position: int) -> str:
+    if not text[position:].strip():
+        return "the end"
     match = _SHOW.match(text, position)
     word = match[1][:40] if match else text[position]
     return repr("a literal" if word.startswith("@") else word)
@@ -325,6 +341,8 @@ def _precise(text: str, position: int, expected: set[str]) -> tuple[str, int] | 
         if not match:
             return f"{_shown(text, position + 1)} is not an attribute; one looks like name=value", position + 1
         value = text[match.end() : match.end() + 1]
+        if value == "{":
+            return f"the braces of attribute {match[1]} are not closed; }} is missing", position
         if value in ('"', "'"):
             return f"the string of attribute {match[1]} is not closed; {value} is missing", match.end()
         return f"attribute {match[1]} has no value; one looks like {match[1]}=value", match.end()
@@ -781,7 +799,7 @@ class _Builder:
         place = block.base + (call.opcode if token.__class__ is list else token).start_pos
         if row.name == "parameter":
             if not re.fullmatch(r"\d{1,9}", text):
-                raise self.source.error(f"parameter({text}): it must be the parameter's number, 0, 1, ...", place)
+                raise self.source.error(f"parameter({text[:40]}): it must be the parameter's number, 0, 1, ...", place)
             number = int(text)
             if number in scope.parameters:
                 raise self.source.error(f"parameter({number}) is defined twice in computation {block.name}", place)
@@ -911,17 +929,14 @@ class _Builder:
                     branches = values.setdefault("branch_computations", [None, None])
                     if branches.__class__ is not list or branches[_BRANCHES[name]] is not None:
                         raise self.source.error(f"attribute {name} is given twice, or beside branch_computations", block.base + place)
-                    branches[_BRANCHES[name]] = self._called(block, name, text, place)[0]
+                    branches[_BRANCHES[name]] = self._one_called(block, name, text, place)
                 else:
                     rest.append(attribute)
                 continue
             if name in values:
                 raise self.source.error(f"attribute {name} is given twice", block.base + place)
             if attr.kind is Kind.COMPUTATION:
-                called = self._called(block, name, text, place)
-                if len(called) != 1:
-                    raise self.source.error(f"{name} must be one computation", block.base + place)
-                values[name] = called[0]
+                values[name] = self._one_called(block, name, text, place)
             elif attr.kind is Kind.COMPUTATIONS:
                 values[name] = tuple(self._called(block, name, text, place))
             else:
@@ -977,11 +992,19 @@ class _Builder:
         except TextError as error:
             raise self.source.error(f"{name}: {error.message}", place + error.offset) from None
 
+    def _one_called(self, block: _Block, name: str, text: str, place: int) -> Computation:
+        called = self._called(block, name, text, place)
+        if len(called) != 1:
+            raise self.source.error(f"{name} must be one computation", block.base + place)
+        return called[0]
+
     def _called(self, block: _Block, name: str, text: str, place: int) -> list[Computation]:
         inline = block.inline.get(place)
         if inline is not None:
             return [self.built[b] for b in inline]
         words = text[1:-1].split(",") if text.startswith("{") else [text]
+        if text.startswith("{") and not text[1:-1].strip():
+            return []
         result = []
         for word in words:
             match = _NAME.match(word.strip())

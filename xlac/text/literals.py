@@ -118,21 +118,21 @@ def _value(word: str, row: ElementType, offset: int) -> float | int:
         if word in ("true", "false"):
             return float(word == "true")
         if not _FLOAT.match(word):
-            raise TextError(f"{word} is not a number; {row.name} takes numbers such as -1.5e3, inf and nan", offset)
+            raise TextError(f"{word[:40]} is not a number; {row.name} takes numbers such as -1.5e3, inf and nan", offset)
         return float(word)
     if row.kind == "p":
         if word not in ("true", "false", "0", "1"):
-            raise TextError(f"{word} is not a pred; it must be true, false, 1 or 0", offset)
+            raise TextError(f"{word[:40]} is not a pred; it must be true, false, 1 or 0", offset)
         return int(word in ("true", "1"))
     if not _INTEGER.match(word):
-        raise TextError(f"{word} is not an integer, which {row.name} needs", offset)
+        raise TextError(f"{word[:40]} is not an integer, which {row.name} needs", offset)
     low, high = integer_range(row)
     # Long words are compared by length first: int() of thousands of digits is slow and, beyond a limit, refused.
     if len(word) > 40 and word.lstrip("-0").isdigit() and len(word.lstrip("-0")) > 20:
         raise TextError(f"{word[:20]}... is out of range for {row.name}, which holds {low} to {high}", offset)
     value = int(word[:1] + word[1:].lstrip("0") if len(word) > 40 else word) if word.strip("-0") else 0
     if not low <= value <= high:
-        raise TextError(f"{word} is out of range for {row.name}, which holds {low} to {high}", offset)
+        raise TextError(f"{word[:40]} is out of range for {row.name}, which holds {low} to {high}", offset)
     return value
 
 
@@ -226,7 +226,7 @@ def _check_float_range(wide: np.ndarray, result: np.ndarray, row: ElementType, t
         for name, what in (("nan", "NaN"), ("inf", "infinity")):
             if name in word[0]:
                 raise TextError(f"{row.name} has no {what}", word.start())
-        raise TextError(f"{word[0]} is out of range for {row.name}, which holds {limits.min} to {limits.max}", word.start())
+        raise TextError(f"{word[0][:40]} is out of range for {row.name}, which holds {limits.min} to {limits.max}", word.start())
 
 
 def _written_finite(wide: np.ndarray, text: str) -> np.ndarray:
@@ -408,8 +408,13 @@ def nan_to_string(bits: int, row: ElementType) -> str:
 
 
 def literal_to_string(array: np.ndarray, row: ElementType) -> str:
-    """The literal's text in XLA's form, every element in full; reading it gives the same bits."""
-    if array.strides and array.size > 1 and not any(array.strides):
+    """The literal's text in XLA's form, every element in full; reading it gives the same bits.
+
+    Only large zeros that share one element in memory, as stand-ins of elided constants do, are elided again.
+    """
+    if array.size > 1 and not any(array.strides):
+        if array.size > _MOST_FROM_ONE and not array[(0,) * array.ndim].tobytes().strip(b"\0"):
+            return "{...}"
         return _repeated(array, row)
     if not row.is_inexact:
         small = array.astype(np.int8 if row.kind == "s" else np.uint8) if row.bits < 8 else array

@@ -368,7 +368,7 @@ def _bitcast_convert_shape(x: Shape, *, shape: Shape) -> ArrayShape:
 def to_bits(x: np.ndarray) -> np.ndarray:
     """The bits of each element, one 0/1 byte a bit, least significant first, in a new last dimension."""
     row = element_type(x.dtype)
-    raw = np.asarray(x, order="C").view(np.uint8).reshape(*x.shape, x.dtype.itemsize)
+    raw = np.ascontiguousarray(x).view(np.uint8).reshape(*x.shape, x.dtype.itemsize)
     return np.unpackbits(raw, axis=-1, bitorder="little")[..., : row.bits if row.kind != "p" else 8]
 
 

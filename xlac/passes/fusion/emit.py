@@ -11,6 +11,8 @@ from xlac.passes.rewrite import Names, redirect
 def emit_groups(groups: Groups, names: Names) -> bool:
     """Replace what each group computes by a fusion; return whether there was any."""
     position = {x: i for i, x in enumerate(groups.order)}
+    for group in groups.all:
+        _leave_views_outside(group)
     read = _read_from_memory(groups)
     results: dict[Instruction, Instruction] = {}
     for group in groups.all:
@@ -24,11 +26,23 @@ def emit_groups(groups: Groups, names: Names) -> bool:
     return bool(results)
 
 
+def _leave_views_outside(group: Group) -> None:
+    """Take out reshapes of what the group reads: outside they are other views of memory, inside they cost index arithmetic."""
+    for node in list(group.nodes):
+        if node.opcode.name == "reshape" and node.operands[0] in group.inputs and node not in group.outputs:
+            del group.nodes[node]
+            group.inputs[node] = None
+            if not any(node.operands[0] in other.operands for other in group.nodes):
+                del group.inputs[node.operands[0]]
+
+
 def _read_from_memory(groups: Groups) -> set[Instruction]:
     """What some group or some instruction outside of groups reads, and the root."""
     inside = {node for group in groups.all for node in group.nodes}
     read = {x for group in groups.all for x in group.inputs}
-    read |= {x for i in groups.order if i not in inside for x in i.operands}
+    # Views of memory that groups read are no part of them.
+    views = {x for x in read if x not in groups.owner}
+    read |= {x for i in groups.order if i not in inside or i in views for x in i.operands}
     return read | {groups.computation.root}
 
 

@@ -113,6 +113,11 @@ def _is_scalar_constant(x: Instruction) -> bool:
     return x.opcode.name == "constant" and isinstance(x.shape, ArrayShape) and not x.shape.dims
 
 
+def _reads_memory(user: Instruction, node: Instruction) -> bool:
+    """Whether `user`, though fused, needs `node` in memory: a contraction's operands, what is updated in place."""
+    return user.opcode.name == "dot" or (user.opcode.name == "dynamic-update-slice" and user.operands[0] is node)
+
+
 def _row_values(order: list[Instruction]) -> dict[Instruction, Rows]:
     """Every value that there is one of for each row of something reduced, and those rows."""
     rows: dict[Instruction, Rows] = {}
@@ -176,7 +181,7 @@ class _Former:
         readers: dict[Group, None] = {}
         for user in node.users:
             groups = self.placed.get(user)
-            if not groups or (user.opcode.name == "dynamic-update-slice" and user.operands[0] is node):
+            if not groups or _reads_memory(user, node):
                 outside = True
             else:
                 readers.update(dict.fromkeys(groups))

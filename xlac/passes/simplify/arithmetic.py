@@ -11,9 +11,10 @@ import ml_dtypes
 import numpy as np
 
 from xlac.ir.evaluate import evaluate_instruction
-from xlac.ir.match import Any, Splat, broadcast_scalar, full, one_of, rule, scalar, splat_value
+from xlac.ir.match import Any, Splat, broadcast_scalar, full, is_negative_zero, kind_of, one_of, rule, scalar, splat_value
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
+from xlac.ir.ops.reduction import monoid
 from xlac.ir.shape import ArrayShape
 
 x, y = Any("x"), Any("y")
@@ -45,6 +46,26 @@ def add_zero(root, x):
 def add_negative_zero(root, x):
     """x + (-0) = x: the one zero that keeps the sign of zero."""
     return x
+
+
+@rule(op.add(x, Splat(0)), kinds="f")
+def add_zero_to_no_negative_zero(root, x):
+    """x + 0 = x for what is never -0: sums that begin with 0, squares, magnitudes, exponentials, whole numbers."""
+    return x if _never_negative_zero(x) else None
+
+
+def _never_negative_zero(x: Instruction) -> bool:
+    name = x.opcode.name
+    if name == "broadcast":
+        return _never_negative_zero(x.operands[0])
+    if name == "reduce":
+        init = splat_value(x.operands[1]) if len(x.operands) == 2 and monoid(x["to_apply"]) == "add" else None
+        return init is not None and bool(init == 0) and not is_negative_zero(init)
+    if name == "multiply":
+        return x.operands[0] is x.operands[1]
+    if name == "convert":
+        return kind_of(x.operands[0]) in ("p", "s", "u")
+    return name in ("abs", "exponential", "logistic")
 
 
 @rule(op.add(x, Splat(0)), kinds="f", exact=False)

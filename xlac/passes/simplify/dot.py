@@ -24,6 +24,21 @@ def dot_of_transposed_rhs(root, moved, x, y):
     return _absorb(root, moved, x, y, "rhs")
 
 
+@rule(op.transpose(op.dot(x, y, name="inner")))
+def transpose_of_dot(root, inner, x, y):
+    """A transpose that puts y's free dimensions before x's, and is alone in reading the contraction, exchanges x and y."""
+    batch = len(inner["lhs_batch_dims"])
+    left = batch + x.shape.rank - batch - len(inner["lhs_contracting_dims"])
+    rank = inner.shape.rank
+    if root["dimensions"] != (*range(batch), *range(left, rank), *range(batch, left)) or len(inner.users) != 1:
+        return None
+    attrs = dict(inner.attrs)
+    for kind in ("batch_dims", "contracting_dims"):
+        attrs[f"lhs_{kind}"], attrs[f"rhs_{kind}"] = inner[f"rhs_{kind}"], inner[f"lhs_{kind}"]
+    attrs["operand_precision"] = tuple(reversed(inner["operand_precision"]))
+    return op.dot.make(y, x, shape=root.shape, **attrs)
+
+
 def _absorb(root: Instruction, moved: Instruction, x: Instruction, y: Instruction, side: str) -> Instruction | None:
     order = moved["dimensions"]
     batch, contracting = root[f"{side}_batch_dims"], root[f"{side}_contracting_dims"]

@@ -118,13 +118,36 @@ def elementwise_of_broadcasts(root):
         if inner is None:
             return None
         operands.append(inner)
-    shape = _array(root).with_dims(widest.operands[0].dims)
-    made = (
-        root.opcode.make(*operands, shape=shape, **root.attrs)
-        if root.opcode.declared
-        else root.opcode.make(*operands, **root.attrs)
-    )
+    made = _remade(root, operands, widest.operands[0].dims)
     return op.broadcast.make(made, shape=root.shape, dimensions=widest["dimensions"])
+
+
+@rule(one_of(_ELEMENTWISE)())
+def elementwise_of_added_dimensions(root):
+    """f(reshape(x), reshape(y)) = reshape(f(x, y)) where the reshapes only add or remove dimensions of one element."""
+    source = None
+    for operand in root.operands:
+        if operand.opcode is op.reshape and source is None:
+            source = operand.operands[0]
+    if source is None or matched_dimensions(source.dims, root.dims) is None or root.dims == source.dims:
+        return None
+    operands = []
+    for operand in root.operands:
+        if operand.opcode is op.reshape and operand.operands[0].dims == source.dims:
+            operands.append(operand.operands[0])
+        elif operand.opcode is op.broadcast and not operand["dimensions"]:
+            operands.append(broadcast_scalar(operand.operands[0], source.dims))
+        elif not operand.dims and root.dims and root.opcode.name in ("select", "clamp"):
+            operands.append(operand)
+        else:
+            return None
+    return _reshaped(_remade(root, operands, source.dims), root.dims)
+
+
+def _remade(root: Instruction, operands: list[Instruction], dims: tuple[int, ...]) -> Instruction:
+    """The elementwise `root` of other operands."""
+    given = {"shape": _array(root).with_dims(dims)} if root.opcode.declared else {}
+    return root.opcode.make(*operands, **given, **root.attrs)
 
 
 # ---- reshape
