@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 import xlac
+from xlac.runtime.threads import set_threads
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from programs import PROGRAMS, Program
@@ -255,6 +256,7 @@ def main() -> int:
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = arguments.threads or cores
+    set_threads(arguments.threads)
     bandwidth = copy_bandwidth(threads)
     about = {
         "processor": processor(),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from xlac import cli
+from xlac.runtime import threads
 
 ADD = """HloModule add_one
 
@@ -49,7 +50,8 @@ def folder(tmp_path, monkeypatch):
     Path("add.hlo").write_text(ADD)
     Path("two.hlo").write_text(TWO)
     Path("double.mlir").write_text(STABLEHLO)
-    return tmp_path
+    yield tmp_path
+    threads.set_threads(None)
 
 
 def python(*arguments, **settings):

@@ -230,6 +230,10 @@ def _compile(
     from xlac.compiler import compile_module
 
     options = _options(arguments, fusion, evaluate)
+    if options.threads is not None:
+        from xlac.runtime.threads import set_threads
+
+        set_threads(options.threads)
     with located(STDIN if arguments.file == "-" else arguments.file):
         try:
             return compile_module(module, options)

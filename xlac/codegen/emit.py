@@ -184,10 +184,11 @@ _OVERLOADS: dict[str, tuple[str | int, ...]] = {
 class Block:
     """A basic block: its label, phis and instructions. A label is printed where the block is first entered."""
 
-    __slots__ = ("name", "phis", "lines", "terminated")
+    __slots__ = ("lines", "name", "phis", "placed", "terminated")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.placed = False
         self.phis: list[tuple[Value, list[tuple[Value, Block]]]] = []
         self.lines: list[str] = []
         self.terminated = False
@@ -225,6 +226,10 @@ class ModuleEmitter:
         attributes = self.attributes if attributes is None else attributes
         emitter = self._functions[name] = FunctionEmitter(self, name, params, result, internal, attributes)
         return emitter
+
+    def discard(self, name: str) -> None:
+        """Take out a function that nothing calls."""
+        del self._functions[name]
 
     def declare(self, name: str, result: str, params: Sequence[str], attributes: str = "") -> None:
         """Declare an external function, once; a definition in this module takes its place."""
@@ -681,7 +686,8 @@ class FunctionEmitter:
 
     def at(self, block: Block) -> None:
         """Append to `block` from now on."""
-        if block not in self._order:
+        if not block.placed:
+            block.placed = True
             self._order.append(block)
         self.current_block = block
         self._append = block.lines.append

@@ -40,9 +40,6 @@ from xlac.loop.ir import (
     Var,
 )
 
-FRAME = ("parameter", "result", "constant", "temp")
-
-
 @dataclass(eq=False)
 class Scope:
     """A loop body (or the function, or a branch) that values can be emitted in.
@@ -55,7 +52,8 @@ class Scope:
     registers: frozenset[Register] = frozenset()
     buffers: frozenset[Buffer] = frozenset()
     insert: Block | None = None
-    memo: dict[object, Held] = field(default_factory=dict)
+    memo: dict[tuple, Held] = field(default_factory=dict)
+    volatile: dict[tuple, tuple[frozenset[Register], frozenset[Buffer]]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -80,14 +78,18 @@ def changed(body: Iterable[Statement]) -> tuple[frozenset[Register], frozenset[B
 
 
 class KernelEmitter:
-    """Emits one kernel into a module as `void name(ptr frame, i64 low, i64 high)`."""
+    """Emits one kernel into a module as `void name(ptr buffers, i64 low, i64 high)`.
+
+    The function finds its buffers' addresses, in the order of `buffers`, in the table it is given, so kernels that do the same
+    to other buffers have the same code.
+    """
 
     def __init__(self, module: ModuleEmitter, kernel: Kernel, name: str) -> None:
         self.kernel = kernel
         self.e: FunctionEmitter = module.function(
-            name, [("frame", "ptr noalias readonly"), ("low", "i64"), ("high", "i64")], internal=True
+            name, [("buffers", "ptr noalias readonly"), ("low", "i64"), ("high", "i64")], internal=True
         )
-        self.frame, self.low, self.high = self.e.arguments
+        self.table, self.low, self.high = self.e.arguments
         self.scopes: list[Scope] = [Scope()]
         self.variables: dict[Var, Value] = {}
         self.slots: dict[Register, Slot] = {}
@@ -95,6 +97,8 @@ class KernelEmitter:
         self.width = 1
         self.mask: Value | None = None
         self.pointer: dict[Buffer, Value] = {}
+        self.buffers: list[Buffer] = []
+        self.unstable: frozenset[Buffer] = frozenset()  # loaded from and stored to
         self.partial: set[Register] = set()
 
     def emit(self) -> None:
@@ -157,25 +161,24 @@ class KernelEmitter:
 
     def invalidate(self, registers: Iterable[Register], buffers: Iterable[Buffer]) -> None:
         """Forget values that depend on what has just changed."""
-        registers, buffers = frozenset(registers), frozenset(buffers)
+        changed_registers, changed_buffers = frozenset(registers), frozenset(buffers)
         for scope in self.scopes:
-            stale = [
-                key
-                for key in scope.memo
-                if isinstance(key, tuple)
-                and isinstance(key[0], (ir.Value, Index))
-                and self.depends(key[0], registers, buffers)
-            ]
-            for key in stale:
-                del scope.memo[key]
+            if scope.volatile:
+                stale = [
+                    key
+                    for key, (r, b) in scope.volatile.items()
+                    if not changed_registers.isdisjoint(r) or any(x.resolve() in changed_buffers for x in b)
+                ]
+                for key in stale:
+                    del scope.memo[key], scope.volatile[key]
 
-    @staticmethod
-    def depends(what: ir.Value | Index, registers: frozenset[Register], buffers: frozenset[Buffer]) -> bool:
-        if isinstance(what, Index):
-            _, r, b = ir.index_parts(what) if any(not isinstance(a, Var) for a, _ in what.terms) else ((), (), ())
-        else:
-            r, b = what.registers, what.buffers
-        return bool(r and not registers.isdisjoint(r)) or any(x.resolve() in buffers for x in b)
+    def remember(self, level: int, key: tuple, value: Held, registers: frozenset, buffers: frozenset) -> None:
+        """Keep an emitted value for the rest of its scope, or until what it depends on changes."""
+        scope = self.scopes[level]
+        scope.memo[key] = value
+        buffers = buffers & self.unstable if buffers and self.unstable else frozenset()
+        if registers or buffers:
+            scope.volatile[key] = (registers, buffers)
 
     def loop(self, loop: For) -> None:
         registers, buffers = changed(loop.body)
@@ -338,7 +341,7 @@ class KernelEmitter:
         assert isinstance(condition, Value)
         e.cond_br(condition, inside, done)
         e.at(inside)
-        self.scopes[-1].memo = {}
+        self.scopes[-1].memo, self.scopes[-1].volatile = {}, {}
         self.body(statement.body)
         e.br(header)
         e.at(done)
@@ -407,7 +410,7 @@ class KernelEmitter:
 
     def place(self, key: tuple, variables: frozenset, registers: frozenset, buffers: frozenset) -> tuple[int, Held | None]:
         """The scope a value belongs in, and the value if it is there already."""
-        resolved = [b.resolve() for b in buffers]
+        resolved = [b.resolve() for b in buffers & self.unstable] if buffers and self.unstable else ()
         level = len(self.scopes) - 1
         blocked: int | None = None
         while True:
@@ -462,7 +465,7 @@ class KernelEmitter:
         else:
             result = self.e.splat(single, n)
         self.come_back(level, here)
-        self.scopes[level].memo[key] = result
+        self.remember(level, key, result, v.registers, v.buffers)
         return result
 
     def own_value(self, v: ir.Value) -> Held:
@@ -483,7 +486,7 @@ class KernelEmitter:
         here = self.emit_in(level)
         result = self.compute(v, parts, n)
         self.come_back(level, here)
-        self.scopes[level].memo[key] = result
+        self.remember(level, key, result, v.registers, v.buffers)
         return result
 
     def compute(self, v: ir.Value, parts: list[Held], n: int) -> Held:
@@ -543,7 +546,7 @@ class KernelEmitter:
             here = self.emit_in(level)
             result = e.add(rest, term)
         self.come_back(level, here)
-        self.scopes[level].memo[key] = result
+        self.remember(level, key, result, registers, buffers)
         return result
 
     @staticmethod
@@ -557,7 +560,8 @@ class KernelEmitter:
         if isinstance(atom, Var):
             return self.variables[atom]
         key = (Index(0, ((atom, 1),)), "atom")
-        level, found = self.place(key, *self.index_parts(key[0]))
+        variables, registers, buffers = self.index_parts(key[0])
+        level, found = self.place(key, variables, registers, buffers)
         if found is not None:
             assert isinstance(found, Value)
             return found
@@ -574,7 +578,7 @@ class KernelEmitter:
             )
             result = divide(inner, e.const("i64", atom.divisor))
         self.come_back(level, here)
-        self.scopes[level].memo[key] = result
+        self.remember(level, key, result, registers, buffers)
         return result
 
     def clamped(self, atom: FromValue, held: Value) -> Value:
@@ -589,7 +593,8 @@ class KernelEmitter:
         """An index that varies over the lanes, as a vector of i64."""
         e, n = self.e, self.width
         key = (i, "vector")
-        level, found = self.place(key, *self.index_parts(i))
+        variables, registers, buffers = self.index_parts(i)
+        level, found = self.place(key, variables, registers, buffers)
         if found is not None:
             assert isinstance(found, Value)
             return found
@@ -605,7 +610,7 @@ class KernelEmitter:
             part = self.vector_atom(atom, inner)
             result = e.add(result, part if factor == 1 else e.mul(part, e.const(part.type, factor)))
         self.come_back(level, here)
-        self.scopes[level].memo[key] = result
+        self.remember(level, key, result, registers, buffers)
         return result
 
     def varying_atom(self, atom: ir.Atom) -> bool:
@@ -635,27 +640,26 @@ class KernelEmitter:
     # ---- memory
 
     def pointers(self) -> None:
-        """Load the address of every buffer the kernel uses from the frame."""
+        """Load the address of every buffer the kernel uses from its table."""
         e = self.e
         used: dict[Buffer, None] = {}
+        loaded: set[Buffer] = set()
+        stored: set[Buffer] = set()
         for statement in ir.statements(self.kernel.body):
             for access in ir.loads(ir.statement_values(statement)):
                 used[access.buffer.resolve()] = None
+                loaded.add(access.buffer)
             if isinstance(statement, Store):
                 used[statement.buffer.resolve()] = None
-        tables: dict[str, Value] = {}
+                stored.add(statement.buffer.resolve())
+        self.unstable = frozenset(b for b in loaded if b.resolve() in stored)
+        self.buffers = [b for b in used if b.space != "local"]
         for buffer in used:
             if buffer.space == "local":
                 element = scalar.memory_type(buffer.element_type)
                 self.pointer[buffer] = e.alloca(f"[{buffer.bytes // alignment(buffer.element_type)} x {element}]")
-                continue
-            if buffer.space not in tables:
-                tables[buffer.space] = e.load("ptr", e.gep(self.frame, 8 * FRAME.index(buffer.space)), 8)
-            table = tables[buffer.space]
-            if buffer.space == "temp":
-                self.pointer[buffer] = e.gep(table, buffer.offset)
-            else:
-                self.pointer[buffer] = e.load("ptr", e.gep(table, 8 * buffer.number), 8)
+        for i, buffer in enumerate(self.buffers):
+            self.pointer[buffer] = e.load("ptr", e.gep(self.table, 8 * i), 8)
 
     def address(self, buffer: Buffer, i: Index) -> Value:
         """The address of an element, the first lane's where the index varies."""
@@ -697,7 +701,7 @@ class KernelEmitter:
         held = [scalar.from_memory(e, p, t) for p in parts]
         result: Held = held[0] if len(held) == 1 else Complex(*held)
         self.come_back(level, here)
-        self.scopes[level].memo[key] = result
+        self.remember(level, key, result, v.registers, v.buffers)
         return result
 
     def combined_mask(self, guard: Value | None, n: int) -> Value | None:

@@ -544,21 +544,25 @@ def _log(x: Lanes) -> Lanes:
     return result if ei is None else _log_special(x, 0.0, result)
 
 
-def _log1p(x: Lanes) -> Lanes:
-    f = _format(x)
-    u = x + 1
-    c = x - (u - 1)  # the rounding error of u, exact where it matters
+def _log_of_sum(u: Lanes, c: Lanes, shift: Lanes | None = None) -> Lanes:
+    """log(u + c) + shift ln 2 for positive finite normal u, of which c is a rounding error."""
+    f = _format(u)
     m, e, ei = _fraction_and_exponent(u)
     if ei is None:
         scaled = _avx512("mask.scalef", c, -e)
         assert scaled is not None
     else:
         # Beyond the bound the error is negligible, and 2^-e would not be a normal number.
-        scaled = c * _power_of_two(-select(ei > f.bias - 20, ei.like(f.bias - 20), ei), x.type)
+        scaled = c * _power_of_two(-select(ei > f.bias - 20, ei.like(f.bias - 20), ei), u.type)
     high = (m - 1) + scaled
-    low = scaled - (high - (m - 1))
-    result = _log_special(x, -1.0, _log_of(high, low, e))
-    return select(x.abs() < f.epsilon / 4, x, result)
+    return _log_of(high, scaled - (high - (m - 1)), e if shift is None else e + shift)
+
+
+def _log1p(x: Lanes) -> Lanes:
+    f = _format(x)
+    u = x + 1
+    result = _log_of_sum(u, x - (u - 1))  # the rounding error is exact where it matters
+    return select(x.abs() < f.epsilon / 4, x, _log_special(x, -1.0, result))
 
 
 # Trigonometry: x = q pi/2 + r with |r| <= pi/4.
@@ -700,30 +704,31 @@ def _odd(q: Lanes) -> Lanes:
     return (q & 1).ne(0)
 
 
-def _sin_or_cos(x: Lanes, quarter: int) -> Lanes:
-    q, r, low = _reduce_trig(x.abs())
+def _sin_and_cos_of(q: Lanes, r: Lanes, low: Lanes | None) -> tuple[Lanes, Lanes]:
+    """sin and cos of q pi/2 + r + low."""
     if low is None:
         z = r * r
         s = fma(r * z, polynomial(z, _format(r).sin), r)
         c = fma(z * z, polynomial(z, _format(r).cos), fma(z, -0.5, 1.0))
     else:
         s, c = (high + rest for high, rest in (_sin_parts(r, low), _cos_parts(r, low)))
-    if quarter:
-        q = q + quarter
-    result = select(_odd(q), c, s).bits
-    width = bits(x.type)
-    sign = q << (width - 2)
-    if not quarter:
-        sign = sign ^ x.bits  # sin is odd
-    return (result ^ (sign & 1 << (width - 1))).as_float(x.type)
+    odd, width = _odd(q), bits(r.type)
+    turned = [(select(odd, c, s), q), (select(odd, s, c), q + 1)]
+    sine, cosine = [(x.bits ^ ((n << (width - 2)) & 1 << (width - 1))).as_float(r.type) for x, n in turned]
+    return sine, cosine
+
+
+def _sin_and_cos(x: Lanes) -> tuple[Lanes, Lanes]:
+    sine, cosine = _sin_and_cos_of(*_reduce_trig(x.abs()))
+    return (sine.bits ^ (x.bits & 1 << (bits(x.type) - 1))).as_float(x.type), cosine  # sin is odd
 
 
 def _sin(x: Lanes) -> Lanes:
-    return _sin_or_cos(x, 0)
+    return _sin_and_cos(x)[0]
 
 
 def _cos(x: Lanes) -> Lanes:
-    return _sin_or_cos(x, 1)
+    return _sin_and_cos(x)[1]
 
 
 def _tan(x: Lanes) -> Lanes:

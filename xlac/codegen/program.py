@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from xlac.codegen.emit import FunctionEmitter, ModuleEmitter, Value
-from xlac.codegen.kernel import FRAME, KernelEmitter
+from xlac.codegen.kernel import KernelEmitter
 from xlac.codegen.scalar import check_table, memory_type
 from xlac.codegen.target import Target
 from xlac.loop.ir import Buffer, Copy, Kernel, Program, Step, Switch, While
 
 ENTRY = "xlac_entry"
 PARALLEL_FOR = "xlac_parallel_for"
+
+# The entry's arguments: tables of addresses, and the address of the arena.
+TABLES = ("parameter", "result", "constant", "temp")
 
 # check_table()
 
@@ -26,14 +29,11 @@ class ProgramEmitter:
 
     def __init__(self, module: ModuleEmitter) -> None:
         self.module = module
-        self.kernels: dict[Kernel, str] = {}
+        self.functions: dict[str, str] = {}  # kernel code to the name of its function
 
     def emit(self, program: Program) -> str:
-        e = self.module.function(ENTRY, [(name, "ptr") for name in FRAME])
+        e = self.module.function(ENTRY, [(name, "ptr") for name in TABLES])
         self.e: FunctionEmitter = e
-        self.frame = e.alloca(f"[{len(FRAME)} x ptr]", 8)
-        for i, argument in enumerate(e.arguments):
-            e.store(argument, e.gep(self.frame, 8 * i), 8)
         self.steps(program.steps)
         e.ret()
         e.end()
@@ -51,22 +51,29 @@ class ProgramEmitter:
                 self.switch(step)
 
     def kernel(self, kernel: Kernel) -> None:
-        name = f"kernel_{len(self.kernels)}"
-        self.kernels[kernel] = name
-        KernelEmitter(self.module, kernel, name).emit()
+        """Call a kernel; equal code is emitted once."""
+        name = f"kernel_{len(self.functions)}"
+        emitter = KernelEmitter(self.module, kernel, name)
+        emitter.emit()
+        code = emitter.e.text().split("(", 1)[1]
+        name = self.functions.setdefault(code, name)
+        if name != emitter.e.name:
+            self.module.discard(emitter.e.name)
         e = self.e
-        zero = e.const("i64", 0)
+        table = e.alloca(f"[{max(1, len(emitter.buffers))} x ptr]", 8)
+        for i, buffer in enumerate(emitter.buffers):
+            e.store(self.pointer(buffer), e.gep(table, 8 * i), 8)
         if kernel.parallel is None:
-            e.call(name, "void", self.frame, zero, zero)
+            e.call(name, "void", table, e.const("i64", 0), e.const("i64", 0))
             return
         loop = kernel.body[0]
         units = -(-kernel.parallel.extent // loop.width)  # type: ignore[union-attr]
         counts = (e.const("i64", units), e.const("i64", kernel.grain))
-        e.call(PARALLEL_FOR, "void", Value(f"@{name}", "ptr"), self.frame, *counts)
+        e.call(PARALLEL_FOR, "void", Value(f"@{name}", "ptr"), table, *counts)
 
     def pointer(self, buffer: Buffer) -> Value:
         e, buffer = self.e, buffer.resolve()
-        table = e.arguments[FRAME.index(buffer.space)]
+        table = e.arguments[TABLES.index(buffer.space)]
         if buffer.space == "temp":
             return e.gep(table, buffer.offset)
         return e.load("ptr", e.gep(table, 8 * buffer.number), 8)

@@ -1,0 +1,391 @@
+"""Products of vectors, matrices and tensors: matmul, dot, einsum, ..., all by HLO's dot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xlac import lax
+from xlac.frontend import trace
+from xlac.frontend.eager import Array, ArrayLike, array_function
+from xlac.frontend.trace import shape_error
+from xlac.frontend.tracer import Tracer
+from xlac.numpy import _core, elementwise, reductions, shaping
+from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
+
+__all__: list[str] = []
+
+
+def _public(function: Callable[..., Any]) -> Any:
+    __all__.append(function.__name__)
+    return array_function(function)
+
+
+def _general(
+    x: Tracer, y: Tracer, contracting: tuple, batch: tuple, precision: Any, preferred: Any
+) -> Tracer:
+    return lax.dot_general(x, y, (contracting, batch), precision, preferred)
+
+
+@_public
+def matmul(
+    x1: ArrayLike, x2: ArrayLike, /, *, precision: Any = None, preferred_element_type: Any = None
+) -> Array:
+    """Matrix product over the last two dimensions; the others broadcast. Vectors are rows on the left, columns on the right."""
+    x, y = _core.promote(x1, x2)
+    if not x.ndim or not y.ndim:
+        raise shape_error(f"matmul: operands of shapes {list(x.shape)} and {list(y.shape)}; scalars are multiplied with *")
+    inner = x.ndim - 1, max(y.ndim - 2, 0)
+    if x.shape[inner[0]] != y.shape[inner[1]]:
+        raise shape_error(
+            f"matmul: operands of shapes {list(x.shape)} and {list(y.shape)}; the last extent of the first, {x.shape[-1]}, must "
+            f"equal the {'last but one' if y.ndim > 1 else 'only'} one of the second, {y.shape[inner[1]]}"
+        )
+    lead_x, lead_y = x.shape[:-2], y.shape[:-2]
+    if not lead_x and not lead_y:
+        return _general(x, y, ((inner[0],), (inner[1],)), ((), ()), precision, preferred_element_type)
+    if not lead_y:
+        # One matrix for all: the leading dimensions are further rows.
+        return _general(x, y, ((inner[0],), (inner[1],)), ((), ()), precision, preferred_element_type)
+    try:
+        lead = np.broadcast_shapes(lead_x, lead_y)
+    except ValueError:
+        raise shape_error(
+            f"matmul: the leading extents of shapes {list(x.shape)} and {list(y.shape)} do not broadcast together"
+        ) from None
+    x = _core.stretch(x, (*lead, *x.shape[-2:])) if x.ndim > 1 else x
+    y = _core.stretch(y, (*lead, *y.shape[-2:]))
+    batch = tuple(range(len(lead)))
+    if x.ndim == 1:
+        made = _general(y, x, ((len(lead),), (0,)), ((), ()), precision, preferred_element_type)
+        return made
+    return _general(x, y, ((x.ndim - 1,), (y.ndim - 2,)), (batch, batch), precision, preferred_element_type)
+
+
+@_public
+def dot(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
+    """Sum of products over the last dimension of a and the last but one of b; with a scalar, the product."""
+    x, y = _core.promote(a, b)
+    if not x.ndim or not y.ndim:
+        return elementwise.multiply(x, y)
+    inner = x.ndim - 1, max(y.ndim - 2, 0)
+    if x.shape[inner[0]] != y.shape[inner[1]]:
+        raise shape_error(f"dot: operands of shapes {list(x.shape)} and {list(y.shape)} do not fit: {x.shape[-1]} and {y.shape[inner[1]]}")
+    return _general(x, y, ((inner[0],), (inner[1],)), ((), ()), precision, preferred_element_type)
+
+
+@_public
+def vdot(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Array:
+    """Sum of products of all elements, the first conjugated."""
+    x, y = _core.promote(a, b)
+    return dot(shaping.ravel(lax.conj(x)), shaping.ravel(y), precision=precision)
+
+
+@_public
+def vecdot(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1) -> Array:
+    """Sum of products along an axis, the first conjugated; the other dimensions broadcast."""
+    x, y = _core.operands("vecdot", x1, x2)
+    return reductions.sum(lax.mul(lax.conj(x), y), axis)
+
+
+@_public
+def matvec(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+    """Matrix times vector over the last dimensions."""
+    return shaping.squeeze(matmul(x1, shaping.expand_dims(x2, -1)), -1)
+
+
+@_public
+def vecmat(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+    """Conjugated vector times matrix over the last dimensions."""
+    return shaping.squeeze(matmul(shaping.expand_dims(elementwise.conj(x1), -2), x2), -2)
+
+
+@_public
+def inner(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Array:
+    """Sum of products over the last dimensions of both."""
+    x, y = _core.promote(a, b)
+    if not x.ndim or not y.ndim:
+        return elementwise.multiply(x, y)
+    return tensordot(x, y, (-1, -1), precision=precision)
+
+
+@_public
+def outer(a: ArrayLike, b: ArrayLike, out: None = None) -> Array:
+    """Products of each element of a with each of b."""
+    _core.no_out("outer", out)
+    x, y = (shaping.ravel(v) for v in _core.promote(a, b))
+    dims = (x.shape[0], y.shape[0])
+    return lax.mul(lax._broadcast(x, dims, (0,)), lax._broadcast(y, dims, (1,)))
+
+
+@_public
+def tensordot(a: ArrayLike, b: ArrayLike, axes: Any = 2, *, precision: Any = None) -> Array:
+    """Sum of products over axes of both: the last and first `axes` ones, or those two lists name."""
+    x, y = _core.promote(a, b)
+    if isinstance(axes, (int, np.integer)):
+        if axes > min(x.ndim, y.ndim):
+            raise shape_error(f"tensordot: axes={axes} but the operands have {x.ndim} and {y.ndim} dimensions")
+        left, right = tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
+    else:
+        first, second = axes
+        left = tuple(normalize_axis(d, x.ndim, "tensordot") for d in ((first,) if np.ndim(first) == 0 else first))
+        right = tuple(normalize_axis(d, y.ndim, "tensordot") for d in ((second,) if np.ndim(second) == 0 else second))
+    for i, j in zip(left, right):
+        if x.shape[i] != y.shape[j]:
+            raise shape_error(f"tensordot: axis {i} of {list(x.shape)} is {x.shape[i]} but axis {j} of {list(y.shape)} is {y.shape[j]}")
+    return _general(x, y, (left, right), ((), ()), precision, None)
+
+
+@_public
+def kron(a: ArrayLike, b: ArrayLike) -> Array:
+    """Products of each element of a with the whole of b, block by block."""
+    x, y = _core.promote(a, b)
+    rank = max(x.ndim, y.ndim)
+    xs, ys = (1,) * (rank - x.ndim) + x.shape, (1,) * (rank - y.ndim) + y.shape
+    wide = [n for pair in zip(xs, ys) for n in pair]
+    left = lax._broadcast(lax.reshape(x, xs), wide, range(0, 2 * rank, 2))
+    right = lax._broadcast(lax.reshape(y, ys), wide, range(1, 2 * rank, 2))
+    return lax.reshape(lax.mul(left, right), [m * n for m, n in zip(xs, ys)])
+
+
+@_public
+def cross(a: ArrayLike, b: ArrayLike, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Array:
+    """Cross product of vectors of 3 elements (of 2, its third element) along an axis."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    x, y = _core.promote(a, b)
+    x, y = shaping.moveaxis(x, axisa, -1), shaping.moveaxis(y, axisb, -1)
+    for v in (x, y):
+        if v.shape[-1] not in (2, 3):
+            raise shape_error(f"cross: vectors of {v.shape[-1]} elements; they must have 2 or 3")
+    if x.shape[-1] == y.shape[-1] == 2:
+        return elementwise.subtract(x[..., 0] * y[..., 1], x[..., 1] * y[..., 0])
+    x, y = (shaping.pad(v, [(0, 0)] * (v.ndim - 1) + [(0, 3 - v.shape[-1])]) for v in (x, y))
+    parts = [x[..., (i + 1) % 3] * y[..., (i + 2) % 3] - x[..., (i + 2) % 3] * y[..., (i + 1) % 3] for i in range(3)]
+    return shaping.moveaxis(shaping.stack(parts, -1), -1, axisc)
+
+
+# ---- einsum
+
+
+def _parse(subscripts: str, xs: Sequence[Tracer]) -> tuple[list[str], str]:
+    """Letters for each operand and for the result; an ellipsis becomes fresh letters."""
+    text = subscripts.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(xs):
+        raise shape_error(f"einsum: {subscripts!r} names {len(terms)} operands, got {len(xs)}")
+    used = set(text)
+    spare = [chr(c) for c in (*range(65, 91), *range(97, 123), *range(192, 600)) if chr(c) not in used]
+    hidden = 0
+    for term, x in zip(terms, xs):
+        if "..." in term:
+            hidden = max(hidden, x.ndim - len(term.replace("...", "")))
+    letters = "".join(spare[:hidden])
+    for i, (term, x) in enumerate(zip(terms, xs)):
+        if "..." in term:
+            count = x.ndim - len(term.replace("...", ""))
+            terms[i] = term.replace("...", letters[hidden - count :])
+        if len(terms[i]) != x.ndim or not terms[i].isalpha() and terms[i]:
+            raise shape_error(f"einsum: {term!r} of {subscripts!r} for an operand of shape {list(x.shape)}; one letter a dimension")
+    joined = "".join(terms)
+    if arrow:
+        result = right.replace("...", letters)
+    else:
+        result = letters + "".join(sorted(c for c in set(joined) if joined.count(c) == 1 and c not in letters))
+    for c in result:
+        if c not in joined or result.count(c) > 1:
+            raise shape_error(f"einsum: {c!r} of the result {right!r} must appear once, and in an operand")
+    return terms, result
+
+
+def _single(x: Tracer, term: str, keep: str) -> tuple[Tracer, str]:
+    """Diagonals of repeated letters taken, letters that are not kept summed."""
+    for c in dict.fromkeys(term):
+        while term.count(c) > 1:
+            i = term.index(c)
+            j = term.index(c, i + 1)
+            if x.shape[i] != x.shape[j]:
+                raise shape_error(f"einsum: {c!r} stands for extents {x.shape[i]} and {x.shape[j]}")
+            x = shaping.diagonal(x, 0, i, j)
+            term = "".join(t for k, t in enumerate(term) if k not in (i, j)) + c
+    gone = [i for i, c in enumerate(term) if c not in keep]
+    return (lax.reduce_sum(x, gone) if gone else x), "".join(c for c in term if c in keep)
+
+
+def _pair(x: Tracer, xt: str, y: Tracer, yt: str, keep: str, precision: Any, preferred: Any) -> tuple[Tracer, str]:
+    """One contraction of two operands."""
+    x, xt = _single(x, xt, keep + yt)
+    y, yt = _single(y, yt, keep + xt)
+    shared = [c for c in xt if c in yt]
+    for c in shared:
+        m, n = x.shape[xt.index(c)], y.shape[yt.index(c)]
+        if m != n and 1 not in (m, n):
+            raise shape_error(f"einsum: {c!r} stands for extents {m} and {n}")
+    # An extent of 1 beside a longer one broadcasts: it takes no part in the contraction.
+    x, xt = _drop_ones(x, xt, [c for c in shared if x.shape[xt.index(c)] == 1 != y.shape[yt.index(c)]])
+    y, yt = _drop_ones(y, yt, [c for c in shared if c in xt and y.shape[yt.index(c)] == 1 != x.shape[xt.index(c)]])
+    x, xt = _single(x, xt, keep + yt)
+    y, yt = _single(y, yt, keep + xt)
+    batch = [c for c in xt if c in yt and c in keep]
+    contracted = [c for c in xt if c in yt and c not in keep]
+    numbers = (
+        (tuple(xt.index(c) for c in contracted), tuple(yt.index(c) for c in contracted)),
+        (tuple(xt.index(c) for c in batch), tuple(yt.index(c) for c in batch)),
+    )
+    result = "".join(batch) + "".join(c for c in xt if c not in yt) + "".join(c for c in yt if c not in xt)
+    if not contracted:
+        # Nothing is summed: an elementwise product, which fuses with what is around it.
+        dims = {c: n for c, n in (*zip(xt, x.shape), *zip(yt, y.shape))}
+        shape = [dims[c] for c in result]
+        wide = [lax.transpose(v, np.argsort([result.index(c) for c in t])) for v, t in ((x, xt), (y, yt))]
+        places = [sorted(result.index(c) for c in t) for t in (xt, yt)]
+        left, right = (lax._broadcast(v, shape, p) for v, p in zip(wide, places))
+        return lax.mul(left, right), result
+    return lax.dot_general(x, y, numbers, precision, preferred), result
+
+
+def _drop_ones(x: Tracer, term: str, letters: list[str]) -> tuple[Tracer, str]:
+    if not letters:
+        return x, term
+    return lax.squeeze(x, [term.index(c) for c in letters]), "".join(c for c in term if c not in letters)
+
+
+@_public
+def einsum(
+    subscripts: Any, /, *operands: ArrayLike, out: None = None, optimize: Any = "optimal", precision: Any = None,
+    preferred_element_type: Any = None, dtype: Any = None,
+) -> Array:  # fmt: skip
+    """Einstein summation. More than two operands are contracted in pairs, in the order NumPy's `einsum_path` finds cheapest."""
+    _core.no_out("einsum", out)
+    if not isinstance(subscripts, str):
+        raise trace.trace_error("einsum: the subscripts must be a string such as 'ij,jk->ik'")
+    xs = _core.promote(*operands)
+    if dtype is not None:
+        xs = [lax.convert_element_type(x, dtype) for x in xs]
+    terms, result = _parse(subscripts, xs)
+    work = list(zip(xs, terms))
+    for step in _path(xs, terms, result):
+        picked = [work.pop(i) for i in sorted(step, reverse=True)][::-1]
+        keep = result + "".join(t for _, t in work)
+        x, term = picked[0]
+        if len(picked) == 1:
+            x, term = _single(x, term, keep)
+        for y, other in picked[1:]:
+            x, term = _pair(x, term, y, other, keep, precision, preferred_element_type)
+        work.append((x, term))
+    ((x, term),) = work
+    x, term = _single(x, term, result)
+    made = lax.transpose(x, [term.index(c) for c in result])
+    return made if preferred_element_type is None else lax.convert_element_type(made, preferred_element_type)
+
+
+def _path(xs: Sequence[Tracer], terms: list[str], result: str) -> list[tuple[int, ...]]:
+    """Which operands to contract together, step by step."""
+    if len(xs) <= 2:
+        return [tuple(range(len(xs)))]
+    letters = {c: chr(97 + i) for i, c in enumerate(dict.fromkeys("".join(terms))) if i < 26}
+    if len(letters) < len(set("".join(terms))):
+        return [(0, 1)] * (len(xs) - 1)
+    shapes = [np.broadcast_to(np.float32(0), x.shape) for x in xs]
+    text = ",".join("".join(letters[c] for c in t) for t in terms) + "->" + "".join(letters[c] for c in result)
+    return list(np.einsum_path(text, *shapes, optimize="greedy")[0][1:])
+
+
+# ---- norms
+
+
+@_public
+def norm(x: ArrayLike, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
+    """Norm of vectors, or of matrices (None or "fro", 1, -1, inf, -inf)."""
+    a = _core.inexact(x)
+    size = elementwise.abs(a)
+    if ord is None:
+        axes = normalize_axes(axis, a.ndim, "norm")
+        return lax.sqrt(reductions.sum(lax.mul(size, size), axes, keepdims=keepdims))
+    axes = normalize_axes(axis, a.ndim, "norm")
+    if len(axes) == 1:
+        if ord in (math.inf, -math.inf):
+            return (reductions.max if ord > 0 else reductions.min)(size, axes, keepdims=keepdims)
+        if ord == 0:
+            return reductions.sum(lax._convert(lax.ne(size, 0), size.dtype), axes, keepdims=keepdims)
+        if ord == 1:
+            return reductions.sum(size, axes, keepdims=keepdims)
+        if ord == 2:
+            return lax.sqrt(reductions.sum(lax.mul(size, size), axes, keepdims=keepdims))
+        if isinstance(ord, str):
+            raise shape_error(f"norm: ord={ord!r} of vectors; it must be a number")
+        total = reductions.sum(elementwise.power(size, ord), axes, keepdims=keepdims)
+        return elementwise.power(total, 1.0 / ord)
+    if len(axes) != 2:
+        raise shape_error(f"norm: axis {axis} of an array of shape {list(a.shape)}; ord={ord!r} needs one or two axes")
+    rows, columns = axes
+    if ord in ("fro", "f"):
+        return lax.sqrt(reductions.sum(lax.mul(size, size), axes, keepdims=keepdims))
+    if ord in (1, -1, math.inf, -math.inf):
+        along, over = (rows, columns) if abs(ord) == 1 else (columns, rows)
+        sums = reductions.sum(size, along, keepdims=True)
+        result = (reductions.max if ord > 0 else reductions.min)(sums, over, keepdims=True)
+        return result if keepdims else shaping.squeeze(result, axes)
+    raise shape_error(f"norm: ord={ord!r} of matrices is not supported; use None, 'fro', 1, -1, inf or -inf")
+
+
+__all__.remove("norm")
+
+
+@_public
+def cov(m: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None) -> Array:
+    """Covariance matrix of variables in rows (in columns, with rowvar=False)."""
+    x = shaping.atleast_2d(_core.inexact(m))
+    if not rowvar and x.shape[0] != 1:
+        x = lax.transpose(x, (1, 0))
+    if y is not None:
+        other = shaping.atleast_2d(_core.inexact(y))
+        x = shaping.concatenate([x, other if rowvar or other.shape[0] == 1 else lax.transpose(other, (1, 0))], 0)
+    ddof = (0 if bias else 1) if ddof is None else ddof
+    apart = elementwise.subtract(x, reductions.mean(x, 1, keepdims=True))
+    made = lax.div(dot(apart, lax.transpose(lax.conj(apart), (1, 0))), lax.full_like(x, x.shape[1] - ddof, shape=(x.shape[0],) * 2))
+    return shaping.squeeze(made)
+
+
+@_public
+def polyval(p: ArrayLike, x: ArrayLike) -> Array:
+    """The polynomial with coefficients p, highest power first, at x."""
+    coefficients, at = _core.promote(p, x)
+    result = lax.full_like(at, 0)
+    for i in range(coefficients.shape[0]):
+        result = elementwise.add(lax.mul(result, at), lax.index_in_dim(coefficients, i, keepdims=False))
+    return result
+
+
+@_public
+def vander(x: ArrayLike, N: int | None = None, increasing: bool = False) -> Array:
+    """Powers of each element of a vector, as rows."""
+    a = as_tracer(x)
+    n = a.shape[0] if N is None else N
+    powers = [lax.integer_pow(a, i) for i in range(n)]
+    return shaping.stack(powers if increasing else powers[::-1], 1)
+
+
+@_public
+def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full") -> Array:
+    """Discrete convolution of two vectors, as shifted products of the shorter one's elements."""
+    x, y = _core.promote(a, v)
+    if x.ndim != 1 or y.ndim != 1 or not x.size or not y.size:
+        raise shape_error(f"convolve: operands of shapes {list(x.shape)} and {list(y.shape)}; they must be vectors of some length")
+    if x.shape[0] < y.shape[0]:
+        x, y = y, x
+    m, n = x.shape[0], y.shape[0]
+    padded = lax.pad(x, lax.full_like(x, 0, shape=()), [(n - 1, n - 1, 0)])
+    rows = shaping.stack([lax.slice_in_dim(padded, i, i + m + n - 1) for i in range(n)], 0)
+    full = dot(lax.rev(y, (0,)), rows)
+    if mode == "full":
+        return full
+    if mode == "same":
+        return lax.slice_in_dim(full, (n - 1) // 2, (n - 1) // 2 + m)
+    if mode == "valid":
+        return lax.slice_in_dim(full, n - 1, m)
+    raise ValueError(f"mode={mode!r}; it must be 'full', 'same' or 'valid'")

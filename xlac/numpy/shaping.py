@@ -1,0 +1,744 @@
+"""Functions of `xlac.numpy` that move elements: reshape, transpose, join, split, repeat, take, sort."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xlac import lax
+from xlac.frontend import dtypes, indexing, trace
+from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
+from xlac.frontend.trace import lift
+from xlac.frontend.tracer import Tracer
+from xlac.numpy import _core, elementwise
+from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
+
+__all__: list[str] = []
+
+
+def _public(function: Callable[..., Any]) -> Any:
+    __all__.append(function.__name__)
+    return array_function(function)
+
+
+# ---- same elements, other shape
+
+
+@_public
+def reshape(a: ArrayLike, shape: Any, order: str = "C", *, copy: bool | None = None) -> Array:
+    """Another shape of as many elements; one extent may be -1. Order is "C" or "F"."""
+    x = as_tracer(a)
+    target = list(_core.dims(shape))
+    if -1 in target:
+        at = target.index(-1)
+        rest = math.prod(n for i, n in enumerate(target) if i != at)
+        if target.count(-1) > 1 or (rest and x.size % rest) or not rest:
+            raise trace.shape_error(f"reshape: an array of shape {list(x.shape)} cannot take the shape {target}")
+        target[at] = x.size // rest
+    if math.prod(target) != x.size or any(n < 0 for n in target):
+        raise trace.shape_error(
+            f"reshape: an array of shape {list(x.shape)} has {x.size} elements; shape {target} needs {math.prod(target)}"
+        )
+    if order == "F":
+        flipped = lax.transpose(x, range(x.ndim)[::-1])
+        return lax.transpose(lax.reshape(flipped, target[::-1]), range(len(target))[::-1])
+    if order not in ("C", "A", "K"):
+        raise ValueError(f"order={order!r}; it must be 'C' or 'F'")
+    return lax.reshape(x, target)
+
+
+@_public
+def ravel(a: ArrayLike, order: str = "C") -> Array:
+    """All elements in one dimension."""
+    return reshape(a, -1 if as_tracer(a).size else 0, order)
+
+
+@_public
+def transpose(a: ArrayLike, axes: Sequence[int] | None = None) -> Array:
+    """Dimensions in the order of `axes`, or reversed."""
+    x = as_tracer(a)
+    if axes is None:
+        return lax.transpose(x, range(x.ndim)[::-1])
+    order = tuple(normalize_axis(d, x.ndim, "transpose") for d in axes)
+    if sorted(order) != list(range(x.ndim)):
+        raise trace.shape_error(f"transpose: axes {tuple(axes)} for an array of {x.ndim} dimensions; each must appear once")
+    return lax.transpose(x, order)
+
+
+permute_dims = transpose
+__all__.append("permute_dims")
+
+
+@_public
+def matrix_transpose(x: ArrayLike, /) -> Array:
+    """The last two dimensions exchanged."""
+    a = as_tracer(x)
+    if a.ndim < 2:
+        raise trace.shape_error(f"matrix_transpose: an array of shape {list(a.shape)} has fewer than 2 dimensions")
+    return swapaxes(a, -1, -2)
+
+
+@_public
+def swapaxes(a: ArrayLike, axis1: int, axis2: int) -> Array:
+    """Two dimensions exchanged."""
+    x = as_tracer(a)
+    order = list(range(x.ndim))
+    i, j = normalize_axis(axis1, x.ndim, "swapaxes"), normalize_axis(axis2, x.ndim, "swapaxes")
+    order[i], order[j] = order[j], order[i]
+    return lax.transpose(x, order)
+
+
+@_public
+def moveaxis(a: ArrayLike, source: Axis, destination: Axis) -> Array:
+    """Dimensions moved to other places, the rest in order."""
+    x = as_tracer(a)
+    from_, to = normalize_axes(source, x.ndim, "moveaxis"), normalize_axes(destination, x.ndim, "moveaxis")
+    if len(from_) != len(to):
+        raise trace.shape_error(f"moveaxis: {len(from_)} sources but {len(to)} destinations")
+    order = [d for d in range(x.ndim) if d not in from_]
+    for t, f in sorted(zip(to, from_)):
+        order.insert(t, f)
+    return lax.transpose(x, order)
+
+
+@_public
+def rollaxis(a: ArrayLike, axis: int, start: int = 0) -> Array:
+    """A dimension moved back before another."""
+    x = as_tracer(a)
+    axis = normalize_axis(axis, x.ndim, "rollaxis")
+    start = start + x.ndim if start < 0 else start
+    return moveaxis(x, axis, start - 1 if axis < start else start)
+
+
+@_public
+def expand_dims(a: ArrayLike, axis: Axis) -> Array:
+    """Dimensions of extent 1 added at places of the result."""
+    x = as_tracer(a)
+    axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)  # type: ignore[arg-type]
+    places = normalize_axes(axes, x.ndim + len(axes), "expand_dims")
+    return lax.expand_dims(x, places) if places else x
+
+
+@_public
+def squeeze(a: ArrayLike, axis: Axis = None) -> Array:
+    """Dimensions of extent 1 dropped."""
+    x = as_tracer(a)
+    if axis is None:
+        return lax.reshape(x, [n for n in x.shape if n != 1])
+    return lax.squeeze(x, normalize_axes(axis, x.ndim, "squeeze"))
+
+
+@_public
+def broadcast_to(array: ArrayLike, shape: Any) -> Array:
+    """Stretched to a shape by NumPy's rules."""
+    x, target = as_tracer(array), _core.dims(shape)
+    offset = len(target) - x.ndim
+    if offset < 0 or any(n not in (1, target[d + offset]) for d, n in enumerate(x.shape)):
+        raise trace.shape_error(f"broadcast_to: an array of shape {list(x.shape)} does not broadcast to {list(target)}")
+    return _core.stretch(x, target)
+
+
+@_public
+def broadcast_arrays(*args: ArrayLike) -> list[Array]:
+    """All stretched to their common shape."""
+    return _core.broadcast("broadcast_arrays", [as_tracer(a) for a in args])
+
+
+@_public
+def atleast_1d(*arys: ArrayLike) -> Any:
+    """Scalars as arrays of one dimension."""
+    return _each(arys, lambda x: lax.reshape(x, (1,)) if x.ndim == 0 else x)
+
+
+@_public
+def atleast_2d(*arys: ArrayLike) -> Any:
+    """Arrays with at least two dimensions, added in front."""
+    return _each(arys, lambda x: lax.reshape(x, (1,) * max(0, 2 - x.ndim) + x.shape))
+
+
+@_public
+def atleast_3d(*arys: ArrayLike) -> Any:
+    """Arrays with at least three dimensions."""
+
+    def widen(x: Tracer) -> Tracer:
+        if x.ndim >= 3:
+            return x
+        return lax.reshape(x, {0: (1, 1, 1), 1: (1, *x.shape, 1), 2: (*x.shape, 1)}[x.ndim])
+
+    return _each(arys, widen)
+
+
+def _each(values: Sequence[Any], function: Callable[[Tracer], Tracer]) -> Any:
+    results = [function(as_tracer(v)) for v in values]
+    return results[0] if len(results) == 1 else results
+
+
+@_public
+def astype(x: ArrayLike, dtype: Any, /, *, copy: bool = True) -> Array:
+    """Another element type."""
+    return lax.convert_element_type(as_tracer(x), dtype)
+
+
+@_public
+def view(x: ArrayLike, dtype: Any) -> Array:
+    """The same bytes as another type; the last dimension changes with its width."""
+    a = as_tracer(x)
+    old, new = a.dtype.itemsize, dtypes.as_dtype(dtype).itemsize
+    if new > old:
+        if not a.ndim or a.shape[-1] * old % new:
+            raise trace.shape_error(f"view: the last dimension of {list(a.shape)} does not hold whole elements of {new} bytes")
+        a = lax.reshape(a, (*a.shape[:-1], a.shape[-1] * old // new, new // old))
+    result = lax.bitcast_convert_type(a, dtype)
+    return lax.reshape(result, (*a.shape[:-1], a.shape[-1] * (old // new))) if new < old and a.ndim else result
+
+
+# ---- joining and splitting
+
+
+def _common(name: str, arrays: Any) -> list[Tracer]:
+    if isinstance(arrays, Tracer):
+        arrays = list(arrays)
+    if len(arrays) == 0:
+        raise trace.shape_error(f"{name}: there are no arrays")
+    return _core.promote(*arrays)
+
+
+@_public
+def concatenate(arrays: Sequence[ArrayLike], axis: int | None = 0, dtype: Any = None) -> Array:
+    """Arrays joined along an axis (flat, if it is None)."""
+    xs = _common("concatenate", arrays)
+    if axis is None:
+        xs, axis = [lax.reshape(x, (x.size,)) for x in xs], 0
+    for x in xs:
+        if not x.ndim:
+            raise trace.shape_error("concatenate: scalars have no axis to be joined along; use stack")
+    joined = lax.concatenate(xs, normalize_axis(axis, xs[0].ndim, "concatenate"))
+    return joined if dtype is None else lax.convert_element_type(joined, dtype)
+
+
+concat = concatenate
+__all__.append("concat")
+
+
+@_public
+def stack(arrays: Sequence[ArrayLike], axis: int = 0, dtype: Any = None) -> Array:
+    """Arrays of one shape joined along a new axis."""
+    xs = _common("stack", arrays)
+    for x in xs:
+        if x.shape != xs[0].shape:
+            raise trace.shape_error(f"stack: arrays of shapes {list(xs[0].shape)} and {list(x.shape)}; they must be equal")
+    place = normalize_axis(axis, xs[0].ndim + 1, "stack")
+    joined = lax.concatenate([lax.expand_dims(x, (place,)) for x in xs], place)
+    return joined if dtype is None else lax.convert_element_type(joined, dtype)
+
+
+@_public
+def vstack(tup: Sequence[ArrayLike], dtype: Any = None) -> Array:
+    """Arrays joined along the first axis, vectors as rows."""
+    return concatenate([atleast_2d(x) for x in tup], 0, dtype)
+
+
+@_public
+def hstack(tup: Sequence[ArrayLike], dtype: Any = None) -> Array:
+    """Arrays joined along the second axis, vectors along their only one."""
+    xs = [atleast_1d(x) for x in tup]
+    return concatenate(xs, 0 if xs[0].ndim == 1 else 1, dtype)
+
+
+@_public
+def dstack(tup: Sequence[ArrayLike], dtype: Any = None) -> Array:
+    """Arrays joined along the third axis."""
+    return concatenate([atleast_3d(x) for x in tup], 2, dtype)
+
+
+@_public
+def column_stack(tup: Sequence[ArrayLike]) -> Array:
+    """Vectors as the columns of a matrix."""
+    xs = [as_tracer(x) for x in tup]
+    return concatenate([lax.reshape(x, (x.size, 1)) if x.ndim < 2 else x for x in xs], 1)
+
+
+@_public
+def append(arr: ArrayLike, values: ArrayLike, axis: int | None = None) -> Array:
+    """Values joined at the end."""
+    return concatenate([as_tracer(arr), as_tracer(values)], axis)
+
+
+def _split(name: str, x: Tracer, sections: Any, axis: int, equal: bool) -> list[Tracer]:
+    axis = normalize_axis(axis, x.ndim, name)
+    n = x.shape[axis]
+    if isinstance(sections, Tracer):
+        sections.__index__()
+    if np.ndim(sections) == 0:
+        count = int(sections)
+        if equal and n % count:
+            raise trace.shape_error(f"{name}: {n} elements along axis {axis} do not split into {count} equal parts")
+        sizes = [n // count + (i < n % count) for i in range(count)]
+        points = np.cumsum([0, *sizes])
+    else:
+        points = np.clip([0, *(int(p) + n * (int(p) < 0) for p in sections), n], 0, n)
+    return [lax.slice_in_dim(x, int(a), int(max(a, b)), axis=axis) for a, b in zip(points, points[1:])]
+
+
+@_public
+def split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array]:
+    """Equal parts, or parts cut at the given places."""
+    return _split("split", as_tracer(ary), indices_or_sections, axis, True)
+
+
+@_public
+def array_split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array]:
+    """As `split`; parts may differ by one."""
+    return _split("array_split", as_tracer(ary), indices_or_sections, axis, False)
+
+
+@_public
+def hsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Array]:
+    """Split along the second axis (of a vector, its only one)."""
+    x = as_tracer(ary)
+    return _split("hsplit", x, indices_or_sections, 0 if x.ndim == 1 else 1, True)
+
+
+@_public
+def vsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Array]:
+    """Split along the first axis."""
+    return _split("vsplit", as_tracer(ary), indices_or_sections, 0, True)
+
+
+@_public
+def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Array, ...]:
+    """The elements along an axis."""
+    a = as_tracer(x)
+    along = normalize_axis(axis, a.ndim, "unstack")
+    return tuple(lax.index_in_dim(a, i, along, keepdims=False) for i in range(a.shape[along]))
+
+
+# ---- repeating and rearranging
+
+
+@_public
+def tile(A: ArrayLike, reps: Any) -> Array:
+    """The array repeated along each dimension."""
+    x = as_tracer(A)
+    counts = _core.dims(reps)
+    rank = max(len(counts), x.ndim)
+    counts = (1,) * (rank - len(counts)) + counts
+    dims = (1,) * (rank - x.ndim) + x.shape
+    places = [2 * d + 1 for d in range(rank)]
+    wide = lax._broadcast(lax.reshape(x, dims), [n for pair in zip(counts, dims) for n in pair], places)
+    return lax.reshape(wide, [c * n for c, n in zip(counts, dims)])
+
+
+@_public
+def repeat(a: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None) -> Array:
+    """Each element along an axis repeated; the numbers must be fixed."""
+    x = as_tracer(a)
+    if isinstance(repeats, Tracer):
+        raise trace.trace_error("repeat: traced numbers of repeats give a result of unknown size; they must be fixed")
+    if axis is None:
+        x, axis = lax.reshape(x, (x.size,)), 0
+    axis = normalize_axis(axis, x.ndim, "repeat")
+    if np.ndim(repeats) == 0 or np.size(repeats) == 1:
+        n = int(np.reshape(repeats, ()))
+        dims = [*x.shape[: axis + 1], n, *x.shape[axis + 1 :]]
+        wide = lax._broadcast(x, dims, [d for d in range(x.ndim + 1) if d != axis + 1])
+        return lax.reshape(wide, [*x.shape[:axis], x.shape[axis] * n, *x.shape[axis + 1 :]])
+    return _take_fixed(x, np.repeat(np.arange(x.shape[axis]), np.asarray(repeats)), axis)
+
+
+def _take_fixed(x: Tracer, places: np.ndarray, axis: int) -> Tracer:
+    return indexing.getitem(x, (*[slice(None)] * axis, places.astype(np.int32)))
+
+
+@_public
+def flip(m: ArrayLike, axis: Axis = None) -> Array:
+    """Order reversed along axes."""
+    x = as_tracer(m)
+    return lax.rev(x, normalize_axes(axis, x.ndim, "flip"))
+
+
+@_public
+def fliplr(m: ArrayLike) -> Array:
+    """Order reversed along the second axis."""
+    return flip(m, 1)
+
+
+@_public
+def flipud(m: ArrayLike) -> Array:
+    """Order reversed along the first axis."""
+    return flip(m, 0)
+
+
+@_public
+def rot90(m: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
+    """Turned by k right angles, from the first of two axes toward the second."""
+    x = as_tracer(m)
+    first, second = normalize_axes(tuple(axes), x.ndim, "rot90")
+    k %= 4
+    if k == 0:
+        return x
+    if k == 2:
+        return flip(x, (first, second))
+    if k == 1:
+        return swapaxes(flip(x, second), first, second)
+    return flip(swapaxes(x, first, second), second)
+
+
+@_public
+def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Array:
+    """Elements moved along axes, those that leave coming back at the other end; the shift may be traced."""
+    x = as_tracer(a)
+    shape = x.shape
+    if axis is None:
+        x, axes = lax.reshape(x, (x.size,)), (0,)
+    else:
+        axes = normalize_axes(axis, x.ndim, "roll")
+    shifts = shift if isinstance(shift, (tuple, list)) else [shift] * len(axes)
+    for amount, d in zip(shifts, axes):
+        n = x.shape[d]
+        if n == 0:
+            continue
+        if isinstance(amount, Tracer):
+            start = lax.convert_element_type(elementwise.mod(elementwise.negative(amount), n), np.int32)
+            x = lax.dynamic_slice_in_dim(lax.concatenate([x, x], d), start, n, d)
+        elif int(amount) % n:
+            cut = n - int(amount) % n
+            x = lax.concatenate([lax.slice_in_dim(x, cut, n, axis=d), lax.slice_in_dim(x, 0, cut, axis=d)], d)
+    return lax.reshape(x, shape)
+
+
+@_public
+def pad(array: ArrayLike, pad_width: Any, mode: str = "constant", *, constant_values: ArrayLike = 0) -> Array:
+    """Elements added before and after each dimension: constants, or (mode) edge, wrap, reflect, symmetric copies."""
+    x = as_tracer(array)
+    widths = [(int(a), int(b)) for a, b in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))]
+    if any(w < 0 for pair in widths for w in pair):
+        raise trace.shape_error(f"pad: widths {widths} must not be negative")
+    if mode == "constant":
+        value = as_tracer(constant_values)
+        if value.shape:
+            value = _core.stretch(value, (x.ndim, 2))
+            for d, (low, high) in enumerate(widths):
+                for side, config in ((0, (low, 0, 0)), (1, (0, high, 0))):
+                    fill = lax.convert_element_type(indexing.getitem(value, (d, side)), x.dtype)
+                    x = lax.pad(x, fill, [config if i == d else (0, 0, 0) for i in range(x.ndim)])
+            return x
+        return lax.pad(x, lax.convert_element_type(value, x.dtype), [(a, b, 0) for a, b in widths])
+    if mode not in ("edge", "wrap", "reflect", "symmetric"):
+        raise trace.shape_error(f"pad: mode={mode!r}; it must be constant, edge, wrap, reflect or symmetric")
+    for d, (low, high) in enumerate(widths):
+        if low or high:
+            x = _take_fixed(x, np.pad(np.arange(x.shape[d]), (low, high), mode=mode), d)  # type: ignore[call-overload]
+    return x
+
+
+def _triangle(m: Any, k: int, lower: bool) -> Tracer:
+    x = as_tracer(m)
+    if x.ndim < 2:
+        raise trace.shape_error(f"{'tril' if lower else 'triu'}: an array of shape {list(x.shape)} has fewer than 2 dimensions")
+    rows, columns = (lax.broadcasted_iota(np.int32, x.shape, x.ndim - 2 + i) for i in (0, 1))
+    keep = lax.ge(lax.add(rows, np.int32(k)), columns) if lower else lax.le(lax.add(rows, np.int32(k)), columns)
+    return lax.select(keep, x, lax.full_like(x, 0))
+
+
+@_public
+def tril(m: ArrayLike, k: int = 0) -> Array:
+    """Zeros above the k-th diagonal."""
+    return _triangle(m, k, True)
+
+
+@_public
+def triu(m: ArrayLike, k: int = 0) -> Array:
+    """Zeros below the k-th diagonal."""
+    return _triangle(m, k, False)
+
+
+# ---- diagonals
+
+
+@_public
+def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
+    """The elements where two indices differ by `offset`, along a new last axis."""
+    x = as_tracer(a)
+    first, second = normalize_axes((axis1, axis2), x.ndim, "diagonal")
+    x = moveaxis(x, (first, second), (-2, -1))
+    rows, columns = x.shape[-2:]
+    if offset >= 0:
+        x = lax.slice_in_dim(x, min(offset, columns), columns, axis=-1)
+    else:
+        x = lax.slice_in_dim(x, min(-offset, rows), rows, axis=-2)
+    n = min(x.shape[-2:])
+    # The diagonal of an n x n matrix lies every n + 1 elements.
+    x = lax.slice_in_dim(lax.slice_in_dim(x, 0, n, axis=-2), 0, n, axis=-1)
+    flat = lax.reshape(x, (*x.shape[:-2], n * n))
+    return lax.slice_in_dim(flat, 0, n * n, n + 1, axis=-1) if n else flat
+
+
+@_public
+def diag(v: ArrayLike, k: int = 0) -> Array:
+    """The k-th diagonal of a matrix, or a matrix with a vector on it."""
+    x = as_tracer(v)
+    if x.ndim == 2:
+        return diagonal(x, k)
+    if x.ndim != 1:
+        raise trace.shape_error(f"diag: an array of shape {list(x.shape)}; it must be a vector or a matrix")
+    n = x.shape[0] + abs(k)
+    placed = lax.pad(x, lax.full_like(x, 0, shape=()), [(max(k, 0), max(-k, 0), 0)])
+    rows, columns = (lax.broadcasted_iota(np.int32, (n, n), d) for d in (0, 1))
+    return lax.select(lax.eq(lax.add(rows, np.int32(k)), columns), lax._broadcast(placed, (n, n), (1,)), lax._broadcast(
+        lift(np.zeros((), x.dtype)), (n, n), ()))  # fmt: skip
+
+
+@_public
+def diagflat(v: ArrayLike, k: int = 0) -> Array:
+    """A matrix with all elements on its k-th diagonal."""
+    return diag(ravel(v), k)
+
+
+@_public
+def trace_(
+    a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None
+) -> Array:
+    """The sum of a diagonal."""
+    from xlac.numpy.reductions import sum as sum_
+
+    return sum_(diagonal(a, offset, axis1, axis2), -1, dtype, out)
+
+
+__all__.remove("trace_")
+
+
+# ---- taking by index
+
+
+@_public
+def take(
+    a: ArrayLike,
+    indices: ArrayLike,
+    axis: int | None = None,
+    out: None = None,
+    mode: str | None = None,
+    *,
+    unique_indices: bool = False,
+    indices_are_sorted: bool = False,
+    fill_value: ArrayLike | None = None,
+) -> Array:
+    """Elements at indices along an axis.
+
+    Traced indices out of range give NaN (of integers, the least number; of bool, True) unless `mode` is "clip" or "wrap".
+    """
+    _core.no_out("take", out)
+    x = as_tracer(a)
+    if axis is None:
+        x, axis = lax.reshape(x, (x.size,)), 0
+    axis = normalize_axis(axis, x.ndim, "take")
+    if mode not in (None, "fill", "clip", "wrap"):
+        raise trace.shape_error(f"take: mode={mode!r}; it must be fill, clip or wrap")
+    if not _traced(indices):
+        places = np.asarray(indices)
+        if mode == "clip":
+            places = np.clip(places, 0, x.shape[axis] - 1)
+        elif mode == "wrap":
+            places = places % x.shape[axis]
+        return indexing.getitem(x, (*[slice(None)] * axis, places))
+    where = as_tracer(indices)
+    n = x.shape[axis]
+    if mode == "wrap":
+        where = elementwise.mod(where, n)
+    elif mode == "clip":
+        where = lax.clamp(0, where, n - 1)
+    found = indexing.getitem(x, (*[slice(None)] * axis, where))
+    if mode in ("wrap", "clip"):
+        return found
+    inside = lax.bitwise_and(lax.ge(where, -n), lax.lt(where, n)) if dtypes.kind(where.dtype) == "s" else lax.lt(where, n)
+    inside = lax._broadcast(inside, found.shape, range(axis, axis + where.ndim))
+    missing = _missing(x.dtype) if fill_value is None else fill_value
+    return lax.select(inside, found, lax.full_like(found, missing))
+
+
+def _traced(value: Any) -> bool:
+    return _core._has_tracer(value)
+
+
+def _missing(dtype: np.dtype) -> Any:
+    kind = dtypes.kind(dtype)
+    if kind in "fc":
+        return math.nan
+    return True if kind == "p" else lax._identity("maximum" if kind == "s" else "minimum", dtype)[()].item()
+
+
+@_public
+def take_along_axis(arr: ArrayLike, indices: ArrayLike, axis: int | None = -1, mode: str | None = None) -> Array:
+    """For each place of `indices`, the element at that index along the axis and at the same place otherwise."""
+    x, where = as_tracer(arr), as_tracer(indices)
+    if axis is None:
+        x, axis = lax.reshape(x, (x.size,)), 0
+    if where.ndim != x.ndim:
+        raise trace.shape_error(f"take_along_axis: indices of shape {list(where.shape)} for an array of shape {list(x.shape)}")
+    axis = normalize_axis(axis, x.ndim, "take_along_axis")
+    common = [max(a, b) if 1 in (a, b) else a for a, b in zip(x.shape, where.shape)]
+    x = _core.stretch(x, [n if d == axis else c for d, (n, c) in enumerate(zip(x.shape, common))])
+    where = _core.stretch(where, [n if d == axis else c for d, (n, c) in enumerate(zip(where.shape, common))])
+    n = x.shape[axis]
+    where = lax.convert_element_type(where, np.int32) if where.dtype.itemsize < 4 else where
+    where = lax.select(lax.lt(where, 0), lax.add(where, lax.full_like(where, n)), where)
+    batch = tuple(d for d in range(x.ndim) if d != axis)
+    found = lax.gather(
+        x,
+        lax.reshape(where, (*where.shape, 1)),
+        lax.GatherDimensionNumbers(
+            offset_dims=(),
+            collapsed_slice_dims=(axis,),
+            start_index_map=(axis,),
+            operand_batching_dims=batch,
+            start_indices_batching_dims=batch,
+        ),
+        [1] * x.ndim,
+    )
+    if mode == "clip" or not _traced(indices):
+        return found
+    inside = lax.bitwise_and(lax.ge(where, 0), lax.lt(where, n))
+    return lax.select(inside, found, lax.full_like(found, _missing(x.dtype)))
+
+
+@_public
+def choose(a: ArrayLike, choices: Sequence[ArrayLike], mode: str = "clip") -> Array:
+    """For each element of `a`, the element of the choice it numbers."""
+    which, *options = (as_tracer(v) for v in (a, *choices))
+    options = _core.promote(*options)
+    which, *options = _core.broadcast("choose", [which, *options])
+    which = elementwise.mod(which, len(options)) if mode == "wrap" else lax.clamp(0, which, len(options) - 1)
+    return lax.select_n(lax.convert_element_type(which, np.int32), *options)
+
+
+# ---- order
+
+
+def _sorted(name: str, a: Any, axis: int | None, descending: bool) -> tuple[Tracer, Tracer, int]:
+    """Values and their former indices, stably sorted along an axis, NaN last."""
+    x = as_tracer(a)
+    if axis is None:
+        x, axis = lax.reshape(x, (x.size,)), 0
+    axis = normalize_axis(axis, x.ndim, name)
+    index = lax.broadcasted_iota(np.int32, x.shape, axis)
+    if descending:
+        values, index = lax.sort((flip(x, axis), flip(index, axis)), dimension=axis, num_keys=1)
+        return flip(values, axis), flip(index, axis), axis
+    values, index = lax.sort((x, index), dimension=axis, num_keys=1)
+    return values, index, axis
+
+
+@_public
+def sort(
+    a: ArrayLike, axis: int | None = -1, kind: str | None = None, order: None = None, *, stable: bool = True,
+    descending: bool = False,
+) -> Array:  # fmt: skip
+    """Sorted along an axis (flat, if it is None), NaN last."""
+    return _sorted("sort", a, axis, descending)[0]
+
+
+@_public
+def argsort(
+    a: ArrayLike, axis: int | None = -1, kind: str | None = None, order: None = None, *, stable: bool = True,
+    descending: bool = False,
+) -> Array:  # fmt: skip
+    """The indices that sort along an axis, stably; int32."""
+    return _sorted("argsort", a, axis, descending)[1]
+
+
+@_public
+def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left", sorter: ArrayLike | None = None) -> Array:
+    """Where values belong in a sorted vector, by halving; int32."""
+    x, wanted = _core.promote(a, v)
+    if x.ndim != 1:
+        raise trace.shape_error(f"searchsorted: the array is of shape {list(x.shape)}; it must be a sorted vector")
+    if sorter is not None:
+        x = take(x, sorter, mode="clip")
+    n = x.shape[0]
+    low = lax.full_like(wanted, 0, np.int32)
+    high = lax.full_like(wanted, n, np.int32)
+    goes_right = lax.lt if side == "left" else lax.le
+    for _ in range(int(n).bit_length()):
+        middle = lax.div(lax.add(low, high), np.int32(2))
+        here = take(x, middle, mode="clip") if n else wanted
+        right = goes_right(here, wanted)
+        if dtypes.is_inexact(x.dtype):
+            # NaN sorts last.
+            right = lax.bitwise_or(right, lax.bitwise_and(lax.ne(wanted, wanted), lax.eq(here, here)))
+        active = lax.lt(low, high)
+        low = lax.select(lax.bitwise_and(active, right), lax.add(middle, np.int32(1)), low)
+        high = lax.select(lax.bitwise_and(active, lax.bitwise_not(right)), middle, high)
+    return low
+
+
+@_public
+def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False) -> Array:
+    """The number of the bin each value is in; bins increase."""
+    return searchsorted(bins, x, "left" if right else "right")
+
+
+@_public
+def interp(
+    x: ArrayLike, xp: ArrayLike, fp: ArrayLike, left: ArrayLike | None = None, right: ArrayLike | None = None
+) -> Array:
+    """Linear interpolation of the points (xp, fp) at x; xp increases."""
+    a, points, values = _core.promote_inexact(x, xp, fp)
+    n = points.shape[0]
+    at = lax.clamp(1, searchsorted(points, a, "right"), n - 1)
+    x0, x1 = take(points, lax.sub(at, np.int32(1)), mode="clip"), take(points, at, mode="clip")
+    y0, y1 = take(values, lax.sub(at, np.int32(1)), mode="clip"), take(values, at, mode="clip")
+    width = lax.sub(x1, x0)
+    flat = lax.eq(width, 0)
+    slope = lax.div(lax.sub(y1, y0), lax.select(flat, lax.full_like(width, 1), width))
+    result = lax.select(flat, y1, lax.add(y0, lax.mul(slope, lax.sub(a, x0))))
+    first, last = lax.index_in_dim(values, 0, keepdims=False), lax.index_in_dim(values, n - 1, keepdims=False)
+    low, high = lax.index_in_dim(points, 0, keepdims=False), lax.index_in_dim(points, n - 1, keepdims=False)
+    result = elementwise.where(elementwise.less(a, low), first if left is None else left, result)
+    return elementwise.where(elementwise.greater(a, high), last if right is None else right, result)
+
+
+# ---- results of unknown size
+
+
+def _unsized(name: str, instead: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if trace.current() is not None:
+            raise trace.trace_error(f"{name}: the size of its result depends on values, which are not known while tracing; {instead}")
+        return getattr(np, name)(*args, **kwargs)
+
+    call.__name__ = name
+    call.__doc__ = f"NumPy's `{name}`; only on concrete arrays."
+    __all__.append(name)
+    return call
+
+
+nonzero = _unsized("nonzero", "use xlac.numpy.where with three arguments, or a mask")
+flatnonzero = _unsized("flatnonzero", "use xlac.numpy.where with three arguments, or a mask")
+argwhere = _unsized("argwhere", "use xlac.numpy.where with three arguments, or a mask")
+unique = _unsized("unique", "sort, and mark the elements that differ from the one before")
+compress = _unsized("compress", "use xlac.numpy.where with three arguments, or a mask")
+extract = _unsized("extract", "use xlac.numpy.where with three arguments, or a mask")
+
+
+# ---- what is known of shapes
+
+
+def shape(a: Any) -> tuple[int, ...]:
+    """The extents."""
+    return tuple(a.shape) if hasattr(a, "shape") else np.shape(a)
+
+
+def ndim(a: Any) -> int:
+    """The number of dimensions."""
+    return len(shape(a))
+
+
+def size(a: Any, axis: int | None = None) -> int:
+    """The number of elements, or the extent of an axis."""
+    return math.prod(shape(a)) if axis is None else shape(a)[axis]
+
+
+__all__ += ["ndim", "shape", "size"]
