@@ -1,21 +1,55 @@
-"""xlac: an XLA-style linear-algebra compiler in pure Python."""
+"""xlac: an XLA-style linear-algebra compiler in pure Python.
+
+The public names below are looked up when they are first used, so that `import xlac` costs hardly more than nothing.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-_LAZY = {
+__version__ = "0.1.0"
+
+# Public name -> the module that has it ("" where the name is a submodule itself).
+_NAMES: dict[str, str] = {
+    "Compiled": "xlac.frontend.jit",
+    "Estimator": "xlac.estimator",
+    "Executable": "xlac.runtime.executable",
+    "Module": "xlac.ir.module",
+    "Options": "xlac.options",
+    "ShapeDtypeStruct": "xlac.frontend.jit",
+    "compile": "xlac.api",
+    "errors": "",
+    "estimator": "",
+    "eval_shape": "xlac.api",
+    "evaluate": "xlac.ir.evaluate",
+    "grad": "xlac.api",
+    "jit": "xlac.api",
+    "lax": "",
+    "nn": "",
+    "numpy": "",
     "parse_hlo": "xlac.text.hlo_parser",
     "parse_stablehlo": "xlac.text.stablehlo_parser",
-    "compile": "xlac.api",
-    "evaluate": "xlac.ir.evaluate",
-    "Options": "xlac.options",
+    "random": "",
+    "tree": "",
+    "value_and_grad": "xlac.api",
+    "vjp": "xlac.api",
 }
+
+__all__ = ["__version__", *_NAMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        import importlib
+    home = _NAMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'xlac' has no attribute {name!r}")
+    import importlib
 
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'xlac' has no attribute {name!r}")
+    if home == "":
+        return importlib.import_module(f"xlac.{name}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,11 +1,102 @@
-"""Functions of the package's top level that are not traced: thin, documented, no logic."""
+"""The functions of the package's top level: thin, documented, no logic."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from xlac.frontend import autodiff as _autodiff
+from xlac.frontend import jit as _jit
+from xlac.options import Options
 
-def compile(text_or_module: Any, *, format: str | None = None, options: Any = None) -> Any:
+
+def jit(
+    f: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Iterable[int] | None = None,
+    static_argnames: str | Iterable[str] | None = None,
+    donate_argnums: int | Iterable[int] | None = None,
+    donate_argnames: str | Iterable[str] | None = None,
+    options: Options | None = None,
+) -> Any:
+    """Compile `f` to native code on first use and reuse it for arguments of the same shapes and types.
+
+    `f` runs as Python only while it is traced, so prints and other side effects happen once per compilation, not once per call;
+    arrays it reads from outside are constants of the compiled program.
+
+    Args:
+      f: a function of arrays, numbers and nested tuples, lists, dicts, dataclasses of them; left out, a decorator is given.
+      static_argnums: positions whose values are fixed at compile time; they must be hashable.
+      static_argnames: the same by name.
+      donate_argnums: positions whose memory the result may take over; do not read those arrays afterwards.
+      donate_argnames: the same by name.
+      options: how to compile; see `Options`.
+    Returns: a function called like `f` that gives NumPy arrays; it also has `trace`, `lower`, `eval_shape` and `clear_cache`.
+    Raises: TraceError if `f` asks for the value of a traced array, as in `if x > 0`; the message shows that line.
+
+    >>> xlac.jit(lambda x: x * 2 + 1)(np.arange(3, dtype=np.float32))
+    array([1., 3., 5.], dtype=float32)
+    """
+    settings = {
+        "static_argnums": static_argnums,
+        "static_argnames": static_argnames,
+        "donate_argnums": donate_argnums,
+        "donate_argnames": donate_argnames,
+        "options": options,
+    }
+    return _jit.jit(f, **settings)
+
+
+def grad(
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
+    """The function that gives the gradient of `fun`, by reverse-mode differentiation.
+
+    Inside `jit` the derivative becomes part of the program. Outside, `fun` is traced anew at each call, and a program is compiled
+    only if none of the same structure is at hand.
+
+    Args:
+      fun: a function that gives a float scalar.
+      argnums: the positions, one or several, to differentiate by; these arguments hold floats.
+      has_aux: `fun` gives a pair of the scalar and more results, which come back as they are.
+      holomorphic: `fun` is complex and holomorphic.
+    Returns: a function called like `fun` that gives gradients nested as the arguments; with has_aux a pair of them and aux.
+    Raises: TraceError if `fun` gives no float scalar, an argument holds no floats, or an operation has no derivative.
+
+    >>> xlac.grad(lambda x: x**3)(2.0)
+    array(12., dtype=float32)
+    """
+    return _autodiff.grad(fun, argnums, has_aux, holomorphic)
+
+
+def value_and_grad(
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
+    """As `grad`, but the function gives the pair (value, gradient); with has_aux ((value, aux), gradient)."""
+    return _autodiff.value_and_grad(fun, argnums, has_aux, holomorphic)
+
+
+def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """The result of `fun(*primals)` and the function that pulls a cotangent of it back to the primals.
+
+    Returns: (result, pullback), or (result, pullback, aux); `pullback(cotangent)` gives a tuple, one entry for each primal.
+
+    >>> y, pullback = xlac.vjp(np.sin, 0.0)
+    >>> pullback(1.0)
+    (array(1., dtype=float32),)
+    """
+    return _autodiff.vjp(fun, *primals, has_aux=has_aux)
+
+
+def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The results' shapes and dtypes, nested as the results, without computing or compiling anything.
+
+    Arguments are arrays, or anything with `shape` and `dtype`, such as `ShapeDtypeStruct`.
+    """
+    return _jit.eval_shape(fun, *args, **kwargs)
+
+
+def compile(text_or_module: Any, *, format: str | None = None, options: Options | None = None) -> Any:
     """Compile a module, or HLO or StableHLO text, to an executable.
 
     Args:
@@ -25,7 +116,7 @@ def compile(text_or_module: Any, *, format: str | None = None, options: Any = No
 
 
 def parse(text: str, format: str | None = None) -> Any:
-    """The module of a text in HLO or StableHLO."""
+    """The module of a text in HLO or StableHLO; the language is found out from the text if `format` is omitted."""
     from xlac.text import detect_format
 
     chosen = format or detect_format(text)

@@ -745,12 +745,15 @@ def dot_general(
     if precision is not None:
         words = (precision, precision) if isinstance(precision, str) or not isinstance(precision, tuple) else precision
         attrs["operand_precision"] = tuple(str(getattr(w, "name", w)).lower() for w in words)
-    shape = None
-    if preferred_element_type is not None:
-        free = [n for d, n in enumerate(a.shape) if d not in (*lhs_batch, *lhs_contracting)]
-        free += [n for d, n in enumerate(b.shape) if d not in (*rhs_batch, *rhs_contracting)]
-        dims = (*(a.shape[d] for d in lhs_batch), *free)
-        shape = ArrayShape(element_type(dtypes.as_dtype(preferred_element_type)), dims)
+    if preferred_element_type is None and a.dtype != b.dtype:
+        raise shape_error(
+            f"dot_general: the operands are of types {a.dtype.name} and {b.dtype.name}; they must be equal, or give "
+            "preferred_element_type"
+        )
+    result = a.dtype if preferred_element_type is None else dtypes.as_dtype(preferred_element_type)
+    free = [n for d, n in enumerate(a.shape) if d not in (*lhs_batch, *lhs_contracting)]
+    free += [n for d, n in enumerate(b.shape) if d not in (*rhs_batch, *rhs_contracting)]
+    shape = ArrayShape(element_type(result), (*(a.shape[d] for d in lhs_batch), *free))
     return emit(op.dot, a, b, shape=shape, weak=weak, **attrs)
 
 
@@ -908,6 +911,84 @@ cummax = _cumulative("cummax", max, "maximum", "Running maximum along an axis.")
 cummin = _cumulative("cummin", min, "minimum", "Running minimum along an axis.")
 
 
+# ---- order
+
+
+def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
+    """Sort along a dimension, NaN last; of a tuple of arrays, all by the first `num_keys`, the earlier deciding first."""
+    if trace.current() is None:
+        from xlac.frontend.eager import run_program
+
+        return run_program(lambda: sort(operand, dimension, is_stable, num_keys), "sort")
+    several = isinstance(operand, (tuple, list))
+    xs = [lift(x) for x in (operand if several else (operand,))]
+    if not 1 <= num_keys <= len(xs):
+        raise shape_error(f"sort: num_keys={num_keys} of {len(xs)} operands")
+    active = trace.active()
+    key = ("sort", ",".join([str(num_keys), *(x.dtype.name for x in xs)]))
+    if key not in active.session.reducers:
+        scalars = [ArrayShape(element_type(x.dtype)) for x in xs for _ in range(2)]
+
+        def before(*pairs: Tracer) -> Tracer:
+            result = None
+            for a, b in reversed(list(zip(pairs[: 2 * num_keys : 2], pairs[1 : 2 * num_keys : 2]))):
+                less, equal = _before(a, b)
+                result = less if result is None else bitwise_or(less, bitwise_and(equal, result))
+            return result  # type: ignore[return-value]
+
+        active.session.reducers[key] = trace.scalar_computation("compare", scalars, before)
+    instruction = trace.emit_instruction(
+        op.sort,
+        *[active.use(x) for x in xs],
+        dimensions=(dimension % xs[0].ndim,),
+        is_stable=is_stable,
+        to_apply=active.session.reducers[key],
+    )
+    if len(xs) == 1:
+        result = Tracer(active, instruction, xs[0].weak_type)
+        return (result,) if several else result
+    return tuple(trace.elements(instruction))
+
+
+def _before(a: Tracer, b: Tracer) -> tuple[Tracer, Tracer]:
+    """Whether a comes before b, and whether they are equal: NaN last, both zeros alike."""
+    if dtypes.is_complex(a.dtype):
+        (real_less, real_equal), (imag_less, imag_equal) = (_before(f(a), f(b)) for f in (real, imag))
+        return bitwise_or(real_less, bitwise_and(real_equal, imag_less)), bitwise_and(real_equal, imag_equal)
+    if dtypes.is_float(a.dtype):
+        a, b = (_canonical(v) for v in (a, b))
+        return lt_to(a, b), eq_to(a, b)
+    return lt(a, b), eq(a, b)
+
+
+def _canonical(x: Tracer) -> Tracer:
+    """-0.0 as 0.0, and every NaN as the positive one."""
+    x = select(eq(x, 0), full_like(x, 0), x)
+    return select(ne(x, x), full_like(x, math.nan), x)
+
+
+lt_to = _compare("lt_to", "LT", "x < y in total order: -NaN < -inf < ... < -0 < 0 < ... < inf < NaN.", "TOTALORDER")
+eq_to = _compare("eq_to", "EQ", "x == y in total order.", "TOTALORDER")
+
+
+def sort_key_val(keys: ArrayLike, values: ArrayLike, dimension: int = -1, is_stable: bool = True) -> tuple[Any, Any]:
+    """Both sorted by the keys."""
+    return sort((keys, values), dimension, is_stable, 1)
+
+
+@_public
+def top_k(operand: ArrayLike, k: int) -> tuple[Array, Array]:
+    """The k greatest along the last dimension, descending, and their indices; of equals the first."""
+    x = lift(operand)
+    axis = x.ndim - 1
+    if x.ndim == 0 or not 0 <= k <= x.shape[axis]:
+        raise shape_error(f"top_k: k={k} of an array of shape {list(x.shape)}; it must be at most the last extent")
+    active = trace.active()
+    instruction = trace.emit_instruction(op.topk, active.use(x), k=k, largest=True)
+    values, indices = trace.elements(instruction)
+    return values, indices
+
+
 class Precision:
     """How exact products are; sums of float32 are always taken in float32."""
 
@@ -920,4 +1001,6 @@ __all__ += [
     "RoundingMethod",
     "ScatterDimensionNumbers",
     "reduce",
+    "sort",
+    "sort_key_val",
 ]

@@ -28,7 +28,7 @@ def check_passes(program: Program, passes: list[Step]) -> None:
     seen = outline if len(passes) > 1 else fingerprint
     once = seen(after)
     run_passes(after, passes, verify=True)
-    assert seen(after) == once, "a second run changes the module"
+    assert seen(after) == once, f"a second run changes the module to\n{after}"
 
 
 def outline(module: Module) -> Counter[tuple[str, str]]:

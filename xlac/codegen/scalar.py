@@ -12,23 +12,20 @@ and in memory: pred and 2- and 4-bit integers are bytes, narrower floats their b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Union
+from typing import Any, Union
 
-import ml_dtypes
 import numpy as np
 
+from xlac.codegen.complex import COMPLEX, Complex, absolute, divide, sign
 from xlac.codegen.emit import FunctionEmitter, Value, lanes, scalar, vector, with_scalar
+from xlac.codegen.hyperbolic import HYPERBOLIC
+from xlac.codegen.lanes import Lanes, fma
+from xlac.codegen.lanes import select as choose
 from xlac.codegen.math import FUNCTIONS
+from xlac.codegen.narrow import decode_narrow, encode_rounded, round_narrow, round_to_odd
 from xlac.errors import CompileError
 from xlac.ir.opcode import OPCODES
 from xlac.ir.shape import BF16, F16, F32, F64, PRED, ElementType
-
-
-class Complex(NamedTuple):
-    """Real and imaginary parts."""
-
-    re: Value
-    im: Value
 
 
 Held = Union[Value, Complex]
@@ -55,11 +52,6 @@ def memory_type(t: ElementType) -> str:
 # ---- narrow floats
 
 
-def _float_format(t: ElementType) -> tuple[int, int]:
-    info = ml_dtypes.finfo(t.dtype)
-    return int(info.nexp), int(info.nmant)
-
-
 def _bits32(e: FunctionEmitter, x: Value) -> Value:
     return e.bitcast(x, with_scalar(x.type, "i32"))
 
@@ -83,20 +75,17 @@ def round_to(e: FunctionEmitter, x: Value, t: ElementType) -> Value:
         return _float32(e, e.select(e.fcmp("uno", x, x), quiet, rounded))
     if t is F16 and _has_half(e):
         return e.cast("fpext", e.cast("fptrunc", x, with_scalar(x.type, "half")), x.type)
-    return decode(e, encode(e, x, t, rounded=False), t)
+    return round_narrow(e, x, t)
 
 
-def encode(e: FunctionEmitter, x: Value, t: ElementType, rounded: bool = True) -> Value:
-    """The bits of a float in a narrower type, as integers of the type's memory width."""
+def encode(e: FunctionEmitter, x: Value, t: ElementType) -> Value:
+    """The bits, as integers of the type's memory width, of floats that are numbers of a narrower type."""
     if t is BF16:
-        x = x if rounded else round_to(e, x, t)
         bits = e.lshr(_bits32(e, x), e.const(with_scalar(x.type, "i32"), 16))
         return e.cast("trunc", bits, with_scalar(x.type, "i16"))
     if t is F16 and _has_half(e):
         return e.bitcast(e.cast("fptrunc", x, with_scalar(x.type, "half")), with_scalar(x.type, "i16"))
-    from xlac.codegen.narrow import encode_narrow
-
-    return encode_narrow(e, x, t)
+    return encode_rounded(e, x, t)
 
 
 def decode(e: FunctionEmitter, bits: Value, t: ElementType) -> Value:
@@ -106,8 +95,6 @@ def decode(e: FunctionEmitter, bits: Value, t: ElementType) -> Value:
         return _float32(e, e.shl(wide, e.const(wide.type, 16)))
     if t is F16 and _has_half(e):
         return e.cast("fpext", e.bitcast(bits, with_scalar(bits.type, "half")), with_scalar(bits.type, "float"))
-    from xlac.codegen.narrow import decode_narrow
-
     return decode_narrow(e, bits, t)
 
 
@@ -183,16 +170,15 @@ def emit_opcode(
     if isinstance(value, Value):
         if result.is_integer and result.bits < 8:
             return wrap_small(e, value, result)
-        if result.is_float and result.bits < 32 and opcode not in _EXACT:
+        if result.is_float and result.bits < 32 and opcode not in (_EXACT if result.bits == 16 else _CHOOSING):
             return round_to(e, value, result)
     return value
 
 
-# Opcodes whose result, computed from rounded values, is rounded already (or is rounded by their own code).
-_EXACT = frozenset(
-    "negate abs select maximum minimum clamp copy convert bitcast-convert sign ceil floor round-nearest-afz "
-    "round-nearest-even reduce-precision".split()
-)
+# Opcodes that give one of their operands, or round by their own code.
+_CHOOSING = frozenset("abs select maximum minimum clamp copy convert bitcast-convert reduce-precision".split())
+# Opcodes whose result, computed from rounded values, is rounded already; but some types have no negative zero or no zero.
+_EXACT = _CHOOSING | frozenset("negate sign ceil floor round-nearest-afz round-nearest-even".split())
 
 
 def _simple(name: str, float_op: str, int_op: str, pred_op: str | None = None) -> None:
@@ -249,8 +235,6 @@ def _safe_divisor(e: FunctionEmitter, t: ElementType, a: Value, b: Value) -> tup
 def _divide(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attrs: dict) -> Held:
     a, b = args
     if isinstance(a, Complex):
-        from xlac.codegen.complex import divide
-
         return divide(e, a, b)
     if result.is_float:
         return e.fdiv(a, b)
@@ -265,12 +249,38 @@ def _divide(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attr
 def _remainder(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attrs: dict) -> Held:
     a, b = args
     if result.is_float:
-        return e.frem(a, b)
+        return _float_remainder(e, a, b)
     safe, zero, overflow = _safe_divisor(e, result, a, b)
     rest = (e.srem if result.kind == "s" else e.urem)(a, safe)
     if overflow is not None:
         rest = e.select(overflow, e.const(a.type, 0), rest)
     return e.select(zero, a, rest)
+
+
+def _float_remainder(e: FunctionEmitter, a: Value, b: Value) -> Value:
+    """a - b trunc(a/b), exactly; where the quotient is too large for its digits, by the C library."""
+    flags, e.fast_math = e.fast_math, ""
+    x, y = Lanes(e, a), Lanes(e, b)
+    size, divisor = x.abs(), y.abs()
+    quotient = (size / divisor).call("trunc")
+    # The quotient may be one too large or too small, the remainder then is off by the divisor.
+    rest = fma(-quotient, divisor, size)
+    rest = choose(rest < 0.0, rest + divisor, rest)
+    rest = choose(rest >= divisor, rest - divisor, rest)
+    rest = choose(divisor.eq(float("inf")), size, rest).with_sign_of(x)
+    limit = 2.0**52 if scalar(a.type) == "double" else 2.0**23
+    hard = quotient.compare("uge", limit) & ~x.compare("uno", y) & (size < float("inf")) & (divisor > 0.0)
+    invalid = x.compare("uno", y) | size.eq(float("inf")) | divisor.eq(0.0)
+    result = choose(invalid, float("nan"), rest)
+    before, slow, after = e.current_block, e.new_block("fmod"), e.new_block("remainder")
+    e.cond_br(e.vector_reduce("or", hard.v), slow, after, weights=(1, 2000))
+    e.at(slow)
+    exact = e.select(hard.v, e.frem(a, b), result.v)
+    slow = e.current_block
+    e.br(after)
+    e.at(after)
+    e.fast_math = flags
+    return e.phi(a.type, [(result.v, before), (exact, slow)])
 
 
 def _extremum(e: FunctionEmitter, t: ElementType, a: Held, b: Held, greatest: bool) -> Held:
@@ -279,7 +289,6 @@ def _extremum(e: FunctionEmitter, t: ElementType, a: Held, b: Held, greatest: bo
         first = e.or_(
             e.fcmp(order, a.re, b.re), e.and_(e.fcmp("oeq", a.re, b.re), e.fcmp(order, a.im, b.im))
         )
-        first = e.or_(first, e.or_(e.fcmp("uno", a.re, a.re), e.fcmp("uno", a.im, a.im)))
         return Complex(e.select(first, a.re, b.re), e.select(first, a.im, b.im))
     assert isinstance(a, Value) and isinstance(b, Value)
     if t.is_float:
@@ -368,8 +377,6 @@ def _negate(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attr
 def _abs(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attrs: dict) -> Held:
     (x,) = args
     if isinstance(x, Complex):
-        from xlac.codegen.complex import absolute
-
         return absolute(e, x)
     if result.is_float:
         return e.fabs(x)
@@ -380,8 +387,6 @@ def _abs(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attrs: 
 def _sign(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attrs: dict) -> Held:
     (x,) = args
     if isinstance(x, Complex):
-        from xlac.codegen.complex import sign
-
         return sign(e, x)
     if result.is_float:
         keep = e.fcmp("ueq", x, e.const(x.type, 0.0))
@@ -426,31 +431,33 @@ def _clz(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attrs: 
     return e.sub(count, e.const(x.type, 8 - result.bits)) if result.bits < 8 else count
 
 
+@_code("mulhi")
+def _mulhi(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attrs: dict) -> Held:
+    """The upper half of the product of twice as many bits."""
+    a, b = args
+    extend, shift = ("sext", e.ashr) if result.kind == "s" else ("zext", e.lshr)
+    if result.bits < 8:
+        return shift(e.mul(a, b), e.const(a.type, result.bits))
+    wide = with_scalar(a.type, f"i{2 * result.bits}")
+    product = e.mul(e.cast(extend, a, wide), e.cast(extend, b, wide))
+    return e.cast("trunc", shift(product, e.const(wide, result.bits)), a.type)
+
+
 def _math(name: str) -> None:
     @_code(name)
     def run(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attrs: dict) -> Held:
+        if result.is_integer and name == "power":
+            return _integer_power(e, result, *args)
         if result.is_complex:
-            from xlac.codegen.complex import COMPLEX
-
             if name not in COMPLEX:
                 raise CompileError(f"{name} of {result} has no scalar code")
             return COMPLEX[name](e, *args)
-        return FUNCTIONS[name](e, *args)
+        return _REAL[name](e, *args)
 
 
-for _name in FUNCTIONS:
+_REAL = {**FUNCTIONS, **HYPERBOLIC}
+for _name in _REAL:
     _math(_name)
-
-
-@_code("power")
-def _power(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attrs: dict) -> Held:
-    if result.is_complex:
-        from xlac.codegen.complex import COMPLEX
-
-        return COMPLEX["power"](e, *args)
-    if result.is_float:
-        return FUNCTIONS["power"](e, *args)
-    return _integer_power(e, result, *args)
 
 
 def _integer_power(e: FunctionEmitter, t: ElementType, x: Value, y: Value) -> Value:
@@ -573,24 +580,12 @@ def convert(e: FunctionEmitter, x: Held, source: ElementType, to: ElementType) -
         narrow = scalar(kind) == "float" and scalar(x.type) == "double"
         wide = scalar(kind) == "double" and scalar(x.type) == "float"
         if narrow and to.bits < 32:
-            value = _truncate_to_odd(e, x, kind)
+            value = round_to_odd(e, x)
         else:
             value = e.cast("fptrunc" if narrow else "fpext", x, kind) if narrow or wide else x
     else:
         value = e.cast("sitofp" if source.kind == "s" else "uitofp", x, kind)
     return round_to(e, value, to) if to.bits < 32 else value
-
-
-def _truncate_to_odd(e: FunctionEmitter, x: Value, kind: str) -> Value:
-    """Double to float with inexact results made odd, so that rounding once more gives what rounding once would."""
-    near = e.cast("fptrunc", x, kind)
-    back = e.cast("fpext", near, x.type)
-    bits = e.bitcast(near, with_scalar(kind, "i32"))
-    magnitude_up = e.fcmp("ogt", e.fabs(back), e.fabs(x))
-    toward_zero = e.select(magnitude_up, e.sub(bits, e.const(bits.type, 1)), bits)
-    odd = e.or_(toward_zero, e.const(bits.type, 1))
-    inexact = e.and_(e.fcmp("one", back, x), e.fcmp("olt", e.fabs(x), e.const(x.type, float("inf"))))
-    return e.select(inexact, e.bitcast(odd, kind), near)
 
 
 def _saturate(e: FunctionEmitter, x: Value, to: ElementType, kind: str) -> Value:
@@ -646,9 +641,11 @@ def _bitcast_convert(e: FunctionEmitter, result: ElementType, types: Any, args: 
 def _reduce_precision(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attrs: dict) -> Held:
     """Round the mantissa to nearest even, then send exponents out of range to infinity or a signed zero."""
     (x,) = args
-    total, mantissa = (64, 52) if scalar(x.type) == "double" else (32, 23)
+    # Denormals lose digits where they have them, so f16 is rounded in its own format.
+    half = result is F16
+    total, mantissa = (64, 52) if result is F64 else (16, 10) if half else (32, 23)
     exponent_bits, mantissa_bits = attrs["exponent_bits"], attrs["mantissa_bits"]
-    bits = e.bitcast(x, with_scalar(x.type, f"i{total}"))
+    bits = encode(e, x, F16) if half else e.bitcast(x, with_scalar(x.type, f"i{total}"))
     i = bits.type
     if mantissa_bits < mantissa:
         shift = mantissa - mantissa_bits
@@ -664,7 +661,27 @@ def _reduce_precision(e: FunctionEmitter, result: ElementType, types: Any, args:
         large = e.icmp("ugt", field, e.const(i, (bias + new_bias) << mantissa))
         small = e.icmp("ule", field, e.const(i, (bias - new_bias) << mantissa))
         bits = e.select(large, infinity, e.select(small, sign, bits))
-    return e.select(e.fcmp("uno", x, x), x, e.bitcast(bits, x.type))
+    rounded = decode(e, bits, F16) if half else e.bitcast(bits, x.type)
+    value = e.select(e.fcmp("uno", x, x), x, rounded)
+    return round_to(e, value, result) if result.bits < 16 else value
+
+
+@_code("stochastic-convert")
+def _stochastic_convert(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attrs: dict) -> Held:
+    """One of the two nearest integers: away from zero where the random bits, as a fraction, are below the part cut off."""
+    x, random = Lanes(e, args[0]), Lanes(e, args[1])
+    bits = types[0].bits
+    low, high = -(1 << (result.bits - 1)), (1 << (result.bits - 1)) - 1
+    inside = (x > low) & (x < high)
+    size = choose(inside, x.abs(), 0.0)
+    whole = size.call("trunc")
+    cut = ((size - whole) * 2.0**bits).cast("fptoui", scalar(random.type))
+    up = Lanes(e, e.icmp("ult", random.v, cut.v))
+    count = whole.cast("fptosi", "i64") + up.cast("zext", "i64")
+    count = count.negative_if(x < 0.0)
+    count = choose(x <= low, low, count)
+    count = choose(x >= high, high, count)
+    return count.cast("trunc", held_type(result)).v
 
 
 def check_table() -> None:

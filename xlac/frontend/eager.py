@@ -65,7 +65,7 @@ class _Eager:
         return self.names[position] if position < len(self.names) else self.variadic
 
     def __call__(self, args: tuple, kwargs: dict[str, Any]) -> Any:
-        from xlac.frontend.jit import Compiled, _Program, leaf_array, leaf_signature, trace_program
+        from xlac.frontend.jit import Compiled, _Program, leaf_signature, trace_program
 
         data: list[Any] = []
         settings: list[Any] = []
@@ -94,7 +94,7 @@ class _Eager:
 
             program = _Program(Compiled(trace_program(run, self.function.__name__, signatures)))
             self.programs[key] = program
-        return program.call([leaf_array(leaf, dtype) for leaf, dtype in zip(leaves, program.in_dtypes)])
+        return program.call_leaves(leaves)
 
 
 def array_function(function: F) -> F:

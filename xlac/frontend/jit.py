@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
@@ -260,26 +261,72 @@ class Static:
 
 
 class _Program:
-    """A compiled signature: what a call needs."""
+    """A compiled signature: what a call needs.
 
-    __slots__ = ("compiled", "in_dtypes", "run", "single", "structure")
+    Attributes:
+      call: from the arrays of the leaves to the nested results.
+      in_dtypes: the dtype of each leaf.
+    """
+
+    __slots__ = ("call", "compiled", "in_dtypes")
 
     def __init__(self, compiled: Compiled) -> None:
         self.compiled = compiled
-        self.run = compiled.executable.run
-        self.structure = compiled.traced.out_structure
         self.in_dtypes = compiled.traced.in_dtypes
-        # "leaf": one array; "tuple": a flat tuple; None: anything else.
-        flat = self.structure.kind is tuple and all(c is tree.LEAF or c == tree.LEAF for c in self.structure.children)
-        self.single = "leaf" if self.structure == tree.LEAF else "tuple" if flat else None
+        self.call = _caller(compiled.executable.run, compiled.traced.out_structure)
 
-    def call(self, arrays: Sequence[np.ndarray]) -> Any:
-        results = self.run(arrays)
-        if self.single == "leaf":
-            return results[0]
-        if self.single == "tuple":
-            return tuple(results)
-        return tree._build(self.structure, iter(results))
+    def call_leaves(self, leaves: Sequence[Any]) -> Any:
+        """Run on leaves that may be numbers."""
+        return self.call([leaf_array(leaf, dtype) for leaf, dtype in zip(leaves, self.in_dtypes)])
+
+
+def _caller(run: Callable[[Sequence[np.ndarray]], list[np.ndarray]], structure: tree.Structure) -> Callable[..., Any]:
+    """`run`, with its results nested as the structure."""
+    if structure == tree.LEAF:
+        return lambda arrays: run(arrays)[0]
+    if structure.kind is tuple and all(c == tree.LEAF for c in structure.children):
+        return lambda arrays: tuple(run(arrays))
+    build = tree._build
+    return lambda arrays: build(structure, iter(run(arrays)))
+
+
+# Shape, dtype and class of an array: all that matters of it to a compiled program.
+_kind_of_array = operator.attrgetter("shape", "dtype", "__class__")
+
+
+class _Unusual(Exception):
+    """An argument that the quick walk does not know."""
+
+
+def _walk(value: Any, leaves: list[Any], key: list[Any]) -> None:
+    """Append the leaves of common containers, and what tells their signature."""
+    kind = type(value)
+    if kind is np.ndarray:
+        leaves.append(value)
+        key.append(value.shape)
+        key.append(value.dtype)
+    elif kind is dict:
+        names = sorted(value)
+        key.append(("dict", *names))
+        for name in names:
+            _walk(value[name], leaves, key)
+    elif kind is tuple or kind is list:
+        key.append(kind)
+        key.append(len(value))
+        for part in value:
+            _walk(part, leaves, key)
+    elif value is None:
+        key.append(None)
+    elif kind in _NUMBERS:
+        leaves.append(value)
+        key.append(kind)
+        if kind is int:
+            key.append(dtypes.scalar_dtype(value))
+    elif issubclass(kind, np.generic):
+        leaves.append(value)
+        key.append(kind)
+    else:
+        raise _Unusual
 
 
 def _as_tuple(value: Any) -> tuple:
@@ -315,6 +362,7 @@ class Jit:
         self._resolve_names()
         self._plain = not self._static_nums and not self._static_names
         self._fast: dict[Hashable, Callable[[Sequence[np.ndarray]], Any]] = {}
+        self._nested: dict[Hashable, _Program] = {}
         self._programs: dict[Hashable, _Program] = {}
 
     def _resolve_names(self) -> None:
@@ -349,22 +397,48 @@ class Jit:
     # -- calls
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not trace.open_traces and not kwargs and self._plain:
+        if not trace.open_traces and not kwargs:
+            # Only arrays: of these, shape, dtype and class are the whole signature.
             try:
-                key = tuple([(a.shape, a.dtype) for a in args])
-                call = self._fast[key]
+                call = self._fast[tuple(map(_kind_of_array, args))]
             except (AttributeError, KeyError, TypeError):
                 pass
             else:
                 return call(args)
-        return self._slow_call(args, kwargs)
+        return self._nested_call(args, kwargs)
+
+    def _nested_call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """A call with common containers, numbers and static arguments."""
+        if trace.current() is not None:
+            return self._inline(args, kwargs)
+        leaves: list[Any] = []
+        key: list[Any] = []
+        try:
+            for i, value in enumerate(args):
+                if i in self._static_nums:
+                    key.append(Static(value))
+                else:
+                    _walk(value, leaves, key)
+            for name in sorted(kwargs):
+                key.append(name)
+                if name in self._static_names:
+                    key.append(Static(kwargs[name]))
+                else:
+                    _walk(kwargs[name], leaves, key)
+            key = tuple(key)  # type: ignore[assignment]
+            program = self._nested.get(key)
+        except (_Unusual, TypeError, ShapeError):
+            return self._slow_call(args, kwargs)[0]
+        if program is not None:
+            return program.call_leaves(leaves)
+        result, self._nested[key] = self._slow_call(args, kwargs)
+        return result
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def _slow_call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
-        if trace.current() is not None:
-            return self._inline(args, kwargs)
+    def _slow_call(self, args: tuple, kwargs: dict[str, Any]) -> tuple[Any, _Program]:
+        """A call with anything; gives the result and the program."""
         leaves, structure, static = self._split(args, kwargs)
         signatures = self._signatures(leaves, args, kwargs, structure)
         key = (structure, static, tuple(signatures))
@@ -373,9 +447,8 @@ class Jit:
             traced = self._trace(args, kwargs, leaves, structure, static, signatures)
             program = self._programs[key] = _Program(Compiled(traced, self._options))
         if self._plain and not kwargs and all(type(a) is np.ndarray and a.dtype.isnative for a in args):
-            # Only arrays: of these, shape and dtype are the whole signature.
-            self._fast[tuple([(a.shape, a.dtype) for a in args])] = program.call
-        return program.call([leaf_array(leaf, dtype) for leaf, dtype in zip(leaves, program.in_dtypes)])
+            self._fast[tuple(map(_kind_of_array, args))] = program.call
+        return program.call_leaves(leaves), program
 
     def _inline(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Inside another trace the function becomes part of it."""
@@ -482,6 +555,7 @@ class Jit:
     def clear_cache(self) -> None:
         """Forget every compiled signature."""
         self._fast.clear()
+        self._nested.clear()
         self._programs.clear()
 
     def _cache_size(self) -> int:

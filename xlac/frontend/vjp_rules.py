@@ -614,6 +614,55 @@ def _conditional(instruction: Instruction, g: Any, needed: Needed) -> Sequence[A
     return result
 
 
+def _sort(instruction: Instruction, g: Any, needed: Needed) -> Sequence[Any]:
+    """The cotangents go back to where the sort took the elements from."""
+    (dim,) = instruction["dimensions"]
+    xs = _tracers(instruction)
+    given = g if isinstance(g, list) else [g]
+    shape = xs[0].shape
+    index = lax.broadcasted_iota(np.int32, shape, dim)
+    comparator = _with_one_more(instruction["to_apply"])
+    owner = trace.active()
+    again = emit_instruction(
+        op.sort, *instruction.operands, owner.use(index), dimensions=(dim,), is_stable=instruction["is_stable"], to_apply=comparator
+    )
+    order = trace.elements(again)[-1]
+    return [None if x is None else lambda x=x: lax.sort((order, x), dim, num_keys=1)[1] for x in given]
+
+
+def _with_one_more(comparator: Any) -> Any:
+    """The comparator with a further pair of integers, which it does not look at."""
+    scalar = ArrayShape(lift(np.int32(0))._instruction.shape.element_type)  # type: ignore[union-attr]
+    shapes = [*(p.shape for p in comparator.parameters), scalar, scalar]
+
+    def build(*parameters: Tracer) -> Tracer:
+        owner = trace.active()
+        mapping = {p: owner.use(t) for p, t in zip(comparator.parameters, parameters)}
+        return Tracer(owner, trace.replay([comparator.root], mapping)[0])
+
+    return trace.scalar_computation(comparator.name, shapes, build)
+
+
+def _topk(instruction: Instruction, g: Any, needed: Needed) -> Sequence[Any]:
+    """The cotangents go back to the elements that were chosen."""
+    import xlac.numpy as xnp
+    from xlac.frontend.indexing import At
+
+    (x,) = _tracers(instruction)
+    owner = trace.active()
+    if g[0] is None:
+        return [None]
+    places = Tracer(owner, emit_instruction(op.get_tuple_element, instruction, index=1))
+    rows = [
+        lax.broadcasted_iota(np.int32, places.shape, d) for d in range(x.ndim - 1)
+    ]
+    return [lambda: At(xnp.zeros(x.shape, x.dtype))[(*rows, places)].add(g[0])]
+
+
+if "sort" in OPCODES:
+    RULES["sort"] = _sort
+if "topk" in OPCODES:
+    RULES["topk"] = _topk
 RULES["tuple"] = _tuple
 RULES["get-tuple-element"] = _get_tuple_element
 RULES["while"] = _while

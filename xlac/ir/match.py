@@ -89,9 +89,10 @@ class Op(Pattern):
         if row not in self.rows:
             return False
         if self.operands:
-            if len(self.operands) != len(instruction.operands):
+            count = len(self.operands)
+            if count != len(instruction.operands):
                 return False
-            if len(self.operands) == 2 and row.name in COMMUTATIVE:
+            if count == 2 and row.name in COMMUTATIVE:
                 (a, b), (first, second) = instruction.operands, self.operands
                 before = dict(found)
                 if not (first.match(a, found) and second.match(b, found)):

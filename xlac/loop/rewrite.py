@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from xlac.loop.ir import (
     Accumulate,
@@ -71,12 +71,12 @@ def indices_of(body: Iterable[Statement]) -> set[Index]:
 
 
 class Rewriter:
-    """Rebuilds statements with every index's terms changed by a function."""
+    """Rebuilds statements with every index's terms changed by a function, and the values in `known` replaced."""
 
-    def __init__(self, change: Callable[[Index], Index]) -> None:
+    def __init__(self, change: Callable[[Index], Index], known: Mapping[Value, Value] | None = None) -> None:
         self._change = change
         self._indices: dict[Index, Index] = {}
-        self._values: dict[Value, Value] = {}
+        self._values: dict[Value, Value] = dict(known or {})
 
     def index(self, i: Index) -> Index:
         found = self._indices.get(i)

@@ -51,6 +51,7 @@ from xlac.loop.ir import (
     read,
 )
 from xlac.loop.rewrite import merge_loops
+from xlac.loop.transpose import tile_loops
 
 # Nanoseconds an elementwise opcode takes in one lane of a full vector; those not listed take the default.
 _OPCODE_NS = {
@@ -78,6 +79,12 @@ _BYTE_NS = 0.04
 # A kernel is split over threads when it takes longer than this, in pieces of at least PIECE_NS.
 PARALLEL_NS = 40_000.0
 PIECE_NS = 10_000.0
+
+# Vectors of neighbouring columns that a reduction over rows keeps sums of: a few cache lines of each row at a time.
+COLUMN_VECTORS = 8
+
+# The longest row, in bytes, that is kept on the stack between two passes over it.
+ROW_BYTES = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -195,6 +202,9 @@ class Scheduler:
         kept = [v for v in variables if v.extent > 1]
         kept, body = merge_loops(kept, body)
         cost = body_ns(body, self.width if vector else 1)
+        tiled = tile_loops(kept, body, self.width) if vector else None
+        if tiled is not None:
+            return self.parallel(name, tiled, 2 * cost * math.prod(v.extent for v in kept))
         for depth, variable in enumerate(reversed(kept)):
             if depth == 0 and vector:
                 body = [For(variable, body, "vector", vector_width_for(variable.extent, self.width))]
@@ -302,6 +312,8 @@ class Scheduler:
         body: list[Statement] = []
         row = dims[rank:]
         width = vector_width_for(row[-1], 2 * self.width)
+        kept_rows = self._values_worth_keeping(reduces, level, dims)
+        kept_buffers: dict[Instruction, Buffer] = {}
         for depth in range(max(level.values()) + 1):
             group = [x for x in reduces if level[x] == depth]
             registers = []
@@ -314,9 +326,14 @@ class Scheduler:
                 registers.append(register)
                 body.append(Assign(register, convert(e.at(x.operands[1], ()), wide)))
             row_vars = [e.fresh("r", n) for n in row]
-            at = (*at_lead, *(index(v) for v in row_vars))
+            row_at = tuple(index(v) for v in row_vars)
+            at = (*at_lead, *row_at)
             inner: list[Statement] = []
             e.body = inner
+            self._use_kept(e, kept_buffers, at, row_at, row)
+            for x in kept_rows.get(depth, ()):
+                kept_buffers[x] = Buffer(f"{x.name}.row", x.shape.element_type, math.prod(row), "local")
+                inner.append(Store(kept_buffers[x], linearize(row_at, row), e.at(x, at)))
             for x, register in zip(group, registers):
                 # The operand's indices in the order of the row, whatever order the reduce names its dimensions in.
                 value = convert(e.at(x.operands[0], at), register.element_type)
@@ -327,8 +344,10 @@ class Scheduler:
                 e.known[(x, at_lead)] = convert(read(register), x.shape.element_type)
         stores: list[Statement] = []
         row_vars = [e.fresh("j", n) for n in row]
-        at = (*at_lead, *(index(v) for v in row_vars))
+        row_at = tuple(index(v) for v in row_vars)
+        at = (*at_lead, *row_at)
         e.body = stores
+        self._use_kept(e, kept_buffers, at, row_at, row)
         for root, output in zip(self.roots, self.outputs):
             if root.dims == lead:
                 e.body = body
@@ -345,6 +364,35 @@ class Scheduler:
         for variable in reversed(kept):
             body = [For(variable, body)]
         return self.parallel(self.name, body, cost * math.prod(lead))
+
+    def _use_kept(
+        self, e: Elemental, kept: dict[Instruction, Buffer], at: Indices, row_at: Indices, row: tuple[int, ...]
+    ) -> None:
+        """Let values kept from an earlier pass be loaded."""
+        for x, buffer in kept.items():
+            e.known[(x, at)] = load(buffer, linearize(row_at, row))
+
+    def _values_worth_keeping(
+        self, reduces: list[Instruction], level: dict[Instruction, int], dims: tuple[int, ...]
+    ) -> dict[int, list[Instruction]]:
+        """Costly row values that one pass computes and a later one needs again, by the first pass that computes them."""
+        row_size = math.prod(dims[d] for d in range(len(dims)) if d in reduces[0]["dimensions"])
+        passes = max(level.values()) + 1
+        needed: list[list[Instruction]] = []
+        for depth in range(passes + 1):
+            tops = [x.operands[0] for x in reduces if level[x] == depth] if depth < passes else self.roots
+            needed.append([x for x in live_instructions(tops, {**self.storage, **dict.fromkeys(reduces, ())})])
+        result: dict[int, list[Instruction]] = {}
+        seen: set[Instruction] = set()
+        for depth in range(passes):
+            later = {x for d in range(depth + 1, passes + 1) for x in needed[d]}
+            for x in needed[depth]:
+                costly = _OPCODE_NS.get(x.opcode.name, 0.0) >= 0.2 and x.dims == dims
+                size = row_size * x.shape.element_type.dtype.itemsize if costly else 0
+                if costly and x in later and x not in seen and size <= ROW_BYTES:
+                    seen.add(x)
+                    result.setdefault(depth, []).append(x)
+        return result
 
     def _two_stages(
         self, reduces: list[Instruction], lead: tuple[int, ...], dims: tuple[int, ...], reduced: list[int]
@@ -393,7 +441,7 @@ class Scheduler:
             live_vars, body = merge_loops(live_vars, body)
             for depth, variable in enumerate(reversed(live_vars)):
                 if depth == 0 and not vector_inside:
-                    width = vector_width_for(variable.extent, 2 * self.width)
+                    width = vector_width_for(variable.extent, COLUMN_VECTORS * self.width)
                     body = [For(variable, body, "vector", width)]
                 else:
                     body = [For(variable, body)]

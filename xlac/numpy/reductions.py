@@ -97,7 +97,7 @@ def _extreme(
     _core.no_out(name, out)
     x = as_tracer(a)
     axes = normalize_axes(axis, x.ndim, name)
-    if initial is None and any(x.shape[d] == 0 for d in axes):
+    if initial is None and 0 in [x.shape[d] for d in axes]:
         raise trace.shape_error(f"{name}: an array of shape {list(x.shape)} has no elements along axis {axis}; give initial=")
     if where is not None and initial is None:
         raise trace.shape_error(f"{name}: where= needs initial=, for the case that it holds nowhere")

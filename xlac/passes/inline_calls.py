@@ -5,8 +5,8 @@ from __future__ import annotations
 from xlac.ir.module import Computation, Module, inline
 from xlac.passes.rewrite import has_control
 
-# A computation does not grow beyond this by inlining, so that calls of calls of calls cannot fill the memory.
-MAX_INSTRUCTIONS = 200_000
+# A module does not grow by more than this, so that calls of calls of calls cannot fill the memory; the rest stay calls.
+MAX_GROWTH = 50_000
 
 
 def inline_calls(module: Module) -> bool:
@@ -15,18 +15,22 @@ def inline_calls(module: Module) -> bool:
     Callees come first, so that one visit of each computation suffices.
     """
     changed = False
+    left = MAX_GROWTH
     for computation in module.computations:
-        changed |= _inline_into(computation)
+        inlined, left = _inline_into(computation, left)
+        changed |= inlined
     return changed
 
 
-def _inline_into(computation: Computation) -> bool:
+def _inline_into(computation: Computation, left: int) -> tuple[bool, int]:
+    """Inline calls as long as `left` instructions may be added; also returns how many may still be."""
     changed = False
     calls = [i for i in computation._instructions if i.opcode.name in ("call", "fusion")]
     for instruction in calls:
         (callee,) = instruction.called
-        if len(computation) + len(callee) > MAX_INSTRUCTIONS:
+        if len(callee) > left:
             continue
+        left -= len(callee)
         before = instruction.control_predecessors
         if before and has_control(callee):
             continue
@@ -39,4 +43,4 @@ def _inline_into(computation: Computation) -> bool:
         instruction.control_predecessors = ()
         computation.remove(instruction)
         changed = True
-    return changed
+    return changed, left

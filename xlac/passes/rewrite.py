@@ -42,6 +42,11 @@ def redirect(computation: Computation, old: Instruction, new: Instruction) -> No
         computation.root = new
 
 
+def sort_instructions(computation: Computation) -> None:
+    """Make the order of addition one in which operands come first, so that listing the computation again is the same."""
+    computation._instructions = dict.fromkeys(computation.post_order())
+
+
 def rewrite(computation: Computation, rules: RuleIndex) -> bool:
     """Apply rules until none fits; return whether any did. Instructions that become unused are removed on the way.
 
@@ -69,11 +74,12 @@ def rewrite(computation: Computation, rules: RuleIndex) -> bool:
             enqueue(instruction.operands)
             changed = True
             continue
-        found = rules.get(instruction.opcode)
-        if not found or instruction.control_predecessors or not is_pure(instruction):
+        row = instruction.opcode
+        found = rules.get(row)
+        if not found or instruction.control_predecessors or not row.pure or (row.has_regions and not is_pure(instruction)):
             continue
+        size = len(computation._instructions)
         for one in found:
-            size = len(computation)
             new = one.apply(instruction)
             if new is None:
                 continue

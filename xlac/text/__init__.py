@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 _SPACE = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
-_HLO = re.compile(r"(?:HloModule|ENTRY|ROOT)\b|%?[A-Za-z_][\w.\-]*\s*(?:=(?!=)|\{|\([^()]*(?:\([^()]*\)[^()]*)*\)\s*->)")
+_HLO = re.compile(
+    r"(?:HloModule|ENTRY|ROOT)\b|%?[A-Za-z_][\w.\-]*\s*(?:=(?!=)|\{|\([^()]*(?:\([^()]*\)[^()]*)*\)\s*->)"
+)
 _MLIR = re.compile(
     r"""(?:module|func|func\.func|stablehlo\.\w+|builtin\.module)\b(?!\s*\{\s*(?:ROOT\b|%?[\w.\-]+\s*=\s*[a-z\d]+\[))
     |[#!"]|%[\w$.\-]+(?::\d+)?(?:\s*,\s*%[\w$.\-]+)*\s*=\s*(?:"|[a-z_]+\.[a-z_]+|call\b|constant\b)""",

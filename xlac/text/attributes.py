@@ -1,4 +1,7 @@
-"""The text of attribute values by `Kind`, both ways. Values that name computations are the parser's and the printer's own."""
+"""The text of attribute values by `Kind`, both ways.
+
+Values that name computations are the parser's and the printer's own.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,14 @@ from xlac.ir.window import dim_labels_to_string, parse_dim_labels, parse_window,
 from xlac.text.shapes import TextError
 
 # Attributes that every instruction may have. They are kept as text and mean nothing here.
-COMMON_ATTRIBUTES = ("sharding", "frontend_attributes", "backend_config", "origin", "statistics", "parameter_replication")
+COMMON_ATTRIBUTES = (
+    "sharding",
+    "frontend_attributes",
+    "backend_config",
+    "origin",
+    "statistics",
+    "parameter_replication",
+)
 
 # Attributes of single opcodes that say how XLA runs them or where they came from, not what they compute.
 OPAQUE_ATTRIBUTES = frozenset(
@@ -39,6 +49,7 @@ OPAQUE_ATTRIBUTES = frozenset(
 )
 
 _INT = re.compile(r"-?\d{1,19}\Z")
+_LONG_INTEGER = re.compile(r"\d{19}")
 _FLOAT = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z|-?(?:inf|nan)\Z")
 _WORD = re.compile(r"[A-Za-z_][\w.\-]*\Z")
 _SLICE = re.compile(r"\s*\[\s*(\d{1,19})\s*:\s*(\d{1,19})\s*(?::\s*(\d{1,19})\s*)?\]\s*")
@@ -58,6 +69,7 @@ def unquote(text: str) -> str:
     body = text[1:-1]
     if "\\" not in body:
         return body
+
     # Escapes name bytes; UTF-8 is put together again at the end.
     def plain(match: re.Match[str]) -> str:
         if match[1]:
@@ -143,7 +155,9 @@ def _slices(text: str) -> tuple[tuple[int, int, int], ...]:
     while True:
         match = _SLICE.match(text, position, end)
         if not match:
-            raise TextError(f"{text[position:end][:40].strip() or text[:40]} is not a slice; this must be {what}", position)
+            raise TextError(
+                f"{text[position:end][:40].strip() or text[:40]} is not a slice; this must be {what}", position
+            )
         result.append((int(match[1]), int(match[2]), int(match[3]) if match[3] else 1))
         position = match.end()
         if position == end:
@@ -160,7 +174,9 @@ def _padding(text: str) -> tuple[tuple[int, int, int], ...]:
     for part in text.split("x"):
         match = _PADDING.match(part)
         if not match:
-            raise TextError(f"{text[:40]} is not a padding; it must be low_high or low_high_interior, joined by x, as in 0_1x2_0_1")
+            raise TextError(
+                f"{text[:40]} is not a padding; it must be low_high or low_high_interior, joined by x, as in 0_1x2_0_1"
+            )
         result.append((int(match[1]), int(match[2]), int(match[3] or 0)))
     return tuple(result)
 
@@ -188,6 +204,8 @@ def parse_attribute(kind: Kind, text: str) -> Any:
     Raises:
       TextError: it is not a value of that kind; the message says what one looks like.
     """
+    if kind is Kind.WINDOW and _LONG_INTEGER.search(text):
+        raise TextError(f"{text[:40]} holds an integer of more than 18 digits")
     try:
         return _PARSERS[kind](text)
     except ShapeError as error:

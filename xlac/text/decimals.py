@@ -1,7 +1,8 @@
 """Decimal numbers read many at a time, exactly rounded, by whole-array operations.
 
-A decimal of up to 18 digits is an integer m and a power of ten. Where m is below 2^53 and the power at most 10^22 both are
-exact doubles, so one division or multiplication rounds just as reading the decimal does. Other numbers go through `float`.
+A decimal of up to 18 digits is an integer m and a power of ten. Where m is below 2^53 and the power at most 10^22 both
+are exact doubles, so one division or multiplication rounds just as reading the decimal does. Other numbers go through
+`float`.
 """
 
 from __future__ import annotations

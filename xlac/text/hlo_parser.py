@@ -1,8 +1,8 @@
 """The parser of XLA's HLO text.
 
-`hlo.lark` gives the structure; pieces with a small language of their own (shapes, literals, attribute values) are read by the
-modules beside this one, most of them from a cache. The graph is built computation by computation, callees first, and each
-instruction is checked against its opcode row as it is built, so a fault is reported at its line and column.
+`hlo.lark` gives the structure; pieces with a small language of their own (shapes, literals, attribute values) are read
+by the modules beside this one, most of them from a cache. The graph is built computation by computation, callees first,
+and each instruction is checked against its opcode row as it is built, so a fault is reported at its line and column.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import gc
 import re
 import warnings
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import OPCODES, Attr, Kind, Opcode, find_opcode
 from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves
 from xlac.text.attributes import COMMON_ATTRIBUTES, OPAQUE_ATTRIBUTES, parse_attribute, parse_metadata
+from xlac.text.hlo_syntax import Block, Call, ProgramText, Statement, parse_tree
 from xlac.text.literals import is_elided, parse_literal
 from xlac.text.shapes import TextError, parse_shape
 from xlac.text.source import Source
@@ -40,8 +41,6 @@ HEADER_ATTRIBUTES = (
     "origin_recovery_table",
 )
 
-# Braces as deep as this are one token of the grammar.
-_GRAMMAR_DEPTH = 5
 # Computations written inside attributes, inside one another.
 MAX_INLINE_DEPTH = 32
 # Elements of an elided constant that `fill_constants="random"` makes up.
@@ -52,19 +51,19 @@ _OPERAND = re.compile(r"\s*%?([A-Za-z_][\w.\-]*)\s*(?:,|\Z)")
 _ARRAY_SHAPE = re.compile(r"\s*[A-Za-z]\w*\[[^\[\]]*\](?:\s*\{[^{}]*\})?\s*")
 _NAME = re.compile(r"%?([A-Za-z_][\w.\-]*)\Z")
 _BRACE = re.compile(r'[{}]|"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_SHOW = re.compile(r"\s*([^\s,;{}()]+|.)", re.DOTALL)
 
 
 def parse_hlo(text: str, path: str | None = None, fill_constants: str | None = None) -> Module:
     """The module that an HLO text spells.
 
-    A text without the `HloModule` line is taken too, and so is a single instruction, whose undefined operands become parameters.
+    A text without the `HloModule` line is taken too, and so is a single instruction, whose undefined operands become
+    parameters.
 
     Args:
       text: the program.
       path: the file's name, for error messages.
-      fill_constants: what to put for constants whose elements were left out of the text, written `{...}`: None for zeros and a
-        warning, "random" for repeatable random numbers.
+      fill_constants: what to put for constants whose elements were left out of the text, written `{...}`: None for
+        zeros and a warning, "random" for repeatable random numbers.
 
     Raises:
       ParseError: the text is no valid program; the error tells line, column and what would be right.
@@ -73,6 +72,13 @@ def parse_hlo(text: str, path: str | None = None, fill_constants: str | None = N
         raise ParseError(f"the program must be a str, not {type(text).__name__}", path=path)
     if fill_constants not in (None, "random"):
         raise ParseError(f'fill_constants is {fill_constants!r}; it must be None or "random"', path=path)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ParseError(
+                f"character {error.start} of the text is half of a pair and no character", path=path
+            ) from None
     if text.startswith("\ufeff"):
         text = text[1:]
     source = Source(text, path)
@@ -80,286 +86,10 @@ def parse_hlo(text: str, path: str | None = None, fill_constants: str | None = N
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return _Builder(source, fill_constants).build(_tree(source, source.skeleton, 0))
+        return _Builder(source, fill_constants).build(parse_tree(source, source.skeleton, 0))
     finally:
         if collecting:
             gc.enable()
-
-
-# ---- from text to statements
-
-
-class _Call:
-    """An opcode applied to operands: `shape opcode(operands)`. Fields are tokens; operands of a nested call are a list."""
-
-    __slots__ = ("opcode", "operands", "shape")
-
-    def __init__(self, shape: Any, opcode: Any, operands: Any) -> None:
-        self.shape, self.opcode, self.operands = shape, opcode, operands
-
-
-class _Statement(_Call):
-    """An instruction as written; attributes as (name, value, place of the value)."""
-
-    __slots__ = ("assign", "attributes")
-
-    def __init__(self, assign: Any, call: _Call, attributes: list[tuple[str, str, int]]) -> None:
-        super().__init__(call.shape, call.opcode, call.operands)
-        self.assign, self.attributes = assign, attributes
-
-
-class _Block:
-    """A computation as written."""
-
-    __slots__ = ("attributes", "base", "callees", "depth", "head", "inline", "name", "statements")
-
-    def __init__(self, head: Any, statements: list[_Statement], attributes: list[tuple[str, str, int]]) -> None:
-        self.head, self.statements, self.attributes = head, statements, attributes
-        self.base = 0
-        self.depth = 0
-        self.name = ""
-        self.callees: list[_Block] = []
-        # Computations written inside attributes, by the place of the attribute's value.
-        self.inline: dict[int, list[_Block]] = {}
-
-
-class _Reference:
-    """An operand that is a name, with the shape it is said to have."""
-
-    __slots__ = ("name", "shape")
-
-    def __init__(self, shape: Any, name: Any) -> None:
-        self.shape, self.name = shape, name
-
-
-class _Text:
-    """What a whole text holds."""
-
-    def __init__(self) -> None:
-        self.header: Any = None
-        self.attributes: list[tuple[str, str, int]] = []
-        self.tables = ""
-        self.blocks: list[_Block] = []
-        self.single: _Statement | None = None
-
-
-def _attribute(token: Any) -> tuple[str, str, int]:
-    name, _, value = token.partition("=")
-    stripped = value.strip()
-    return name[1:].strip(), stripped, token.start_pos + len(name) + 1 + len(value) - len(value.lstrip())
-
-
-@lru_cache(maxsize=1)
-def _grammar() -> Any:
-    """The LALR parser; lark is imported when the first text is parsed."""
-    from importlib.resources import files
-
-    import lark
-
-    class Build(lark.Transformer):
-        """Makes the records above as rules are recognised."""
-
-        def start(self, children: list[Any]) -> _Text:
-            if isinstance(children[0], _Text):
-                return children[0]
-            text = _Text()
-            text.single = children[0]
-            return text
-
-        def module(self, children: list[Any]) -> _Text:
-            text = _Text()
-            for child in children:
-                if child.__class__ is _Block:
-                    text.blocks.append(child)
-                elif child.type == "HEADER":
-                    text.header = child
-                elif child.type == "ATTRIBUTE":
-                    text.attributes.append(_attribute(child))
-                else:
-                    text.tables = str(child).strip()
-            return text
-
-        def computation(self, children: list[Any]) -> _Block:
-            end = len(children) - 1
-            while children[end].type != "CLOSE":
-                end -= 1
-            return _Block(children[0], children[1:end], [_attribute(c) for c in children[end + 1 :]])
-
-        def instruction(self, children: list[Any]) -> _Statement:
-            if children[1].type == "SHAPE":
-                return _Statement(children[0], _Call(*children[1:4]), [_attribute(c) for c in children[4:]])
-            return _Statement(children[0], _Call(None, children[1], children[2]), [_attribute(c) for c in children[3:]])
-
-        def call(self, children: list[Any]) -> _Call:
-            return _Call(*children) if len(children) == 3 else _Call(None, *children)
-
-        def reference(self, children: list[Any]) -> _Reference:
-            return _Reference(*children) if len(children) == 2 else _Reference(None, children[0])
-
-        def nested(self, children: list[Any]) -> list[Any]:
-            return children[:-1]
-
-    text = (files("xlac.text") / "hlo.lark").read_text(encoding="utf-8")
-    return lark.Lark(text, parser="lalr", lexer="contextual", transformer=Build(), maybe_placeholders=False)
-
-
-def _tree(source: Source, skeleton: str, base: int) -> _Text:
-    """The records of a text; `base` is where in the source's skeleton it starts."""
-    import lark
-
-    lead = len(skeleton) - len(skeleton.lstrip())
-    if lead == len(skeleton):
-        raise source.error_at("the text is empty; it must hold an HloModule, a computation or an instruction", len(source.text))
-    # Leading white space is no token's; it stays in the count of places.
-    text = skeleton[lead:] if lead else skeleton
-    lifted: list[str] = []
-    try:
-        result = _grammar().parse(text)
-    except lark.exceptions.UnexpectedInput:
-        text = _lift_deep_braces(text, lifted)
-        try:
-            result = _grammar().parse(text)
-        except lark.exceptions.UnexpectedInput as error:
-            raise _syntax_error(source, text, base + lead, error) from None
-    for block in result.blocks:
-        block.base = lead
-    if lifted:
-        _put_back(result, lifted)
-    return result
-
-
-def _lift_deep_braces(text: str, lifted: list[str]) -> str:
-    """Replace braces in attributes that nest deeper than the grammar can tell by `@`, a number and spaces of the same length."""
-    opened: list[tuple[int, bool]] = []  # place of each open brace, and whether an attribute's value begins with it
-    deepest = 0
-    pieces: list[str] = []
-    done = 0
-    for match in _BRACE.finditer(text):
-        if match[0] == "{":
-            before = text[max(0, match.start() - 80) : match.start()].rstrip()
-            opened.append((match.start(), before.endswith("=")))
-            deepest = max(deepest, len(opened))
-        elif match[0] == "}" and opened:
-            start, is_value = opened.pop()
-            if is_value and not any(v for _, v in opened):
-                if deepest - len(opened) > _GRAMMAR_DEPTH:
-                    name = f"@{len(lifted)}"
-                    lifted.append(text[start : match.end()])
-                    pieces += (text[done:start], name.ljust(match.end() - start))
-                    done = match.end()
-            if not opened:
-                deepest = 0
-            elif not any(v for _, v in opened):
-                deepest = len(opened)
-    pieces.append(text[done:])
-    return "".join(pieces)
-
-
-def _put_back(text: _Text, lifted: list[str]) -> None:
-    """Give attributes the braces that were lifted out."""
-    lists = [text.attributes, *(b.attributes for b in text.blocks)]
-    lists += [s.attributes for b in text.blocks for s in b.statements]
-    if text.single is not None:
-        lists.append(text.single.attributes)
-    for attributes in lists:
-        for i, (name, value, place) in enumerate(attributes):
-            if value.startswith("@"):
-                attributes[i] = (name, lifted[int(value[1:])], place)
-
-
-# ---- syntax errors
-
-_EXPECTATIONS = {
-    "HEADER": "HloModule and a name",
-    "HEAD": "a computation such as `ENTRY main {`",
-    "ASSIGN": "an instruction such as `x = f32[2] add(a, b)`",
-    "CLOSE": "} at the end of the computation",
-    "SHAPE": "a shape such as f32[2,3]",
-    "OPEN": "an opcode and (",
-    "OPERANDS": "operands and )",
-    "OPERAND": "an operand",
-    "_COMMA": "a comma",
-    "CLOSE_PARENTHESIS": ")",
-    "ATTRIBUTE": "an attribute such as `, dimensions={0}`",
-    }
-_ATTRIBUTE_NAME = re.compile(r",\s*([A-Za-z_][\w.\-]*)\s*=\s*")
-_ITEM = re.compile(r"(?:-?\d+|@\d+|(?:[A-Za-z]\w*\[[^\[\]]*\](?:\s*\{[\d,\s]*(?::[^{}]*)?\})?\s*)?%?[A-Za-z_][\w.\-]*)\s*")
-
-
-def _syntax_error(source: Source, text: str, base: int, error: Any) -> ParseError:
-    """The ParseError for what lark could not place in `text`, which starts at `base` of the skeleton."""
-    import lark
-
-    position = len(text)
-    if isinstance(error, lark.exceptions.UnexpectedCharacters):
-        position, expected = error.pos_in_stream, set(error.allowed or ())
-    else:
-        expected = set(getattr(error, "accepts", None) or getattr(error, "expected", None) or ())
-        token = getattr(error, "token", None)
-        if token is not None and token.type != "$END":
-            position = token.start_pos
-    if position < len(text):
-        better = _precise(text, position, expected)
-        if better:
-            return source.error(better[0], base + better[1])
-    wanted = [words for name, words in _EXPECTATIONS.items() if name in expected]
-    hint = f"; expected {', '.join(wanted[:-1])}{' or ' if wanted[1:] else ''}{wanted[-1]}" if wanted else ""
-    if position >= len(text):
-        return source.error(f"the text ends too early{hint}", base + len(text.rstrip()))
-    return source.error(f"{_shown(text, position)} cannot stand here{hint}", base + position)
-
-
-def _shown(text: str, position: int) -> str:
-    if not text[position:].strip():
-        return "the end"
-    match = _SHOW.match(text, position)
-    word = match[1][:40] if match else text[position]
-    return repr("a literal" if word.startswith("@") else word)
-
-
-def _precise(text: str, position: int, expected: set[str]) -> tuple[str, int] | None:
-    """A message and place for a fault inside a long token, which lark can only report at its beginning."""
-    if "OPERANDS" in expected:
-        while True:
-            match = _ITEM.match(text, position)
-            if not match:
-                if text[position] == "(":
-                    return None
-                return f"{_shown(text, position)} is not an operand; one looks like %x, or f32[2] %x", position
-            position = match.end()
-            if position == len(text):
-                return "the text ends inside the operands; ) is missing", position
-            if text[position] != ",":
-                return f"{_shown(text, position)} after an operand; a comma or ) was expected", position
-            position += 1
-            while position < len(text) and text[position].isspace():
-                position += 1
-            if position == len(text):
-                return "the text ends inside the operands; ) is missing", position
-    if "ATTRIBUTE" in expected and text[position] == ",":
-        match = _ATTRIBUTE_NAME.match(text, position)
-        if not match:
-            return f"{_shown(text, position + 1)} is not an attribute; one looks like name=value", position + 1
-        value = text[match.end() : match.end() + 1]
-        if value == "{":
-            return f"the braces of attribute {match[1]} are not closed; }} is missing", position
-        if value in ('"', "'"):
-            return f"the string of attribute {match[1]} is not closed; {value} is missing", match.end()
-        return f"attribute {match[1]} has no value; one looks like {match[1]}=value", match.end()
-    if "ASSIGN" in expected:
-        match = re.compile(r"(?:ROOT\s+)?%?([A-Za-z_][\w.\-]*)\s*(?![\w.\-=\s{])").match(text, position)
-        if match and not text.startswith("ENTRY", position):
-            return f"{_shown(text, match.end()) if match.end() < len(text) else 'the end'} after the name {match[1]}; = was expected", match.end()
-    if "SHAPE" in expected and "OPEN" in expected and text[position] == "(":
-        depth = 0
-        for match in re.finditer(r"[()]", text[position : position + 4000]):
-            depth += 1 if match[0] == "(" else -1
-            if depth > 8:
-                return "tuple shapes are nested more than 8 deep here", position
-            if not depth:
-                break
-        return "this tuple shape is not complete", position
-    return None
 
 
 # ---- from statements to a module
@@ -372,7 +102,7 @@ def _calling_attributes() -> frozenset[str]:
     return frozenset(_BRANCHES) | {n for row in OPCODES.values() for n, a in row.attrs.items() if a.kind in kinds}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _infers_alone(row: Opcode) -> bool:
     """Whether the shape rule of a row that is usually given its result shape can do without."""
     import inspect
@@ -390,17 +120,19 @@ class _Builder:
         self.source = source
         self.fill_constants = fill_constants
         self.elided: list[int] = []
-        self.blocks: dict[str, _Block] = {}
-        self.built: dict[_Block, Computation] = {}
+        self.blocks: dict[str, Block] = {}
+        self.built: dict[Block, Computation] = {}
         self.names: set[str] = set()
 
-    def build(self, text: _Text) -> Module:
+    def build(self, text: ProgramText) -> Module:
         if text.single is not None:
             return self._single(text.single)
         entry = self._index(text.blocks)
         for block in self._callees_first(text.blocks):
             self.built[block] = self._computation(block)
-        name = re.sub(r"HloModule\s+%?", "", str(text.header)).strip(" \t\r\n:") if text.header else f"module_{entry.name}"
+        name = (
+            re.sub(r"HloModule\s+%?", "", str(text.header)).strip(" \t\r\n:") if text.header else f"module_{entry.name}"
+        )
         module = Module(name, self.built[entry], self._header(text, self.built[entry]))
         if text.tables:
             module.attrs["stack_frames"] = text.tables
@@ -413,13 +145,13 @@ class _Builder:
         if self.elided and self.fill_constants is None:
             lines = ", ".join(map(str, self.elided[:5])) + (", ..." if len(self.elided) > 5 else "")
             warnings.warn(
-                f"{len(self.elided)} constants whose elements are left out of the text, {{...}}, are zeros (line {lines})",
+                f"{len(self.elided)} constants whose elements are left out of the text are zeros (line {lines})",
                 stacklevel=4,
             )
 
-    def _single(self, statement: _Statement) -> Module:
+    def _single(self, statement: Statement) -> Module:
         """A text of one instruction: operands that nothing defines become parameters of their shape."""
-        block = _Block(None, [statement], [])
+        block = Block(None, [statement], [])
         block.name = "_"
         computation = Computation("_")
         scope = _Scope(computation)
@@ -431,7 +163,9 @@ class _Builder:
                     pending.append(name)
                 elif name not in scope.names:
                     if shape is None:
-                        raise self.source.error(f"operand {name} is not defined; give it a shape to make it a parameter", place)
+                        raise self.source.error(
+                            f"operand {name} is not defined; give it a shape to make it a parameter", place
+                        )
             for shape, name, place in self._operands(call, block):
                 if name.__class__ is str and name not in scope.names:
                     scope.names[name] = computation.parameter(self._shape(shape, place), name)
@@ -445,7 +179,7 @@ class _Builder:
 
     # -- computations
 
-    def _index(self, blocks: list[_Block]) -> _Block:
+    def _index(self, blocks: list[Block]) -> Block:
         """Name the blocks and return the entry."""
         entry = None
         for block in blocks:
@@ -464,7 +198,7 @@ class _Builder:
             entry = block if is_entry else entry
         return entry or blocks[-1]
 
-    def _find_callees(self, block: _Block) -> None:
+    def _find_callees(self, block: Block) -> None:
         """Fill `block.callees`, parsing computations that are written inside attributes."""
         calling = _calling_attributes()
         for statement in block.statements:
@@ -481,10 +215,12 @@ class _Builder:
                     if callee is not None:  # a missing one is reported when the instruction is built
                         block.callees.append(callee)
 
-    def _inline(self, block: _Block, statement: _Statement, name: str, value: str, place: int) -> list[_Block]:
+    def _inline(self, block: Block, statement: Statement, name: str, value: str, place: int) -> list[Block]:
         """The computations written in an attribute's value: one `{...}` or a list of them in braces."""
         if block.depth >= MAX_INLINE_DEPTH:
-            raise self.source.error(f"computations are written inside others more than {MAX_INLINE_DEPTH} deep", block.base + place)
+            raise self.source.error(
+                f"computations are written inside others more than {MAX_INLINE_DEPTH} deep", block.base + place
+            )
         spans = [(0, len(value))]
         if not re.match(r"\{\s*(?:ROOT\s|%?[\w.\-]+\s*=)", value):
             spans = self._brace_groups(value)
@@ -492,7 +228,7 @@ class _Builder:
         for start, end in spans:
             head = "_ "
             base = block.base + place + start - len(head)
-            text = _tree(self.source, head + value[start:end], base)
+            text = parse_tree(self.source, head + value[start:end], base)
             if len(text.blocks) != 1 or text.attributes:
                 raise self.source.error(f"{name} must be a computation's name, or one in braces", block.base + place)
             new = text.blocks[0]
@@ -521,14 +257,14 @@ class _Builder:
                 depth -= 1
         return groups
 
-    def _callees_first(self, blocks: list[_Block]) -> Iterator[_Block]:
+    def _callees_first(self, blocks: list[Block]) -> Iterator[Block]:
         """Every block, and every one it calls before it.
 
         Raises:
           ParseError: a computation calls itself.
         """
-        done: set[_Block] = set()
-        path: set[_Block] = set()
+        done: set[Block] = set()
+        path: set[Block] = set()
         for first in blocks:
             stack = [(first, False)]
             while stack:
@@ -549,11 +285,13 @@ class _Builder:
                 for callee in reversed(block.callees):
                     if callee in path:
                         place = callee.base + callee.head.start_pos
-                        raise self.source.error(f"computation {callee.name} calls itself, directly or through others", place)
+                        raise self.source.error(
+                            f"computation {callee.name} calls itself, directly or through others", place
+                        )
                     if callee not in done:
                         stack.append((callee, False))
 
-    def _computation(self, block: _Block) -> Computation:
+    def _computation(self, block: Block) -> Computation:
         computation = Computation(block.name)
         scope = _Scope(computation)
         root: Instruction | None = None
@@ -561,7 +299,9 @@ class _Builder:
             instruction = self._statement(block, scope, statement)
             if statement.assign.startswith("ROOT") and re.match(r"ROOT\s", statement.assign):
                 if root is not None:
-                    raise self._error(block, statement.assign, f"{instruction.name} is a second ROOT; {root.name} is one already")
+                    raise self._error(
+                        block, statement.assign, f"{instruction.name} is a second ROOT; {root.name} is one already"
+                    )
                 root = instruction
         if root is not None:
             computation.root = root
@@ -572,12 +312,17 @@ class _Builder:
         self._signature(block, computation)
         for name, value, place in block.attributes:
             if name != "execution_thread":
-                raise self.source.error(f"unknown attribute {name} of a computation; it may have execution_thread", block.base + place)
+                raise self.source.error(
+                    f"unknown attribute {name} of a computation; it may have execution_thread", block.base + place
+                )
             computation.extras[name] = value
         return computation
 
-    def _signature(self, block: _Block, computation: Computation) -> None:
-        """Check the result of `(x: f32[2]) -> f32[2]` against the root; like XLA, take what it says of parameters for a comment."""
+    def _signature(self, block: Block, computation: Computation) -> None:
+        """Check the result of `(x: f32[2]) -> f32[2]` against the root.
+
+        Like XLA, take what it says of parameters for a comment.
+        """
         head = str(block.head)
         start = head.find("(")
         if start < 0:
@@ -588,9 +333,10 @@ class _Builder:
         result_text = head[arrow + 2 : head.rfind("{")]
         place = block.base + block.head.start_pos
         result = self._shape_at(result_text, place + arrow + 2)
-        if result != computation.root.shape:
+        root = computation.root
+        if result != root.shape:
             raise self.source.error(
-                f"computation {block.name} is said to give {result} but its root {computation.root.name} is {computation.root.shape}",
+                f"computation {block.name} is said to give {result} but its root {root.name} is {root.shape}",
                 place + arrow + 2 + len(result_text) - len(result_text.lstrip()),
             )
 
@@ -603,7 +349,9 @@ class _Builder:
                     continue
                 before = scope.names.get(word)
                 if before is None:
-                    raise self.source.error(f"control-predecessors: instruction {word} is not defined in this computation", place)
+                    raise self.source.error(
+                        f"control-predecessors: instruction {word} is not defined in this computation", place
+                    )
                 found.append(before)
             instruction.control_predecessors = tuple(found)
         if scope.predecessors:
@@ -614,15 +362,16 @@ class _Builder:
 
     # -- the header
 
-    def _header(self, text: _Text, entry: Computation) -> dict[str, str]:
+    def _header(self, text: ProgramText, entry: Computation) -> dict[str, str]:
         attributes: dict[str, str] = {}
         base = text.blocks[0].base
         for name, value, place in text.attributes:
             if name in attributes:
                 raise self.source.error(f"attribute {name} is given twice", base + place)
             if name not in HEADER_ATTRIBUTES:
+                known = ", ".join(HEADER_ATTRIBUTES)
                 raise self.source.error(
-                    f"unknown attribute {name} of a module{_near(name, HEADER_ATTRIBUTES)}; they are {', '.join(HEADER_ATTRIBUTES)}",
+                    f"unknown attribute {name} of a module{_near(name, HEADER_ATTRIBUTES)}; they are {known}",
                     base + place,
                 )
             if name in ("is_scheduled", "alias_passthrough_params"):
@@ -642,13 +391,17 @@ class _Builder:
             raise self.source.error(f"entry_computation_layout: {error.message}", place + error.offset) from None
         have = TupleShape(tuple(p.shape for p in entry.parameters))
         if parameters != have:
-            raise self.source.error(f"entry_computation_layout has parameters {parameters} but those of {entry.name} are {have}", place)
+            raise self.source.error(
+                f"entry_computation_layout has parameters {parameters} but those of {entry.name} are {have}", place
+            )
         if result != entry.root.shape:
-            raise self.source.error(f"entry_computation_layout has the result {result} but {entry.name} gives {entry.root.shape}", place)
+            raise self.source.error(
+                f"entry_computation_layout has the result {result} but {entry.name} gives {entry.root.shape}", place
+            )
 
     # -- instructions
 
-    def _statement(self, block: _Block, scope: _Scope, statement: _Statement) -> Instruction:
+    def _statement(self, block: Block, scope: _Scope, statement: Statement) -> Instruction:
         name = statement.assign.rpartition("=")[0].rstrip()
         if name.startswith("ROOT") and name != "ROOT":
             head = name.split(None, 1)
@@ -665,23 +418,23 @@ class _Builder:
         scope.places[name] = statement.assign.start_pos
         return instruction
 
-    def _nested(self, block: _Block, scope: _Scope, statement: _Statement) -> None:
+    def _nested(self, block: Block, scope: _Scope, statement: Statement) -> None:
         """Build the instructions written as operands, innermost first."""
-        stack: list[tuple[_Call, bool]] = [(c, False) for c in reversed(statement.operands) if c.__class__ is _Call]
+        stack: list[tuple[Call, bool]] = [(c, False) for c in reversed(statement.operands) if c.__class__ is Call]
         while stack:
             call, ready = stack.pop()
             if not ready and call.operands.__class__ is list:
                 stack.append((call, True))
-                stack.extend((c, False) for c in reversed(call.operands) if c.__class__ is _Call)
+                stack.extend((c, False) for c in reversed(call.operands) if c.__class__ is Call)
                 continue
             opcode = call.opcode.rstrip()[:-1].rstrip()
             scope.anonymous[call] = self._instruction(block, scope, call, [], f"{opcode}.anon")
 
-    def _operands(self, call: _Call, block: _Block) -> Iterator[tuple[str | None, Any, int]]:
+    def _operands(self, call: Call, block: Block) -> Iterator[tuple[str | None, Any, int]]:
         """(shape text or None, name or nested call, place) of each operand."""
         if call.operands.__class__ is list:
             for x in call.operands:
-                if x.__class__ is _Call:
+                if x.__class__ is Call:
                     yield None, x, block.base + x.opcode.start_pos
                 else:
                     place = x.shape if x.shape is not None else x.name
@@ -702,12 +455,14 @@ class _Builder:
                     if not text[start:].strip():
                         return
                     word = text[start:].strip().split(",")[0][:40]
-                    raise self.source.error(f"{word} is not an operand; it must be the name of an instruction", place + start)
+                    raise self.source.error(
+                        f"{word} is not an operand; it must be the name of an instruction", place + start
+                    )
             yield shape, match[1], place + start
             start = match.end()
 
     def _instruction(
-        self, block: _Block, scope: _Scope, call: _Call, attributes: list[tuple[str, str, int]], name: str
+        self, block: Block, scope: _Scope, call: Call, attributes: list[tuple[str, str, int]], name: str
     ) -> Instruction:
         opcode_name = call.opcode.rstrip()[:-1].rstrip()
         row = OPCODES.get(opcode_name)
@@ -733,7 +488,7 @@ class _Builder:
             self._check_async(block, call, instruction)
         return scope.add(instruction, name)
 
-    def _check_async(self, block: _Block, call: _Call, instruction: Instruction) -> None:
+    def _check_async(self, block: Block, call: Call, instruction: Instruction) -> None:
         """An async-update or -done may repeat what its async-start calls, not name another computation."""
         started = instruction.operands[0].attrs.get("calls")
         named = instruction.attrs.get("calls")
@@ -746,7 +501,7 @@ class _Builder:
         if named is None and "calls" in instruction.attrs:
             instruction.attrs["calls"] = started
 
-    def _operand_instructions(self, block: _Block, scope: _Scope, call: _Call) -> tuple[Instruction, ...]:
+    def _operand_instructions(self, block: Block, scope: _Scope, call: Call) -> tuple[Instruction, ...]:
         token = call.operands
         names = scope.names
         if token.__class__ is not list and "[" not in token:
@@ -772,21 +527,25 @@ class _Builder:
             result.append(operand)
         return tuple(result)
 
-    def _undefined(self, block: _Block, name: str, place: int) -> ParseError:
+    def _undefined(self, block: Block, name: str, place: int) -> ParseError:
         """The error for an operand that no instruction before has defined."""
         for statement in block.statements:
             if re.sub(r"ROOT\s|[%=\s]", "", str(statement.assign)) == name:
                 line = self.source.line(block.base + statement.assign.start_pos)
-                return self.source.error(f"operand {name} is defined only later, at line {line}; operands come first", place)
+                return self.source.error(
+                    f"operand {name} is defined only later, at line {line}; operands come first", place
+                )
         known = [re.sub(r"ROOT\s|[%=\s]", "", str(s.assign)) for s in block.statements[:2000]]
-        return self.source.error(f"operand {name} is not defined in computation {block.name}{_near(name, known)}", place)
+        return self.source.error(
+            f"operand {name} is not defined in computation {block.name}{_near(name, known)}", place
+        )
 
     def _leaf(
         self,
-        block: _Block,
+        block: Block,
         scope: _Scope,
         row: Opcode,
-        call: _Call,
+        call: Call,
         shape: Shape | None,
         attributes: list[tuple[str, str, int]],
         name: str,
@@ -812,7 +571,9 @@ class _Builder:
             if isinstance(shape, TupleShape):
                 instruction = self._tuple_literal(scope, row, literal, origin, shape, name)
             elif not isinstance(shape, ArrayShape):
-                raise self._error(block, call.shape, f"a constant cannot be {shape}; it must be an array or a tuple of arrays")
+                raise self._error(
+                    block, call.shape, f"a constant cannot be {shape}; it must be an array or a tuple of arrays"
+                )
             else:
                 instruction = Instruction(row, shape, (), {"literal": self._literal(literal, origin, shape)})
         self._set_extras(block, scope, row, instruction, attributes)
@@ -844,7 +605,10 @@ class _Builder:
     def _tuple_literal(
         self, scope: _Scope, row: Opcode, text: str, origin: int, shape: TupleShape, name: str
     ) -> Instruction:
-        """A constant tuple becomes a tuple of constants; `tuple_literal` in the extras lets the printer write it as it was."""
+        """A constant tuple becomes a tuple of constants.
+
+        `tuple_literal` in the extras lets the printer write it as it was.
+        """
         elided = is_elided(text)
         pieces = iter([(text, 0)] * len(leaves(shape)) if elided else self._tuple_pieces(text, origin, shape))
         make: list[tuple[TupleShape, list[Instruction]]] = [(shape, [])]
@@ -912,7 +676,12 @@ class _Builder:
     # -- attributes
 
     def _set_attributes(
-        self, block: _Block, scope: _Scope, call: _Call, instruction: Instruction, attributes: list[tuple[str, str, int]]
+        self,
+        block: Block,
+        scope: _Scope,
+        call: Call,
+        instruction: Instruction,
+        attributes: list[tuple[str, str, int]],
     ) -> None:
         """Read the attributes, those of the row into `attrs` and the rest into `extras` and `metadata`."""
         row = instruction.opcode
@@ -928,7 +697,9 @@ class _Builder:
                 if name in _BRANCHES and row.name == "conditional":
                     branches = values.setdefault("branch_computations", [None, None])
                     if branches.__class__ is not list or branches[_BRANCHES[name]] is not None:
-                        raise self.source.error(f"attribute {name} is given twice, or beside branch_computations", block.base + place)
+                        raise self.source.error(
+                            f"attribute {name} is given twice, or beside branch_computations", block.base + place
+                        )
                     branches[_BRANCHES[name]] = self._one_called(block, name, text, place)
                 else:
                     rest.append(attribute)
@@ -944,13 +715,15 @@ class _Builder:
         branches = values.get("branch_computations")
         if branches.__class__ is list:
             if None in branches:
-                raise self._error(block, call.opcode, "conditional: true_computation and false_computation must both be given")
+                raise self._error(
+                    block, call.opcode, "conditional: true_computation and false_computation must both be given"
+                )
             values["branch_computations"] = tuple(branches)
         instruction.attrs = self._complete(block, call, row, values)
         if rest:
             self._set_extras(block, scope, row, instruction, rest)
 
-    def _complete(self, block: _Block, call: _Call, row: Opcode, values: dict[str, Any]) -> dict[str, Any]:
+    def _complete(self, block: Block, call: Call, row: Opcode, values: dict[str, Any]) -> dict[str, Any]:
         if not row.attrs:
             return values
         try:
@@ -959,7 +732,12 @@ class _Builder:
             raise self._error(block, call.opcode, str(error)) from None
 
     def _set_extras(
-        self, block: _Block, scope: _Scope, row: Opcode, instruction: Instruction, attributes: list[tuple[str, str, int]]
+        self,
+        block: Block,
+        scope: _Scope,
+        row: Opcode,
+        instruction: Instruction,
+        attributes: list[tuple[str, str, int]],
     ) -> None:
         """Attributes that any opcode may have."""
         for name, text, place in attributes:
@@ -982,7 +760,7 @@ class _Builder:
                 own = () if row.name in ("constant", "parameter") else tuple(row.attrs)
                 known = (*own, "metadata", "control-predecessors", *COMMON_ATTRIBUTES)
                 raise self.source.error(
-                    f"unknown attribute {name} of {row.name}{_near(name, known)}; its attributes are {', '.join(known)}",
+                    f"unknown attribute {name} of {row.name}{_near(name, known)}; it may have {', '.join(known)}",
                     block.base + place,
                 )
 
@@ -992,13 +770,13 @@ class _Builder:
         except TextError as error:
             raise self.source.error(f"{name}: {error.message}", place + error.offset) from None
 
-    def _one_called(self, block: _Block, name: str, text: str, place: int) -> Computation:
+    def _one_called(self, block: Block, name: str, text: str, place: int) -> Computation:
         called = self._called(block, name, text, place)
         if len(called) != 1:
             raise self.source.error(f"{name} must be one computation", block.base + place)
         return called[0]
 
-    def _called(self, block: _Block, name: str, text: str, place: int) -> list[Computation]:
+    def _called(self, block: Block, name: str, text: str, place: int) -> list[Computation]:
         inline = block.inline.get(place)
         if inline is not None:
             return [self.built[b] for b in inline]
@@ -1009,7 +787,9 @@ class _Builder:
         for word in words:
             match = _NAME.match(word.strip())
             if not match:
-                raise self.source.error(f"{name}={text[:40]}; it must name a computation, as in {name}=%add", block.base + place)
+                raise self.source.error(
+                    f"{name}={text[:40]}; it must name a computation, as in {name}=%add", block.base + place
+                )
             callee = self.blocks.get(match[1])
             if callee is None:
                 near = _near(match[1], list(self.blocks))
@@ -1019,7 +799,7 @@ class _Builder:
 
     # -- shapes
 
-    def _infer(self, block: _Block, call: _Call, instruction: Instruction, shape: Shape | None) -> None:
+    def _infer(self, block: Block, call: Call, instruction: Instruction, shape: Shape | None) -> None:
         """Give the instruction its shape: the declared one if the row agrees with it, else the inferred one."""
         row = instruction.opcode
         try:
@@ -1032,11 +812,15 @@ class _Builder:
             raise self._error(block, call.opcode, str(error)) from None
         except Exception as error:  # a shape rule that did not foresee these attributes must not look like a crash
             detail = f"{type(error).__name__}: {error}"
-            raise self._error(block, call.opcode, f"{row.name}: operands and attributes do not fit ({detail})") from None
+            raise self._error(
+                block, call.opcode, f"{row.name}: operands and attributes do not fit ({detail})"
+            ) from None
         if shape is None:
             instruction.shape = _with_operand_layout(instruction, inferred)
         elif inferred is not shape and inferred != shape:
-            raise self._error(block, call.shape, f"{row.name}: the result is said to be {shape} but its operands give {inferred}")
+            raise self._error(
+                block, call.shape, f"{row.name}: the result is said to be {shape} but its operands give {inferred}"
+            )
 
     def _shape(self, text: str, place: int) -> Shape:
         return self._shape_at(text, place)
@@ -1047,7 +831,7 @@ class _Builder:
         except TextError as error:
             raise self.source.error(error.message, place + error.offset) from None
 
-    def _error(self, block: _Block, token: Any, message: str) -> ParseError:
+    def _error(self, block: Block, token: Any, message: str) -> ParseError:
         """A ParseError at a token of a block; for names the place after ROOT is not worth the trouble."""
         return self.source.error(message, block.base + token.start_pos)
 
@@ -1061,7 +845,7 @@ class _Scope:
         self.computation = computation
         self.names: dict[str, Instruction] = {}
         self.places: dict[str, int] = {}
-        self.anonymous: dict[_Call, Instruction] = {}
+        self.anonymous: dict[Call, Instruction] = {}
         self.parameters: set[int] = set()
         self.predecessors: list[tuple[Instruction, str, int]] = []
 
@@ -1108,7 +892,10 @@ def _shape_end(text: str, start: int) -> int:
 
 
 def _with_operand_layout(instruction: Instruction, shape: Shape) -> Shape:
-    """An inferred shape, with the layout XLA infers: that of the first operand for elementwise results, moved by a transpose."""
+    """An inferred shape, with the layout XLA infers.
+
+    That of the first operand for elementwise results, moved by a transpose.
+    """
     row = instruction.opcode
     if row.name == "transpose" and isinstance(shape, ArrayShape):
         moved = {d: i for i, d in enumerate(instruction.attrs["dimensions"])}

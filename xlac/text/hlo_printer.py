@@ -1,4 +1,7 @@
-"""The printer of XLA's HLO text, in the form XLA itself prints: names with %, shapes with layouts, operands without shapes."""
+"""The printer of XLA's HLO text, in the form XLA itself prints.
+
+Names with %, shapes with layouts, operands without shapes.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +92,10 @@ def _header(module: Module) -> str:
 
 
 def _entry_layout(module: Module, text: str | None) -> str:
-    """The entry's parameter and result shapes with layouts: as the text had them while they still fit, else those of the graph."""
+    """The entry's parameter and result shapes with layouts.
+
+    As the text had them while they still fit, else those of the graph.
+    """
     parameters: Shape = TupleShape(tuple(module.parameter_shapes))
     result = module.entry.root.shape
     if text is not None:
@@ -140,7 +146,10 @@ def _instruction_names(order: list[Instruction]) -> dict[Instruction, str]:
 
 
 def _is_tuple_literal(instruction: Instruction) -> bool:
-    """Whether a tuple can be written as one constant: it was read from one, and its parts are still constants of its own."""
+    """Whether a tuple can be written as one constant.
+
+    It was read from one, and its parts are still constants of its own.
+    """
     if instruction.opcode.name != "tuple" or not instruction.extras or _TUPLE_LITERAL not in instruction.extras:
         return False
     return _owns_constants(instruction)
@@ -198,7 +207,9 @@ def _instruction(instruction: Instruction, printed: dict[Instruction, str], name
     else:
         operands = instruction.operands
         if len(operands) > 5:
-            texts = [f"/*index={i}*/%{printed[x]}" if i and not i % 5 else f"%{printed[x]}" for i, x in enumerate(operands)]
+            texts = [
+                f"/*index={i}*/%{printed[x]}" if i and not i % 5 else f"%{printed[x]}" for i, x in enumerate(operands)
+            ]
         else:
             texts = [f"%{printed[x]}" for x in operands]
         words.append(f"{head}{', '.join(texts)})")
@@ -206,9 +217,13 @@ def _instruction(instruction: Instruction, printed: dict[Instruction, str], name
             words.extend(_attributes(instruction, names))
     extras = instruction.extras
     if extras:
-        words.extend(f"{name}={value}" for name, value in extras.items() if name not in (_TUPLE_LITERAL, "backend_config"))
+        words.extend(
+            f"{name}={value}" for name, value in extras.items() if name not in (_TUPLE_LITERAL, "backend_config")
+        )
     if instruction.control_predecessors:
-        words.append(f"control-predecessors={{{', '.join('%' + printed[x] for x in instruction.control_predecessors)}}}")
+        words.append(
+            f"control-predecessors={{{', '.join('%' + printed[x] for x in instruction.control_predecessors)}}}"
+        )
     if instruction.metadata:
         words.append(f"metadata={metadata_to_string(instruction.metadata)}")
     if extras and "backend_config" in extras:

@@ -1,8 +1,9 @@
 """HLO's text of literals, both ways: `-42`, `{ { 1, 2 }, { nan, -inf } }`, `{(1, 2), (0, -1)}`.
 
-Reading goes through NumPy in a few passes over the bytes, so that the text of a large constant costs about as much as the numbers
-in it. The structure of braces and the count of numbers are checked against the shape before anything of its size is allocated.
-Floats are written with the fewest digits that read back to the same bits; NaNs keep sign and payload.
+Reading goes through NumPy in a few passes over the bytes, so that the text of a large constant costs about as much as
+the numbers in it. The structure of braces and the count of numbers are checked against the shape before anything of its
+size is allocated. Floats are written with the fewest digits that read back to the same bits; NaNs keep sign and
+payload.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from functools import lru_cache
+from functools import cache
 
 import ml_dtypes
 import numpy as np
@@ -118,7 +119,9 @@ def _value(word: str, row: ElementType, offset: int) -> float | int:
         if word in ("true", "false"):
             return float(word == "true")
         if not _FLOAT.match(word):
-            raise TextError(f"{word[:40]} is not a number; {row.name} takes numbers such as -1.5e3, inf and nan", offset)
+            raise TextError(
+                f"{word[:40]} is not a number; {row.name} takes numbers such as -1.5e3, inf and nan", offset
+            )
         return float(word)
     if row.kind == "p":
         if word not in ("true", "false", "0", "1"):
@@ -226,7 +229,9 @@ def _check_float_range(wide: np.ndarray, result: np.ndarray, row: ElementType, t
         for name, what in (("nan", "NaN"), ("inf", "infinity")):
             if name in word[0]:
                 raise TextError(f"{row.name} has no {what}", word.start())
-        raise TextError(f"{word[0][:40]} is out of range for {row.name}, which holds {limits.min} to {limits.max}", word.start())
+        raise TextError(
+            f"{word[0][:40]} is out of range for {row.name}, which holds {limits.min} to {limits.max}", word.start()
+        )
 
 
 def _written_finite(wide: np.ndarray, text: str) -> np.ndarray:
@@ -244,7 +249,7 @@ def _written_finite(wide: np.ndarray, text: str) -> np.ndarray:
 
 
 def _check_structure(text: str, data: bytes, row: ElementType, dims: tuple[int, ...]) -> None:
-    """Raise unless the braces of the text are those of the dimensions and each innermost pair holds as many words as it should."""
+    """Raise unless the braces are those of the dimensions and each innermost pair holds as many words as it should."""
     # Nothing of the shape's size is built before the text is known to be as long.
     inner = dims[: dims.index(0) + 1] if 0 in dims else dims
     pair = b"()" if row.is_complex and 0 not in dims else b""
@@ -288,13 +293,17 @@ def _explain_structure(text: str, row: ElementType, dims: tuple[int, ...]) -> No
     counts: list[int] = []
     rank = len(levels)
     if not rank and text.strip().startswith("{"):
-        raise TextError(f"the literal has braces but its shape {shape} is a scalar; it must be one number", text.index("{"))
+        raise TextError(
+            f"the literal has braces but its shape {shape} is a scalar; it must be one number", text.index("{")
+        )
     for match in re.finditer(r"[{}()]|[^\s,{}()]+", text):
         token, at, depth = match[0], match.start(), len(counts)
         if token in "{(":
             complex_part = row.is_complex and depth == rank - 1
             if depth == rank:
-                raise TextError(f"the literal is nested deeper than its shape {shape}, which has {len(dims)} dimensions", at)
+                raise TextError(
+                    f"the literal is nested deeper than its shape {shape}, which has {len(dims)} dimensions", at
+                )
             if (token == "(") != complex_part:
                 wanted = "a complex number such as (1, 2)" if complex_part else "{"
                 raise TextError(f"{token} in the literal of {shape}; {wanted} was expected", at)
@@ -315,7 +324,9 @@ def _explain_structure(text: str, row: ElementType, dims: tuple[int, ...]) -> No
         else:
             if depth < rank:
                 what = "a complex number such as (1, 2)" if row.is_complex and depth == rank - 1 else "{"
-                raise TextError(f"{token} in the literal of {shape}; {what} was expected: it has {len(dims)} dimensions", at)
+                raise TextError(
+                    f"{token} in the literal of {shape}; {what} was expected: it has {len(dims)} dimensions", at
+                )
             if rank:
                 _count(counts, levels, shape, at)
     if counts:
@@ -329,7 +340,7 @@ def _count(counts: list[int], levels: list[int], shape: str, at: int) -> None:
         extent = levels[len(counts) - 1]
         if counts[-1] > extent:
             raise TextError(
-                f"more than {extent} parts in dimension {len(counts) - 1} of the literal, but its shape {shape} needs {extent}",
+                f"more than {extent} parts in dimension {len(counts) - 1} of the literal; {shape} has {extent}",
                 at,
             )
 
@@ -337,9 +348,12 @@ def _count(counts: list[int], levels: list[int], shape: str, at: int) -> None:
 # ---- NaNs
 
 
-@lru_cache(maxsize=None)
+@cache
 def _nan_layout(row: ElementType) -> tuple[np.dtype, int, int, bool]:
-    """Of a row's real part: the unsigned type of its bits, its default NaN, its payload bits (0: none), whether NaNs have signs."""
+    """Of a row's real part: the type of its bits, its default NaN, its payload bits (0.
+
+    None), whether NaNs have signs.
+    """
     real = row.real
     bits = np.dtype(f"u{max(real.bits, 8) // 8}")
     default = int(np.full(1, np.nan, real.dtype).view(bits)[0])
@@ -356,7 +370,10 @@ def _nan_layout(row: ElementType) -> tuple[np.dtype, int, int, bool]:
 
 def _nan_bits(sign: str, payload: str | None, row: ElementType, offset: int) -> int:
     if not row.is_inexact:
-        raise TextError(f"nan in the literal of {row.name}, which holds {'true and false' if row.kind == 'p' else 'integers'}", offset)
+        raise TextError(
+            f"nan in the literal of {row.name}, which holds {'true and false' if row.kind == 'p' else 'integers'}",
+            offset,
+        )
     if row.name == "f4e2m1fn":
         raise TextError(f"{row.name} has no NaN", offset)
     _, default, mask, signed = _nan_layout(row)
@@ -447,7 +464,10 @@ def _braced(text: str, rank: int) -> str:
 
 
 def _trim(text: str) -> str:
-    """Whole floats without `.0`, as XLA writes them; `-0.0` keeps it, since `-0` is read as an integer and loses its sign."""
+    """Whole floats without `.0`, as XLA writes them.
+
+    `-0.0` keeps it, since XLA reads `-0` as an integer without sign.
+    """
     if ".0" not in text:
         return text
     if text.endswith(".0"):

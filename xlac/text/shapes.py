@@ -1,7 +1,7 @@
 """HLO's text of shapes, both ways: `f32[2,3]{1,0}`, `(s32[], f32[4]{0:T(128)})`, `token[]`.
 
-Of a layout only the order of the dimensions means anything here. What else it says (tiles, memory space, element size) is
-kept as text beside the order, so that a shape that passes through unchanged is printed as it was read.
+Of a layout only the order of the dimensions means anything here. What else it says (tiles, memory space, element size)
+is kept as text beside the order, so that a shape that passes through unchanged is printed as it was read.
 """
 
 from __future__ import annotations
@@ -68,8 +68,12 @@ def _array(match: re.Match[str]) -> Shape:
         raise TextError(f"{name} is not an element type; they are {', '.join(ELEMENT_TYPES)}", match.start(1))
     if not _DIMS.match(dims_text):
         if "<=" in dims_text or "?" in dims_text:
-            raise TextError(f"{name}[{dims_text}] has a dynamic dimension; only fixed sizes are supported", match.start(2))
-        raise TextError(f"{name}[{dims_text}]: dimensions must be integers from 0 to 2^62, parted by commas", match.start(2))
+            raise TextError(
+                f"{name}[{dims_text}] has a dynamic dimension; only fixed sizes are supported", match.start(2)
+            )
+        raise TextError(
+            f"{name}[{dims_text}]: dimensions must be integers from 0 to 2^62, parted by commas", match.start(2)
+        )
     dims = tuple(int(d) for d in dims_text.split(",")) if dims_text.strip() else ()
     if len(dims) > MAX_RANK:
         raise TextError(f"{len(dims)} dimensions; a shape may have at most {MAX_RANK}", match.start(2))
@@ -86,7 +90,9 @@ def _layout(match: re.Match[str], rank: int, order_text: str | None, annotations
     try:
         order = tuple(int(d) for d in order_text.split(",")) if order_text.strip() else ()
     except ValueError:
-        raise TextError(f"layout {{{order_text}}}: it must be dimension numbers parted by commas", match.start(3)) from None
+        raise TextError(
+            f"layout {{{order_text}}}: it must be dimension numbers parted by commas", match.start(3)
+        ) from None
     if not order and annotations and rank > 1:
         order = descending_layout(rank)
     if not order and annotations and rank == 1:
@@ -104,7 +110,7 @@ def _layout(match: re.Match[str], rank: int, order_text: str | None, annotations
         if "D(" in extra and not re.match(r"D\(D(?:,D)*\)", extra):
             raise TextError("sparse layouts are not supported; every dimension must be dense", match.start(4))
         if not _ANNOTATIONS.match(extra):
-            raise TextError(f"layout {{{order_text}:{extra}}}: after the colon stand tiles and spaces, as in T(8,128)S(1)",
+            raise TextError(f"layout {{{order_text}:{extra}}}: after the colon stand tiles, as in T(8,128)S(1)",
                             match.start(4))  # fmt: skip
         extra = re.sub(r"^D\(D(?:,D)*\)", "", extra)
         if extra:
@@ -141,7 +147,9 @@ def _tuple(text: str) -> Shape:
                 shape = TupleShape((*open_.pop(), shape))
                 position += 1
             else:
-                raise TextError(f"{c!r} after a shape; {'a comma or )' if open_ else 'nothing more'} was expected", position)
+                raise TextError(
+                    f"{c!r} after a shape; {'a comma or )' if open_ else 'nothing more'} was expected", position
+                )
         elif c == "(":
             open_.append([])
             if len(open_) > MAX_TUPLE_DEPTH:
@@ -154,7 +162,9 @@ def _tuple(text: str) -> Shape:
         else:
             match = _ARRAY.match(text, position)
             if not match:
-                raise TextError("this is not a shape; one looks like f32[2,3]{1,0}, (s32[], f32[4]) or token[]", position)
+                raise TextError(
+                    "this is not a shape; one looks like f32[2,3]{1,0}, (s32[], f32[4]) or token[]", position
+                )
             shape = _array(match)
             position = match.end()
         while position < end and text[position].isspace():

@@ -1,7 +1,7 @@
 """HLO text made ready for its grammar: comments go, and each literal becomes `@` and a number.
 
-What is left, the skeleton, holds short tokens only, so lexing it is quick however large the constants are. `Source` keeps the
-literals and tells where in the original text a place in the skeleton is.
+What is left, the skeleton, holds short tokens only, so lexing it is quick however large the constants are. `Source`
+keeps the literals and tells where in the original text a place in the skeleton is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from bisect import bisect_right
 
 from xlac.errors import ParseError
 
-# The look-behind keeps names such as `%constant` and `my_constant` out; a literal follows a shape, which ends in ] } or ).
+# The look-behind keeps names such as `%constant` and `my_constant` out; a literal follows a shape, which ends in ] } or
+# ).
 _SPECIAL = re.compile(
     r'"[^"\\]*(?:\\.[^"\\]*)*"|//[^\n]*|/\*|(?<![%\w.\-])constant\s*\(',
     re.DOTALL,
@@ -28,7 +29,7 @@ class Source:
     Attributes:
       text: the original.
       skeleton: the text less comments and literals.
-      literals: (text, offset in the original) of each literal, comments blanked out; `@3` in the skeleton is literals[3].
+      literals: (text, offset in the original) of each literal, comments blanked out; `@3` is literals[3].
     """
 
     def __init__(self, text: str, path: str | None = None) -> None:
@@ -111,7 +112,10 @@ class Source:
         return "".join(pieces)
 
     def _literal_end(self, start: int) -> int | None:
-        """The place of the ) that closes a literal; None where this is no literal but the signature of `constant (x: ...)`."""
+        """The place of the ) that closes a literal.
+
+        None where this is the signature of a computation called constant.
+        """
         text = self.text
         close = text.find(")", start)
         if close < 0:

@@ -42,13 +42,17 @@ def parse_dense(text: str, shape: ArrayShape) -> np.ndarray:
     if found.count(",") + 1 != shape.size and shape.size:
         raise ParseError(f"the literal has {found.count(',') + 1} elements but its type, {shape}, has {shape.size}")
     if found != _skeleton(shape.dims):
-        raise ParseError(f"the literal's lists are not nested as its type, {shape}, asks: {shape.dims} elements a level")
+        raise ParseError(
+            f"the literal's lists are not nested as its type, {shape}, asks: {shape.dims} elements a level"
+        )
     if not shape.size:
         return np.zeros(shape.dims, row.dtype)
     if row.is_complex:
         pairs = _COMPLEX.findall(body)
         if len(pairs) != shape.size:
-            raise ParseError(f"the literal of type {shape} must have {shape.size} pairs (real, imaginary), it has {len(pairs)}")
+            raise ParseError(
+                f"the literal of type {shape} must have {shape.size} pairs (real, imaginary), it has {len(pairs)}"
+            )
         return _numbers([part for pair in pairs for part in pair], row).reshape(shape.dims)
     return _numbers(body.translate(_NO_BRACKETS).split(","), row).reshape(shape.dims)
 

@@ -93,9 +93,7 @@ class Row:
         """The HLO instruction, or instructions, of an operation."""
         if self.reader is not None:
             return self.reader(o)
-        attrs = {
-            a.hlo: a.kind.read(o, (a.name, a.word) if a.word else (a.name,), a.default) for a in self.attrs
-        }
+        attrs = {a.hlo: a.kind.read(o, (a.name, a.word) if a.word else (a.name,), a.default) for a in self.attrs}
         return o.make(self.opcode, *read.arrays(o), **attrs)
 
 
@@ -210,7 +208,9 @@ for _name in ("infeed", "outfeed", "send", "recv", "async_start", "async_done"):
 for _name in ("uniform_quantize", "uniform_dequantize"):
     _row(_name, reader=read.refuse("quantised types are not supported; dequantise the program first"))
 for _name in ("unary_einsum", "torch_index_select", "cross-replica-sum", "trace"):
-    _row(_name, reader=read.refuse("it is not supported; it was removed from StableHLO, write it with other operations"))
+    _row(
+        _name, reader=read.refuse("it is not supported; it was removed from StableHLO, write it with other operations")
+    )
 
 # ---- client functions
 

@@ -137,7 +137,9 @@ class _Builder:
         if match is None:
             if "*x" in text:
                 raise self.fail(f"{text} has no rank; all shapes must be static", token)
-            raise self.fail(f"{text} is not a type that can be used here; expected tensor<...>, as in tensor<2x3xf32>", token)
+            raise self.fail(
+                f"{text} is not a type that can be used here; expected tensor<...>, as in tensor<2x3xf32>", token
+            )
         dims, element, encoding = match[1], match[2], match[3]
         if "?" in dims:
             bound = " bounded" if encoding and "bounds" in encoding else ""
@@ -146,7 +148,11 @@ class _Builder:
             raise self.fail(f"the quantised type {element} is not supported; dequantise the program first", token)
         if element in self.aliases:
             element = str(self.aliases[element][0])
-        row = S64 if element == "index" else mlir_element_type(element.removeprefix("s") if element[:2] == "si" else element)
+        row = (
+            S64
+            if element == "index"
+            else mlir_element_type(element.removeprefix("s") if element[:2] == "si" else element)
+        )
         if row is None:
             raise self.fail(f"{element} is not a supported element type; in {text}", token)
         try:
@@ -254,7 +260,9 @@ class _Builder:
         scope = Scope(computation)
         (block, *more) = operation.regions[-1].blocks
         if more:
-            raise self.fail(f"function @{name} has several blocks; only structured control flow is supported", operation.token)
+            raise self.fail(
+                f"function @{name} has several blocks; only structured control flow is supported", operation.token
+            )
         groups = [w for w in operation.words if isinstance(w, Group)]
         items = block.arguments or (groups[0].items if groups and "function_type" not in operation.attrs else [])
         donated = []
@@ -315,7 +323,9 @@ class _Builder:
                 found.append((str(name), shape, {}))
                 name = None
             else:
-                raise self.fail("expected an argument as in %arg0: tensor<2x3xf32>", item if isinstance(item, str) else None)
+                raise self.fail(
+                    "expected an argument as in %arg0: tensor<2x3xf32>", item if isinstance(item, str) else None
+                )
         if name is not None:
             raise self.fail(f"argument {name} has no type; expected {name}: tensor<...>", name)
         return found
@@ -365,7 +375,9 @@ class _Builder:
             number = scope.captures.setdefault(outer, len(scope.captures))
             assert scope.parameter is not None
             index = {"index": scope.first + number}
-            new = scope.computation.add(Instruction(OPCODES["get-tuple-element"], outer.shape, (scope.parameter,), index))
+            new = scope.computation.add(
+                Instruction(OPCODES["get-tuple-element"], outer.shape, (scope.parameter,), index)
+            )
         scope.captured[outer] = new
         return new
 
@@ -407,7 +419,9 @@ class _Builder:
             raise self.fail(f"{name} gives {len(values)} results but {expected} are named", syntax.token)
         for value, shape in zip(values, reader.results):
             if value.shape != shape:
-                raise self.fail(f"{name}: the result is declared {shape} but its operands give {value.shape}", syntax.token)
+                raise self.fail(
+                    f"{name}: the result is declared {shape} but its operands give {value.shape}", syntax.token
+                )
         at = 0
         for result, count in syntax.results:
             if result in scope.values:
@@ -455,7 +469,7 @@ def _full_name(name: str) -> str:
     return f"{row.dialect}.{name}" if row.dialect else name
 
 
-_TENSOR = re.compile(r"tensor<((?:(?:\d{1,18}|\?)x)*)([^,x ]+(?:<.*>)?|complex<\w+>)\s*(,.*)?>")
+_TENSOR = re.compile(r"tensor<((?:(?:\d{1,18}|\?)x)*)([A-Za-z_!][^,<>]*(?:<.*>)?)\s*(,.*)?>")
 _NOT_NAME = re.compile(r"[^\w.-]")
 
 

@@ -193,9 +193,7 @@ class Printer:
         names, types = [self.name(x) for x in i.operands], [self.type(x.shape) for x in i.operands]
         self.line(i, f"{name} {', '.join(names)} : {', '.join(types)} -> {self.type(i.shape)}")
 
-    def generic(
-        self, i: Instruction, name: str, attrs: dict[str, str], regions: Sequence[Computation] = ()
-    ) -> None:
+    def generic(self, i: Instruction, name: str, attrs: dict[str, str], regions: Sequence[Computation] = ()) -> None:
         """`"name"(operands) ({regions}) {attrs} : (types) -> types`; tuples among operands and results are taken apart."""
         operands = [n for x in i.operands for n in self.leaves(x)]
         types = [t for x in i.operands for t in self.leaf_types(x.shape)]
@@ -203,7 +201,9 @@ class Printer:
         left = self.define(i)
         given = ", ".join(f"{k} = {v}" if v != "unit" else k for k, v in sorted(attrs.items()))
         given = f" {{{given}}}" if given else ""
-        tail = f"{given} : ({', '.join(types)}) -> {results[0] if len(results) == 1 else '(' + ', '.join(results) + ')'}"
+        tail = (
+            f"{given} : ({', '.join(types)}) -> {results[0] if len(results) == 1 else '(' + ', '.join(results) + ')'}"
+        )
         head = f'{left}"{name}"({", ".join(operands)})'
         if not regions:
             self.emit(head + tail)
@@ -246,7 +246,9 @@ class Printer:
         names, types = self.leaves(computation.root), self.leaf_types(computation.root.shape)
         self.emit(f"stablehlo.return {', '.join(names)} : {', '.join(types)}" if names else "stablehlo.return")
 
-    def loop(self, i: Instruction, operands: Sequence[str], types: Sequence[str], regions: Sequence[Computation]) -> None:
+    def loop(
+        self, i: Instruction, operands: Sequence[str], types: Sequence[str], regions: Sequence[Computation]
+    ) -> None:
         """A while operation, whose values have their names already."""
         self.emit(f'{self.left(i)}"stablehlo.while"({", ".join(operands)}) ({{')
         for number, computation in enumerate(regions):
@@ -258,7 +260,12 @@ class Printer:
         self.emit(f"}}) : ({listed}) -> ({listed})")
 
     def branches(
-        self, i: Instruction, name: str, index: str, index_type: str, branches: Sequence[tuple[Computation, Instruction]]
+        self,
+        i: Instruction,
+        name: str,
+        index: str,
+        index_type: str,
+        branches: Sequence[tuple[Computation, Instruction]],
     ) -> None:
         """case and if: a branch's parameter is the operand, seen from inside."""
         self.emit(f'{self.left(i)}"{name}"({index}) ({{')

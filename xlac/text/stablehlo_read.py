@@ -654,7 +654,7 @@ def read_scan(o: Reader) -> Results:
     groups = [w for w in o.syntax.words if isinstance(w, Group)]
     lists = [[v for i in g.items if getattr(i, "type", "") == "VALUES" for v in split_values(i)] for g in groups[:2]]
     operands = arrays(o)
-    if len(lists) == 2:
+    if "inits" in o.syntax.words:
         count = len(lists[0])
     else:
         count = (o.ints("operandSegmentSizes", "operand_segment_sizes", default=(len(operands) // 2, 0)))[0]
@@ -840,6 +840,31 @@ def item_text(items: Sequence[Item]) -> str:
     return "".join(parts)
 
 
+def _with_layouts(o: Reader, name: str, shapes: Sequence[Shape]) -> tuple[Shape, ...]:
+    """The shapes with the layouts that an attribute lists, minor dimension first."""
+    value = o.find(name)
+    if not value or not isinstance(value[0], Group):
+        return tuple(shapes)
+    items = value[0].items
+    literals = [items[k : k + 2] for k, i in enumerate(items) if getattr(i, "type", "") == "DENSE"]
+    layouts = [o.to_ints(part, name) for part in literals]
+    if len(layouts) != len(shapes):
+        raise o.fail(f"{name} has {len(layouts)} layouts; it needs {len(shapes)}")
+    for layout, shape in zip(layouts, shapes):
+        if isinstance(shape, ArrayShape) and sorted(layout) != list(range(shape.rank)):
+            raise o.fail(f"{name}: {list(layout)} does not order the dimensions of {shape}")
+    return tuple(s.with_layout(d) if isinstance(s, ArrayShape) else s for s, d in zip(shapes, layouts))
+
+
+def _alias(text: str) -> str:
+    """HLO's text of `#stablehlo.output_operand_alias<...>`."""
+    given = fields(text)
+    result, operand = (
+        ",".join(map(str, integers(given.get(f"{side}_tuple_indices", "")))) for side in ("output", "operand")
+    )
+    return f"{{{result}}}: ({given.get('operand_index', '0')}, {{{operand}}})"
+
+
 def read_custom_call(o: Reader) -> Results:
     target = next((str(w)[1:].strip('"') for w in o.syntax.words if getattr(w, "type", "") == "SYMBOL"), "")
     target = target or o.text("call_target_name", default="")
@@ -847,8 +872,18 @@ def read_custom_call(o: Reader) -> Results:
         raise o.fail("its target is missing; expected stablehlo.custom_call @name(...)")
     if target.startswith("mhlo.") and o.has("mhlo.attributes"):
         return _wrapped(o, target)
-    shape = o.results[0] if len(o.results) == 1 else TupleShape(tuple(o.results))
+    if target in _ANNOTATIONS and [x.shape for x in o.operands] == list(o.results):
+        return o.operands
+    results = _with_layouts(o, "result_layouts", o.results)
+    shape = results[0] if len(results) == 1 else TupleShape(results)
     attrs: dict[str, Any] = {"custom_call_target": target}
+    if o.has("operand_layouts"):
+        operands = _with_layouts(o, "operand_layouts", [x.shape for x in o.operands])
+        listed = [f"{s}{{{','.join(map(str, s.minor_to_major))}}}" if isinstance(s, ArrayShape) else str(s) for s in operands]
+        attrs["operand_layout_constraints"] = "{" + ", ".join(listed) + "}"
+    aliases = [_alias(str(i)) for g in o.find("output_operand_aliases") or [] if isinstance(g, Group) for i in g.items]
+    if aliases:
+        attrs["output_to_operand_aliasing"] = "{" + ", ".join(aliases) + "}"
     config = o.find("mhlo.backend_config") or o.find("backend_config")
     if config and item_text(config).strip('"'):
         attrs["backend_config"] = item_text(config)
@@ -865,6 +900,10 @@ def read_custom_call(o: Reader) -> Results:
     if called and isinstance(called[0], Group) and called[0].items:
         attrs["called_computations"] = (o.symbol("called computation"),)
     return o.unpack(o.make("custom-call", *o.operands, shape=shape, **attrs))
+
+
+# Calls that say where a value lives and compute nothing.
+_ANNOTATIONS = ("Sharding", "LayoutConstraint", "annotate_device_placement", "xla.sdy.FuncResultSharding")
 
 
 def _wrapped(o: Reader, target: str) -> Results:
@@ -889,7 +928,11 @@ def _groups(o: Reader) -> dict[str, Any]:
         value = o.find(name)
         if value:
             table = o.to_array(value, name)
-            rows = ["{" + ",".join(str(int(i)) for i in row if i >= 0) + "}" for row in np.atleast_2d(table)] if table.size else []
+            rows = (
+                ["{" + ",".join(str(int(i)) for i in row if i >= 0) + "}" for row in np.atleast_2d(table)]
+                if table.size
+                else []
+            )
             attrs[hlo] = "{" + ",".join(rows) + "}"
     channel = o.find("channel_handle", "channel_id")
     if channel:

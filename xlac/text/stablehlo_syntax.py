@@ -169,6 +169,8 @@ def _dictionary(children: list[Item]) -> Dictionary:
 
 def _entry(children: list[Item]) -> tuple[str, list[Item]]:
     name = children[0]
+    if name.type == "FUNCTION_TYPE":
+        return "function_type", [name]
     return (key_name(name) if name.type == "KEY" else name.strip('"')), children[1:]
 
 

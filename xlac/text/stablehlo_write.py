@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 WRITERS: dict[str, Callable[[Printer, Instruction], None]] = {}
 
 
-def _writes(*opcodes: str) -> Callable[[Callable[[Printer, Instruction], None]], Callable[[Printer, Instruction], None]]:
+def _writes(
+    *opcodes: str,
+) -> Callable[[Callable[[Printer, Instruction], None]], Callable[[Printer, Instruction], None]]:
     def register(function: Callable[[Printer, Instruction], None]) -> Callable[[Printer, Instruction], None]:
         for opcode in opcodes:
             WRITERS[opcode] = function
@@ -274,11 +276,11 @@ def _algorithm(i: Instruction) -> str:
     types = [match[1], match[2]]
     for k in (0, 1):
         if types[k] == "any_f8":
-            types[k] = _is_array(i.operands[k]).element_type.mlir
-    parts = {"3": 2, "6": 3, "9": 3}.get(match[5] or "", 1)
+            given = _is_array(i.operands[k]).element_type.mlir
+            types[k] = given if given.startswith("f8") else "f8E5M2"
     return (
         f", algorithm = <lhs_precision_type = {types[0]}, rhs_precision_type = {types[1]}, "
-        f"accumulation_type = {match[3]}, lhs_component_count = {parts}, rhs_component_count = {parts}, "
+        f"accumulation_type = {match[3]}, lhs_component_count = 1, rhs_component_count = 1, "
         f"num_primitive_operations = {match[5] or 1}, allow_imprecise_accumulation = {_flag(bool(match[4]))}>"
     )
 
@@ -293,7 +295,20 @@ def _dot(p: Printer, i: Instruction) -> None:
         text += f", precision = {_list(w.upper() for w in i['operand_precision'])}"
     if i["algorithm"]:
         text += _algorithm(i)
-    p.pretty(i, "stablehlo.dot_general", text)
+    p.given(i, "stablehlo.dot_general", *_factors(p, i), f", {text}")
+
+
+def _factors(p: Printer, i: Instruction) -> tuple[list[str], list[str]]:
+    """Names and types of both operands; different element types, which StableHLO does not multiply, become the result's."""
+    names, types = [p.name(x) for x in i.operands], [p.type(x.shape) for x in i.operands]
+    lhs, rhs = (_is_array(x) for x in i.operands)
+    if lhs.element_type is not rhs.element_type:
+        for k, shape in enumerate((lhs, rhs)):
+            wide = p.type(ArrayShape(_is_array(i).element_type, shape.dims))
+            if wide != types[k]:
+                names[k] = p.fresh(f"stablehlo.convert {names[k]} : ({types[k]}) -> {wide}")
+                types[k] = wide
+    return names, types
 
 
 def _labels(first: str, at: int, second: str, other: int, spatial: tuple[int, ...]) -> str:
@@ -319,11 +334,13 @@ def _convolution(p: Printer, i: Instruction) -> None:
         f"rhs_dilate = {_list(w.rhs_dilate for w in window)}",
         f"reverse = {_list(_flag(w.reversal) for w in window)}",
     ]
-    attrs = [f"batch_group_count = {i['batch_group_count']} : i64", f"feature_group_count = {i['feature_group_count']} : i64"]
+    attrs = [
+        f"batch_group_count = {i['batch_group_count']} : i64",
+        f"feature_group_count = {i['feature_group_count']} : i64",
+    ]
     if i["operand_precision"]:
         attrs.append(f"precision_config = {_precision(i['operand_precision'])}")
-    names, types = [p.name(x) for x in i.operands], [p.type(x.shape) for x in i.operands]
-    # Empty lists have no pretty form.
+    names, types = _factors(p, i)
     inner = f"{{{', '.join(fields)}}}" if window else "{}"
     text = f"stablehlo.convolution({', '.join(names)}) dim_numbers = {labels}, window = {inner} {{{', '.join(attrs)}}}"
     p.line(i, f"{text} : ({', '.join(types)}) -> {p.type(i.shape)}")
@@ -486,7 +503,10 @@ _VERSIONS = ("", "API_VERSION_ORIGINAL", "API_VERSION_STATUS_RETURNING", "API_VE
 
 @_writes("custom-call")
 def _custom_call(p: Printer, i: Instruction) -> None:
-    attrs = {"call_target_name": _quoted(i["custom_call_target"]), "has_side_effect": _flag(i["custom_call_has_side_effect"])}
+    attrs = {
+        "call_target_name": _quoted(i["custom_call_target"]),
+        "has_side_effect": _flag(i["custom_call_has_side_effect"]),
+    }
     version, config = i["api_version"], i["backend_config"]
     if version == "API_VERSION_TYPED_FFI":
         attrs["api_version"] = "4 : i32"
@@ -496,10 +516,25 @@ def _custom_call(p: Printer, i: Instruction) -> None:
             attrs["backend_config"] = config if config.startswith('"') else _quoted(config)
         if version in _VERSIONS[1:]:
             attrs["api_version"] = f"{_VERSIONS.index(version)} : i32"
+    if i["operand_layout_constraints"]:
+        given = re.findall(r"\w+\[[\d,]*\](?:\{([\d,]*)[^{}]*\})?|token\[\]", i["operand_layout_constraints"])
+        attrs["operand_layouts"] = _layouts([[int(n) for n in g.split(",") if n] for g in given])
+        shapes = p.leaf_shapes(i.shape)
+        attrs["result_layouts"] = _layouts([s.minor_to_major if isinstance(s, ArrayShape) else () for s in shapes])
+    aliases = re.findall(r"\{([\d, ]*)\}\s*:\s*\((\d+),\s*\{([\d, ]*)\}", i["output_to_operand_aliasing"] or "")
+    if aliases:
+        attrs["output_operand_aliases"] = _list(
+            f"#stablehlo.output_operand_alias<output_tuple_indices = [{a}], operand_index = {n}, operand_tuple_indices = [{b}]>"
+            for a, n, b in aliases
+        )
     called = i.called
     if called:
         attrs["called_computations"] = "[" + ", ".join(f"@{p.function(c)}" for c in called) + "]"
     p.generic(i, "stablehlo.custom_call", attrs)
+
+
+def _layouts(layouts: Any) -> str:
+    return _list(f"dense<{_list(d) if d else ''}> : tensor<{len(d)}xindex>" for d in layouts)
 
 
 def _quoted(text: str) -> str:

@@ -18,6 +18,7 @@ from xlac.ir.ops import (
     reduction,
     scatter,
     sort,
+    special_dot,
     window,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "reduction",
     "scatter",
     "sort",
+    "special_dot",
     "window",
 ]

@@ -9,10 +9,11 @@ import numpy as np
 
 from xlac.errors import ShapeError
 from xlac.ir.opcode import DIM_LABELS, INT, WINDOW, WORDS, opcode
+from xlac.ir.ops.dot import accumulator
 from xlac.ir.ops.elementwise import convert_values, quiet, require_array
 from xlac.ir.ops.window import check_window, window_base
-from xlac.ir.shape import F32, ArrayShape, Shape
-from xlac.ir.window import ConvolutionDims, Window
+from xlac.ir.shape import ArrayShape, Shape
+from xlac.ir.window import ConvolutionDims, Window, WindowDim
 
 
 def _convolution_shape(
@@ -81,9 +82,9 @@ def _convolution(
     batch_group_count: int,
     **_: Any,
 ) -> np.ndarray:
-    """One matrix product for each element of the window, summed in the result's type (float32 for narrower floats)."""
+    """One matrix product for each element of the window, summed as dot sums."""
     labels, result = dim_labels, shape.element_type
-    wide = F32 if result.is_float and result.bits < 32 else result
+    wide = accumulator(result)
     x = convert_values(x, wide).transpose(labels.input_batch, *labels.input_spatial, labels.input_feature)
     kernel = convert_values(kernel, wide).transpose(
         *labels.kernel_spatial, labels.kernel_input_feature, labels.kernel_output_feature
@@ -117,8 +118,6 @@ def _convolution(
 
 def _pad_spatial(base: np.ndarray, window: Window) -> np.ndarray:
     """Dilate and pad the dimensions between the first two and the last."""
-    from xlac.ir.window import WindowDim
-
     still = WindowDim(1)
     return window_base(base, np.zeros((), base.dtype), (still, still, *window, still))
 

@@ -103,6 +103,26 @@ def _topk(
     return values, places.astype(shape[1].dtype)  # type: ignore[union-attr]
 
 
+@target("ApproxTopK", "PartialReduce")
+def _approximate_topk(
+    *operands: np.ndarray,
+    config: dict[str, Any],
+    to_apply: Any = None,
+    call: Callable[..., Any] | None = None,
+    **_: Any,
+) -> tuple[np.ndarray, ...]:
+    """The exact first `top_k` along `reduction_dim` by the comparator, of arrays that are followed by initial values."""
+    if to_apply is None or call is None:
+        raise EvaluateError("custom-call: ApproxTopK needs a comparator")
+    arrays = operands[: len(operands) // 2]
+    axis = int(config["reduction_dim"])
+    moved = [np.moveaxis(x, axis, -1) for x in arrays]
+    rows = [x.reshape(-1, x.shape[-1]) for x in moved]
+    order = sort_order(rows, to_apply, call)[:, : int(config["top_k"])]
+    picked = (np.take_along_axis(r, order, -1).reshape(*m.shape[:-1], order.shape[-1]) for r, m in zip(rows, moved))
+    return tuple(np.moveaxis(x, -1, axis) for x in picked)
+
+
 def _opcode_target(name: str) -> Target:
     def run(*xs: np.ndarray, **_: Any) -> Any:
         return OPCODES[name].evaluate(*xs)

@@ -9,9 +9,9 @@ import numpy as np
 
 from xlac.errors import ShapeError
 from xlac.ir.opcode import INTS, WORD, WORDS, opcode
-from xlac.ir.ops.elementwise import convert_values, quiet, require_array
+from xlac.ir.ops.elementwise import convert_values, quiet, require_array, wrap
 from xlac.ir.ops.movement import check_dims
-from xlac.ir.shape import F32, ArrayShape, Shape
+from xlac.ir.shape import C128, F64, ArrayShape, ElementType, Shape
 
 
 def _dot_shape(
@@ -72,6 +72,11 @@ def matmul_form(
     )
 
 
+def accumulator(row: ElementType) -> ElementType:
+    """The type sums are kept in before they are rounded to `row`: the widest of its kind for floats and complex numbers."""
+    return F64 if row.is_float else C128 if row.is_complex else row
+
+
 def _dot(
     x: np.ndarray,
     y: np.ndarray,
@@ -83,15 +88,16 @@ def _dot(
     rhs_contracting_dims: tuple[int, ...],
     **_: Any,
 ) -> np.ndarray:
-    """Sums in the result's type, in float32 where that is a narrower float."""
+    """Integers are summed in the result's type; other sums are rounded to it once."""
     result = shape.element_type
-    wide = F32 if result.is_float and result.bits < 32 else result
+    wide = accumulator(result)
     a, b = matmul_form(x, y, lhs_batch_dims, lhs_contracting_dims, rhs_batch_dims, rhs_contracting_dims)
-    a, b = convert_values(a, wide), convert_values(b, wide)
     if result.kind == "p":
         product = np.matmul(a.astype(np.int64), b.astype(np.int64)) != 0
+    elif result.is_integer and result.bits < 8:
+        product = wrap(np.matmul(a.astype(np.int64), b.astype(np.int64)), result)
     else:
-        product = np.matmul(a, b)
+        product = np.matmul(convert_values(a, wide), convert_values(b, wide))
     return convert_values(product.reshape(shape.dims), result)
 
 

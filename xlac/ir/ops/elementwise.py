@@ -149,7 +149,7 @@ def _sign(x: np.ndarray) -> np.ndarray:
     if x.dtype.kind == "c":
         size = np.abs(x)
         nan = np.isnan(x.real) | np.isnan(x.imag)
-        unit = np.where(size == 0, x, x / np.where(size == 0, 1, size))
+        unit = np.where(size == 0, x, _complex(x.real / size, x.imag / size))
         return np.where(nan, np.array(complex(math.nan, math.nan), x.dtype), unit).astype(x.dtype)
     if x.dtype.kind == "f":
         return np.where(np.isnan(x) | (x == 0), x, np.copysign(np.ones((), x.dtype), x))
@@ -298,14 +298,23 @@ def convert_values(x: np.ndarray, to: ElementType) -> np.ndarray:
     with np.errstate(all="ignore"):
         if source.is_integer and to.is_float and to.bits < 32:
             return _round_once(x, to)
-        if source.is_float and source.bits < 32 and to.bits < 32:
-            return x.astype(np.float32).astype(to.dtype)
+        if source.is_float and to.is_float and to.bits < 32:
+            return (_round_to_odd(x) if source is F64 else x.astype(np.float32)).astype(to.dtype)
         return x.astype(np.int32).astype(to.dtype) if source.bits < 8 else x.astype(to.dtype)
 
 
 def _round_once(x: np.ndarray, to: ElementType) -> np.ndarray:
     """Integers to a narrow float by way of float32, as compilers do for types without direct conversions."""
     return (x.astype(np.int32) if element_type(x.dtype).bits < 8 else x).astype(np.float32).astype(to.dtype)
+
+
+def _round_to_odd(x: np.ndarray) -> np.ndarray:
+    """Doubles as floats, one of the two neighbours' odd one where inexact: the next rounding then is as if it were the only one."""
+    near = x.astype(np.float32)
+    back, bits = near.astype(np.float64), near.view(np.uint32)
+    toward_zero = bits - (np.abs(back) > np.abs(x))
+    inexact = (back != x) & np.isfinite(x)
+    return np.where(inexact, toward_zero | 1, bits).astype(np.uint32).view(np.float32)
 
 
 def _saturate(x: np.ndarray, to: ElementType) -> np.ndarray:
@@ -469,6 +478,13 @@ def _remainder(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(zero, x, np.where(overflow, np.zeros((), x.dtype), remainder)).astype(x.dtype)
 
 
+def _atan2(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    if y.dtype.kind != "c":
+        return np.arctan2(y, x)
+    a, b = x.astype(np.complex128), y.astype(np.complex128)
+    return (-1j * np.log((a + 1j * b) / np.sqrt(a * a + b * b))).astype(y.dtype)
+
+
 def _maximum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """NaN where either is; 0 is above -0; complex numbers by real part, then imaginary part."""
     if x.dtype.kind == "c":
@@ -555,8 +571,7 @@ _binary("remainder", "suf", _remainder)
 _binary("maximum", "psufc", _maximum)
 _binary("minimum", "psufc", _minimum)
 _binary("power", "sufc", _power)
-_binary("atan2", "fc", lambda y, x: (-1j * np.log((x + 1j * y) / np.sqrt(x * x + y * y))).astype(x.dtype)
-        if x.dtype.kind == "c" else np.arctan2(y, x))  # fmt: skip
+_binary("atan2", "fc", _atan2)
 _binary("and", "psu", np.bitwise_and)
 _binary("or", "psu", np.bitwise_or)
 _binary("xor", "psu", np.bitwise_xor)
@@ -598,6 +613,8 @@ def _compare_shape(x: Shape, y: Shape, *, direction: str, type: str | None) -> A
 
 def total_order(x: np.ndarray) -> np.ndarray:
     """Signed integers that order as IEEE's totalOrder does: -NaN < -inf < ... < -0 < 0 < ... < inf < NaN."""
+    if element_type(x.dtype).bits < 16:
+        x = x.astype(np.float32)  # 4- and 8-bit floats do not all have the sign in the first bit
     signed = np.asarray(x, order="C").view(f"i{x.dtype.itemsize}")
     return np.where(signed < 0, signed ^ np.iinfo(signed.dtype).max, signed)
 

@@ -159,3 +159,19 @@ def _geev(a: np.ndarray, *, shape: TupleShape, **_: Any) -> tuple[Any, ...]:
     if a.dtype.kind == "c":
         return w, left, right, info
     return w.real.astype(a.dtype), w.imag.astype(a.dtype), left, right, info
+
+
+@_kernel("gtsv")
+def _gtsv(lower: np.ndarray, main: np.ndarray, upper: np.ndarray, b: np.ndarray, **_: Any) -> tuple[np.ndarray, ...]:
+    """x of a tridiagonal system (lower[0] and upper[-1] are not read where they are as long as the diagonal): (.., x, info)."""
+    n = main.shape[-1]
+    matrix = np.zeros((*main.shape, n), main.dtype)
+    at = np.arange(n)
+    matrix[..., at, at] = main
+    matrix[..., at[1:], at[:-1]] = lower[..., lower.shape[-1] - (n - 1) :]
+    matrix[..., at[:-1], at[1:]] = upper[..., : n - 1]
+    try:
+        x, info = np.linalg.solve(matrix, b), np.zeros(main.shape[:-1], np.int32)
+    except np.linalg.LinAlgError:
+        x, info = np.full_like(b, np.nan), np.ones(main.shape[:-1], np.int32)
+    return lower, main, upper, x.astype(b.dtype), info

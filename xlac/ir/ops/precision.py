@@ -13,7 +13,10 @@ from xlac.ir.shape import ArrayShape, Shape, element_type
 def _reduce_precision(x: np.ndarray, *, exponent_bits: int, mantissa_bits: int) -> np.ndarray:
     """Round to a float of fewer exponent and mantissa bits, ties to even; overflow gives infinity, underflow a signed zero."""
     row = element_type(x.dtype)
-    mantissa, total = {"f64": (52, 64), "f32": (23, 32), "f16": (10, 16), "bf16": (7, 16)}.get(row.name, (23, 32))
+    if row.bits < 16:
+        wide = _reduce_precision(x.astype(np.float32), exponent_bits=exponent_bits, mantissa_bits=mantissa_bits)
+        return wide.astype(x.dtype)
+    mantissa, total = {"f64": (52, 64), "f32": (23, 32), "f16": (10, 16), "bf16": (7, 16)}[row.name]
     unsigned = np.dtype(f"u{total // 8}").type
     bits = np.asarray(x, order="C").view(unsigned)
     if mantissa_bits < mantissa:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xlac.ir.module import Computation, Instruction
 from xlac.ir.opcode import op
 from xlac.passes.fusion.group import Group, Groups
-from xlac.passes.rewrite import Names, redirect
+from xlac.passes.rewrite import Names, redirect, sort_instructions
 
 
 def emit_groups(groups: Groups, names: Names) -> bool:
@@ -23,6 +23,7 @@ def emit_groups(groups: Groups, names: Names) -> bool:
         redirect(computation, old, new)
     if results:
         computation.remove_dead()
+        sort_instructions(computation)
     return bool(results)
 
 

@@ -1,0 +1,147 @@
+"""Every function of `xlac.numpy` that has a NumPy twin gives NumPy's values: inside jit, at once, and by plain NumPy's own name."""
+
+import importlib.util
+import pathlib
+
+import numpy as np
+import pytest
+
+import xlac
+import xlac.numpy as xnp
+from xlac import tree
+
+_spec = importlib.util.spec_from_file_location("functions", pathlib.Path(__file__).with_name("functions.py"))
+functions = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(functions)
+
+EVALUATED = xlac.Options(evaluate=True)
+IDS = [f"{i}-{name}" for i, (name, _, _) in enumerate(functions.CASES)]
+
+# NumPy's names, where they are others; and functions that NumPy has only as methods or not at all.
+ONLY_HERE = {"matrix_transpose", "vecdot", "bitwise_count"}
+
+
+def find(module, name):
+    for part in name.split("."):
+        module = getattr(module, part)
+    return module
+
+
+def is_data(value):
+    return isinstance(value, (np.ndarray, np.generic))
+
+
+def split(args, kwargs):
+    """The arrays among the arguments, and a function that puts others in their places."""
+    leaves, structure = tree.flatten((args, kwargs))
+    arrays = [x for x in leaves if is_data(x)]
+
+    def rebuild(given):
+        values = iter(given)
+        return tree.unflatten(structure, [next(values) if is_data(x) else x for x in leaves])
+
+    return arrays, rebuild
+
+
+def check(got, want, depth):
+    """Equal nesting, shapes and kinds; values within the rounding of sums of `depth` float32 terms."""
+    got, want = tree.leaves(got), tree.leaves(want)
+    assert len(got) == len(want)
+    for g, w in zip(got, want):
+        w = np.asarray(w)
+        assert isinstance(g, np.ndarray)
+        assert g.shape == w.shape
+        assert np.dtype(g.dtype).kind in {"i": "iu", "u": "iu"}.get(w.dtype.kind, w.dtype.kind)
+        if w.dtype.kind in "fc":
+            scale = np.max(np.abs(w[np.isfinite(w)]), initial=1.0)
+            np.testing.assert_allclose(g, w, rtol=4e-6, atol=scale * np.finfo(np.float32).eps * (4 + depth))
+        else:
+            np.testing.assert_array_equal(g, w)
+
+
+def fixed_by_traced_value(name, args):
+    """Cases whose traced form is another function: numbers of repeats must be fixed."""
+    return name == "repeat" and len(args) > 1 and is_data(args[1])
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), functions.CASES, ids=IDS)
+def test_a_function_gives_numpys_values_inside_jit(name, args, kwargs):
+    arrays, rebuild = split(args, kwargs)
+    fixed = fixed_by_traced_value(name, args)
+
+    def run(*given):
+        positional, named = rebuild(given)
+        return find(xnp, name)(*((positional[0], *args[1:]) if fixed else positional), **named)
+
+    want = find(np, name)(*args, **kwargs)
+    check(xlac.jit(run, options=EVALUATED)(*arrays), want, sum(a.size for a in arrays))
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), functions.CASES, ids=IDS)
+def test_plain_numpy_inside_jit_gives_the_same_program(name, args, kwargs):
+    arrays, rebuild = split(args, kwargs)
+    if name in ("select", "meshgrid") or fixed_by_traced_value(name, args):
+        pytest.skip("checked inside xlac.numpy only")
+
+    def run(module):
+        def call(*given):
+            positional, named = rebuild(given)
+            return find(module, name)(*positional, **named)
+
+        return [s for s in xlac.jit(call).trace(*arrays).out_shapes]
+
+    assert run(np) == run(xnp)
+
+
+@pytest.mark.parametrize("name", ["add", "matmul", "sum", "sort", "where", "cumsum", "einsum", "take"])
+def test_a_function_outside_jit_runs_at_once_as_native_code(name):
+    name, args, kwargs = next(c for c in functions.CASES if c[0] == name)
+    check(find(xnp, name)(*args, **kwargs), find(np, name)(*args, **kwargs), 16)
+
+
+def test_creation_functions_give_float32_and_int32_in_and_out_of_jit():
+    def make():
+        return {
+            "zeros": xnp.zeros((2, 3)),
+            "ones": xnp.ones(2),
+            "full": xnp.full((2,), 7),
+            "arange": xnp.arange(5),
+            "steps": xnp.arange(1, 9, 3),
+            "floats": xnp.arange(0.0, 1.0, 0.1),
+            "linspace": xnp.linspace(0, 1, 5),
+            "eye": xnp.eye(3, 4, 1),
+            "tri": xnp.tri(3),
+            "list": xnp.asarray([1, 2.5]),
+            "nested": xnp.array([[1, 2], [3, 4]]),
+        }
+
+    eager, jitted = make(), xlac.jit(make, options=EVALUATED)()
+    for name, value in eager.items():
+        assert value.dtype == (np.int32 if name in ("full", "arange", "steps", "nested") else np.float32), name
+        assert jitted[name].dtype == value.dtype
+        np.testing.assert_allclose(jitted[name], value, rtol=1e-6)
+    np.testing.assert_allclose(eager["floats"], np.arange(0.0, 1.0, 0.1), rtol=1e-6)
+    np.testing.assert_array_equal(eager["steps"], np.arange(1, 9, 3))
+
+
+def test_likes_and_copies_keep_type_and_shape():
+    x = np.ones((2, 3), np.float64)
+    for function in (xnp.zeros_like, xnp.ones_like, xnp.empty_like):
+        assert function(x).dtype == np.float64
+        assert xlac.jit(function)(x).shape == (2, 3)
+    assert xnp.full_like(x, 3).dtype == np.float64
+    assert xnp.zeros_like(x, dtype=np.int32).dtype == np.int32
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64", "int8", "int64", "uint8", "bool", "complex128"])
+def test_arrays_keep_their_type_through_arithmetic(dtype):
+    x = np.ones(3, xnp.dtype(dtype))
+    result = xlac.jit(lambda v: v * 1 + v if dtype != "bool" else v | True, options=EVALUATED)(x)
+    assert result.dtype == x.dtype
+
+
+def test_sums_of_narrow_floats_are_taken_in_float32():
+    x = np.full(4096, 1.0, xnp.bfloat16)
+    total = xlac.jit(xnp.sum, options=EVALUATED)(x)
+    assert total.dtype == xnp.bfloat16
+    assert float(total) == 4096.0
