@@ -27,7 +27,7 @@ from xlac.estimator import ArrayInput, DNNClassifier  # noqa: E402
 
 HIDDEN = (10, 20, 10)
 BATCH = 32
-LEARNING_RATE = 1e-2
+LEARNING_RATE = 3e-3
 
 
 def train_xlac(x: np.ndarray, y: np.ndarray, steps: int, seed: int) -> DNNClassifier:

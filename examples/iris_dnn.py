@@ -19,7 +19,7 @@ from xlac.estimator import DNNClassifier
 
 HIDDEN = (10, 20, 10)
 BATCH = 32
-LEARNING_RATE = 0.01
+LEARNING_RATE = 0.003
 
 
 def load_iris() -> tuple[np.ndarray, np.ndarray]:

@@ -30,7 +30,8 @@ def checks_of(text: str) -> list[Check]:
 
 
 def compile_pattern(pattern: str, captured: dict[str, str]) -> re.Pattern[str]:
-    """The regular expression of a directive; blanks match any blanks, names captured before match what they stand for."""
+    """The regular expression of a directive; blanks match any blanks, names captured before match what they stand
+    for."""
     result, end, fresh = [], 0, set()
     for piece in _PIECE.finditer(pattern):
         result.append(_literal(pattern[end : piece.start()]))
@@ -73,7 +74,9 @@ def check(text: str, directives: list[Check]) -> None:
         window = range(at, min(at + 1, len(lines))) if directive.kind == "-NEXT" else range(at, len(lines))
         found = next(((k, m) for k in window if (m := regex.search(lines[k]))), None)
         if found is None:
-            raise AssertionError(f"line {directive.line}: no match for CHECK{directive.kind}: {directive.pattern}\n{text}")
+            raise AssertionError(
+                f"line {directive.line}: no match for CHECK{directive.kind}: {directive.pattern}\n{text}"
+            )
         if directive.kind != "-DAG":
             _check_absent(lines[at : found[0]], forbidden, captured, text)
             forbidden = []
@@ -88,4 +91,6 @@ def _check_absent(lines: list[str], forbidden: list[Check], captured: dict[str, 
         regex = compile_pattern(directive.pattern, captured)
         for line in lines:
             if regex.search(line):
-                raise AssertionError(f"line {directive.line}: CHECK-NOT: {directive.pattern} matches {line.strip()}\n{text}")
+                raise AssertionError(
+                    f"line {directive.line}: CHECK-NOT: {directive.pattern} matches {line.strip()}\n{text}"
+                )

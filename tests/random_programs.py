@@ -1,8 +1,9 @@
 """Random small modules for property tests: `draw_module(draw)` gives a module and inputs for it.
 
-Programs mix elementwise chains over several types with broadcasts, reductions, reshapes, transposes, slices, concatenations,
-pads, selections and contractions. Every value is defined bit for bit: functions that are only approximated are left out unless
-asked for, and what a sum of floats adds are small whole numbers (or NaN), whose sum does not depend on the order.
+Programs mix elementwise chains over several types with broadcasts, reductions, reshapes, transposes, slices,
+concatenations, pads, selections and contractions. Every value is defined bit for bit: functions that are only
+approximated are left out unless asked for, and what a sum of floats adds are small whole numbers (or NaN), whose sum
+does not depend on the order.
 """
 
 from __future__ import annotations
@@ -85,10 +86,10 @@ class _Program:
         self.values: list[Instruction] = []
         self.reducers: dict[tuple[str, str], Computation] = {}
         self.steps = [
-            self.unary, self.unary, self.binary, self.binary, self.binary, self.with_constant, self.compare_select, self.convert,
-            self.broadcast, self.broadcast, self.reduce, self.reduce, self.normalize, self.reshape, self.transpose, self.slice,
-            self.concatenate, self.pad, self.reverse, self.iota, self.dot, self.dynamic_slice, self.dynamic_update_slice,
-            self.clamp, self.constant,
+            self.unary, self.unary, self.binary, self.binary, self.binary, self.with_constant, self.compare_select,
+            self.convert, self.broadcast, self.broadcast, self.reduce, self.reduce, self.normalize, self.reshape,
+            self.transpose, self.slice, self.concatenate, self.pad, self.reverse, self.iota, self.dot,
+            self.dynamic_slice, self.dynamic_update_slice, self.clamp, self.constant,
         ]  # fmt: skip
 
     # ---- choices
@@ -292,7 +293,8 @@ class _Program:
         return self.reducers[name, row.name]
 
     def summable(self, x: Instruction) -> Instruction:
-        """x with floats made small whole numbers, so that sums of them (and of products of two) are exact in any order."""
+        """x with floats made small whole numbers, so that sums of them (and of products of two) are exact in any
+        order."""
         row = x.shape.element_type  # type: ignore[union-attr]
         if not row.is_float:
             return x

@@ -53,3 +53,22 @@ def test_a_command_of_a_program_text_succeeds(command, tmp_path, monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     assert cli.main(shlex.split(command)[1:]) == 0
     assert "error" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", ["fusion.py --only iris --seconds 0.05 --no-jax --output .", "import_time.py --runs 1"]
+)
+def test_a_benchmark_runs(command, tmp_path):
+    script, *options = command.split()
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "bench" / script), *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "iris training step" in done.stdout or "import xlac" in done.stdout

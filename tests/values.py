@@ -16,7 +16,9 @@ def edge_values(row: ElementType) -> np.ndarray:
     if row.is_integer:
         low = -(1 << (row.bits - 1)) if row.kind == "s" else 0
         high = (1 << (row.bits - (row.kind == "s"))) - 1
-        return np.array([low, low + 1, 0, 1, 2, high - 1, high], np.int64 if row.kind == "s" else np.uint64).astype(row.dtype)
+        return np.array([low, low + 1, 0, 1, 2, high - 1, high], np.int64 if row.kind == "s" else np.uint64).astype(
+            row.dtype
+        )
     if row.is_complex:
         return np.array([0, 1, -1j, complex(np.inf, 0), complex(0, np.nan), complex(-0.0, 2)], row.dtype)
     return np.array([0.0, -0.0, 1.0, -1.0, 0.5, np.inf, -np.inf, np.nan, 2.0, -3.0], np.float64).astype(row.dtype)
@@ -57,11 +59,15 @@ def assert_same(got: Any, want: Any, what: str = "result", *, signed_zeros: bool
             assert_same(g, w, f"{what}.{i}", signed_zeros=signed_zeros)
         return
     got, want = np.asarray(got), np.asarray(want)
-    assert got.dtype == want.dtype and got.shape == want.shape, f"{what}: {got.dtype}{got.shape}, not {want.dtype}{want.shape}"
+    assert got.dtype == want.dtype and got.shape == want.shape, (
+        f"{what}: {got.dtype}{got.shape}, not {want.dtype}{want.shape}"
+    )
     equal = _same(got, want, signed_zeros)
     if not equal.all():
         at = tuple(int(i) for i in np.argwhere(~equal)[0])
-        raise AssertionError(f"{what}: {(~equal).sum()} of {got.size} differ, first at {at}: {got[at]!r}, not {want[at]!r}")
+        raise AssertionError(
+            f"{what}: {(~equal).sum()} of {got.size} differ, first at {at}: {got[at]!r}, not {want[at]!r}"
+        )
 
 
 def _same(got: np.ndarray, want: np.ndarray, signed_zeros: bool) -> np.ndarray:

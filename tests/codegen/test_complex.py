@@ -214,7 +214,9 @@ def test_numbers_as_large_or_small_as_can_be_do_not_overflow_on_the_way():
             np.testing.assert_allclose(call("divide", z, z), [1], rtol=4 * info.eps)
             np.testing.assert_allclose(call("sign", z), [(1 + 1j) / math.sqrt(2)], rtol=4 * info.eps)
             root = call("sqrt", z).astype(np.complex128)
-            np.testing.assert_allclose(root**2, z.astype(np.complex128), rtol=8 * info.eps, atol=info.smallest_subnormal)
+            np.testing.assert_allclose(
+                root**2, z.astype(np.complex128), rtol=8 * info.eps, atol=info.smallest_subnormal
+            )
             assert np.isfinite(call("log", z)).all()
         z = np.array([complex(float(info.max), 0)], dtype)
         np.testing.assert_array_equal(call("divide", z, np.array([1], dtype)), z)

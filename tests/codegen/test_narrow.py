@@ -109,5 +109,3 @@ def test_doubles_are_rounded_once(t):
             odd = np.where((back == nudged) | (near.view(np.uint32) & 1 == 1), near, away)
             want = odd.astype(t.dtype).view(unsigned)
         assert_same_bits(call(t, "d", 16, nudged, unsigned), want, t)
-
-

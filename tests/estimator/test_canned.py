@@ -13,6 +13,7 @@ from xlac.errors import CheckpointError, EstimatorError
 from xlac.estimator import DNNClassifier, DNNRegressor, load_arrays, optimizers
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
+import iris_dnn  # noqa: E402
 from iris_dnn import load_iris, split  # noqa: E402
 
 RNG = np.random.default_rng(0)
@@ -238,6 +239,13 @@ def test_iris_is_learned_over_ten_seeds():
         model = DNNClassifier(n_classes=3, seed=seed, progress=False).fit(x_train, y_train, steps=2000)
         accuracy.append(model.evaluate(x_test, y_test)["accuracy"])
     assert np.mean(accuracy) >= 0.95, accuracy
+
+
+def test_the_example_runs(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["iris_dnn.py", "--steps", "60"])
+    iris_dnn.main()
+    shown = capsys.readouterr().out
+    assert shown.count("test accuracy") == 2 and "fusions" in shown and "█" in shown
 
 
 def test_iris_is_the_data_set_it_says():

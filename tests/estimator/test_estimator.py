@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 
 import numpy as np
 import pytest
@@ -243,6 +242,15 @@ def test_dropout_changes_by_step_in_training_alone():
     ).any()
 
 
+def test_dropout_goes_on_in_a_second_fit_as_in_one():
+    def body(x, mode):
+        return layers.dense(layers.dropout(x, 0.5, mode == ModeKeys.TRAIN), 1)
+
+    whole = probe(body, steps=5)
+    model = probe(body, steps=2)
+    np.testing.assert_array_equal(model.fit(X, Y, steps=3).variables["dense/kernel"], whole.variables["dense/kernel"])
+
+
 def test_embedding_looks_rows_up():
     ids = np.arange(20, dtype=np.int32) % 4
 
@@ -448,42 +456,34 @@ def test_a_truncated_newest_checkpoint_costs_only_its_own_steps(tmp_path, caplog
 
 
 TRAINER = """
-import sys, time
+import logging, sys, time
 import numpy as np
-{prelude}
 from xlac.estimator import Estimator, EstimatorSpec, layers, losses, optimizers
 
 def model_fn(features, labels, mode):
-    prediction = layers.dense(layers.dropout(features, 0.2, mode == "train"), 1)
-    if mode == "predict":
-        return EstimatorSpec(mode, predictions=prediction)
-    return EstimatorSpec(mode, loss=losses.mean_squared_error(labels, prediction), optimizer=optimizers.adam(0.01))
+    prediction = layers.dense(layers.dense(features, 4, "tanh"), 1)
+    loss = losses.mean_squared_error(labels, prediction)
+    return EstimatorSpec(mode, loss=loss, optimizer=optimizers.adam(0.01))
 
-def report(step):
-    print(step, flush=True)
-    time.sleep({pause})
-
-x = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)
-y = x.sum(1, keepdims=True)
-config = dict(batch_size=8, save_checkpoints_steps=2, progress=False, log_step_count_steps=1)
-model = Estimator(model_fn, sys.argv[1], config=config)
-import logging
-class Handler(logging.Handler):
+class Report(logging.Handler):
     def emit(self, record):
         if record.msg.startswith("saved"):
-            report(record.args[0])
-logging.getLogger("xlac.estimator").addHandler(Handler())
+            print(record.args[0], flush=True)
+            time.sleep(0.02)
+
+logging.getLogger("xlac.estimator").addHandler(Report())
 logging.getLogger("xlac.estimator").setLevel(logging.INFO)
-model.fit(x, y, max_steps=12)
+x = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)
+config = dict(batch_size=8, save_checkpoints_steps=2, progress=False)
+Estimator(model_fn, sys.argv[1], config=config).fit(x, x.sum(1, keepdims=True), max_steps=12)
 """
 
 
 def run_trainer(folder, kill_after=None, number=signal.SIGKILL):
     """Train in a process of its own; kill it once it has saved step `kill_after`: (exit status, steps saved)."""
-    code = textwrap.dedent(TRAINER).format(prelude=os.environ.get("XLAC_TEST_PRELUDE", ""), pause=0.02)
     saved = []
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", TRAINER, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         for line in process.stdout:
             saved.append(int(line))

@@ -1,9 +1,10 @@
 """Text cases of passes: HLO in, checks of the HLO that comes out. Each case is also checked for what all passes owe:
 
-the text parses and prints alike, every module verifies, values are the evaluator's before and after, a second run changes nothing.
+the text parses and prints alike, every module verifies, values are the evaluator's before and after, a second run
+changes nothing.
 
-A case is headed by `// PASSES: a, b`; `// INPUTS: ints` draws small whole numbers (for sums that must not depend on their order);
-`// ZEROS: any` lets zeros differ in sign (a sum of one product may be 0 for -0).
+A case is headed by `// PASSES: a, b`; `// INPUTS: ints` draws small whole numbers (for sums that must not depend on
+their order); `// ZEROS: any` lets zeros differ in sign (a sum of one product may be 0 for -0).
 Cases are parted by `// -----`. The module's name is the test's.
 """
 

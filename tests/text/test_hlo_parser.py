@@ -331,7 +331,7 @@ def test_floats_are_written_with_the_fewest_digits():
 @pytest.mark.parametrize(
     ("body", "place", "words"),
     [
-        ("a = f32[2] parameter(0)\n ROOT b = f32[2] add(a, aa)", (5, 24), "aa is not defined in computation main; did you"),
+        ("a = f32[2] parameter(0)\n ROOT b = f32[2] add(a, aa)", (5, 24), "aa is not defined in computation main"),
         ("ROOT b = f32[2] negate(a)\n a = f32[2] parameter(0)", (4, 24), "defined only later, at line 5"),
         ("a = f32[2] parameter(0)\n a = f32[2] negate(a)", (5, 2), "instruction a is defined already, at line 4"),
         ("a = f32[2] parameter(0)\n ROOT b = f32[2] negat(a)", (5, 18), "unknown opcode negat; did you mean negate"),

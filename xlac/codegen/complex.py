@@ -1,8 +1,8 @@
 """Complex functions as straight-line LLVM IR, on pairs of float or double values of any number of lanes.
 
-Infinities, NaN and signed zeros give what C99's Annex G says, and so do the branch cuts: each is continuous from the side that the
-sign of a zero part names. Nothing overflows on the way to a result that does not; errors are a few units in the last place
-of the result's magnitude, and mostly of each part.
+Infinities, NaN and signed zeros give what C99's Annex G says, and so do the branch cuts: each is continuous from the
+side that the sign of a zero part names. Nothing overflows on the way to a result that does not; errors are a few units
+in the last place of the result's magnitude, and mostly of each part.
 """
 
 from __future__ import annotations
@@ -298,8 +298,8 @@ def _tan(a: Lanes, b: Lanes) -> Pair:
     return im, -re
 
 
-# Inverse functions (Hull, Fairgrieve and Tang, "Implementing the complex arcsine and arccosine functions using exception
-# handling", 1997), without its case distinctions where one formula does.
+# Inverse functions (Hull, Fairgrieve and Tang, "Implementing the complex arcsine and arccosine functions using
+# exception handling", 1997), without the case distinctions where one formula does.
 
 
 def _inverse(x: Lanes, y: Lanes) -> tuple[Lanes, Lanes, Lanes]:

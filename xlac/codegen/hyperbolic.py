@@ -1,6 +1,7 @@
 """Hyperbolic functions and the inverses of trigonometric and hyperbolic ones, from those of `math`.
 
-The same promises hold: float and double, any number of lanes, and the special cases of C99's Annex F. `ULP` bounds the errors.
+The same promises hold: float and double, any number of lanes, and the special cases of C99's Annex F. `ULP` bounds the
+errors.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Conversions between float and the floating-point types of 16 bits and fewer, for scalars and vectors of any length.
 
-Values are computed with as floats and rounded to their type by `round_narrow`; `encode_rounded` and `decode_narrow` then are exact.
-Rounding is to nearest, ties to even, with denormals; overflow gives what the type has for it: infinity, NaN or the largest
-number. The parameters of every format are read from ml_dtypes.
+Values are computed with as floats and rounded to their type by `round_narrow`; `encode_rounded` and `decode_narrow`
+then are exact. Rounding is to nearest, ties to even, with denormals; overflow gives what the type has for it: infinity,
+NaN or the largest number. The parameters of every format are read from ml_dtypes.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def format_of(t: ElementType) -> Format:
 
 
 def round_to_odd(e: FunctionEmitter, x: Value) -> Value:
-    """double as float, toward zero but with the last bit set where inexact: rounding that once more to two bits fewer gives what
-    rounding `x` itself would (Boldo and Melquiond, 2008)."""
+    """double as float, toward zero but with the last bit set where inexact: rounding that once more, to two bits fewer,
+    gives what rounding `x` itself would (Boldo and Melquiond, 2008)."""
     wide = Lanes(e, x)
     near = wide.cast("fptrunc", "float")
     back = near.cast("fpext", "double")
@@ -151,12 +151,12 @@ def decode_narrow(e: FunctionEmitter, bits: Value, t: ElementType) -> Value:
         result = select(size.eq(f.nan & f.sign - 1), quiet, result)
     result = result | sign
     if not f.signed_zero:
-        result = select(code.eq(f.sign), quiet, result)
+        result = select(code.eq(f.sign), quiet | 1 << 31, result)
     return result.as_float(with_scalar(result.type, "float")).v
 
 
 def _encode_power(e: FunctionEmitter, x: Value) -> Value:
-    """The nearest power of two, halves up, but anything between the least two up as in ml_dtypes; what is not positive is NaN."""
+    """The nearest power of two, halves up, but all between the least two up, as in ml_dtypes; NaN unless positive."""
     bits = Lanes(e, x).bits
     rounded = (bits + (1 << _FRACTION - 1)).shift_right_logical(_FRACTION)
     code = select(bits <= 1 << _FRACTION - 1, 0, rounded)

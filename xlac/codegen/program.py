@@ -14,7 +14,7 @@ PARALLEL_FOR = "xlac_parallel_for"
 # The entry's arguments: tables of addresses, and the address of the arena.
 TABLES = ("parameter", "result", "constant", "temp")
 
-# check_table()
+check_table()
 
 
 def emit_program(program: Program, target: Target) -> str:

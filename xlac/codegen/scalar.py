@@ -27,7 +27,6 @@ from xlac.errors import CompileError
 from xlac.ir.opcode import OPCODES
 from xlac.ir.shape import BF16, F16, F32, F64, PRED, ElementType
 
-
 Held = Union[Value, Complex]
 
 
@@ -152,7 +151,12 @@ def _code(*names: str) -> Callable[[Code], Code]:
 
 
 def emit_opcode(
-    e: FunctionEmitter, opcode: str, result: ElementType, types: Sequence[ElementType], args: Sequence[Held], attrs: dict
+    e: FunctionEmitter,
+    opcode: str,
+    result: ElementType,
+    types: Sequence[ElementType],
+    args: Sequence[Held],
+    attrs: dict,
 ) -> Held:
     """Code for one elementwise opcode.
 
@@ -177,13 +181,15 @@ def emit_opcode(
 
 # Opcodes that give one of their operands, or round by their own code.
 _CHOOSING = frozenset("abs select maximum minimum clamp copy convert bitcast-convert reduce-precision".split())
-# Opcodes whose result, computed from rounded values, is rounded already; but some types have no negative zero or no zero.
+# Opcodes whose result, computed from rounded values, is rounded already in types that have a negative zero.
 _EXACT = _CHOOSING | frozenset("negate sign ceil floor round-nearest-afz round-nearest-even".split())
 
 
 def _simple(name: str, float_op: str, int_op: str, pred_op: str | None = None) -> None:
     @_code(name)
-    def run(e: FunctionEmitter, result: ElementType, types: Sequence[ElementType], args: Sequence[Any], attrs: dict) -> Held:
+    def run(
+        e: FunctionEmitter, result: ElementType, types: Sequence[ElementType], args: Sequence[Any], attrs: dict
+    ) -> Held:
         a, b = args
         if isinstance(a, Complex):
             f = getattr(e, float_op)
@@ -286,9 +292,7 @@ def _float_remainder(e: FunctionEmitter, a: Value, b: Value) -> Value:
 def _extremum(e: FunctionEmitter, t: ElementType, a: Held, b: Held, greatest: bool) -> Held:
     if isinstance(a, Complex) and isinstance(b, Complex):
         order = "ogt" if greatest else "olt"
-        first = e.or_(
-            e.fcmp(order, a.re, b.re), e.and_(e.fcmp("oeq", a.re, b.re), e.fcmp(order, a.im, b.im))
-        )
+        first = e.or_(e.fcmp(order, a.re, b.re), e.and_(e.fcmp("oeq", a.re, b.re), e.fcmp(order, a.im, b.im)))
         return Complex(e.select(first, a.re, b.re), e.select(first, a.im, b.im))
     assert isinstance(a, Value) and isinstance(b, Value)
     if t.is_float:
@@ -461,23 +465,23 @@ for _name in _REAL:
 
 
 def _integer_power(e: FunctionEmitter, t: ElementType, x: Value, y: Value) -> Value:
-    """Powers by squaring, modulo 2^bits; a negative exponent gives 0 unless the base is 1 or -1."""
-    width = int(scalar(x.type)[1:])
+    """Powers by squaring, modulo 2^bits; a negative exponent gives 0 unless the base is 1 or -1.
+
+    The loop ends with the longest exponent of the lanes.
+    """
     one, zero = e.const(x.type, 1), e.const(x.type, 0)
     before, loop, done = e.current_block, e.new_block("power"), e.new_block("powered")
     e.br(loop)
     e.at(loop)
-    step = e.phi("i32", [(e.const("i32", 0), before)])
     product = e.phi(x.type, [(one, before)])
     base = e.phi(x.type, [(x, before)])
     rest = e.phi(x.type, [(y, before)])
     odd = e.icmp("ne", e.and_(rest, one), zero)
     new_product = e.select(odd, e.mul(product, base), product)
     new_base, new_rest = e.mul(base, base), e.lshr(rest, one)
-    next_step = e.add(step, e.const("i32", 1))
-    for phi, value in ((step, next_step), (product, new_product), (base, new_base), (rest, new_rest)):
+    for phi, value in ((product, new_product), (base, new_base), (rest, new_rest)):
         e.add_incoming(phi, value, loop)
-    e.cond_br(e.icmp("ult", next_step, e.const("i32", width)), loop, done)
+    e.cond_br(e.vector_reduce("or", e.icmp("ne", new_rest, zero)), loop, done)
     e.at(done)
     if t.kind == "u":
         return new_product
@@ -668,7 +672,7 @@ def _reduce_precision(e: FunctionEmitter, result: ElementType, types: Any, args:
 
 @_code("stochastic-convert")
 def _stochastic_convert(e: FunctionEmitter, result: ElementType, types: Any, args: Any, attrs: dict) -> Held:
-    """One of the two nearest integers: away from zero where the random bits, as a fraction, are below the part cut off."""
+    """One of the two nearest integers: away from zero where the random bits, a fraction, are below the part cut off."""
     x, random = Lanes(e, args[0]), Lanes(e, args[1])
     bits = types[0].bits
     low, high = -(1 << (result.bits - 1)), (1 << (result.bits - 1)) - 1
@@ -686,6 +690,8 @@ def _stochastic_convert(e: FunctionEmitter, result: ElementType, types: Any, arg
 
 def check_table() -> None:
     """Raise unless every elementwise opcode has scalar code."""
+    from xlac.ir import ops  # noqa: F401  (fills the opcode table)
+
     missing = [name for name, row in OPCODES.items() if row.elementwise and name not in SCALAR]
     if missing:
         raise AssertionError(f"elementwise opcodes without scalar code: {', '.join(missing)}")

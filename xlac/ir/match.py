@@ -1,7 +1,8 @@
 """Patterns over instruction graphs, and the rewrite rules made of them.
 
-A pattern is written like the program it matches: `op.transpose(op.transpose(x, name="inner"))`, with `x = Any("x")`. A rule
-is a function under a pattern; it gets the matched root and each named part, and returns what the root may be replaced by.
+A pattern is written like the program it matches: `op.transpose(op.transpose(x, name="inner"))`, with `x = Any("x")`. A
+rule is a function under a pattern; it gets the matched root and each named part, and returns what the root may be
+replaced by.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Constant(Any):
 
 
 class Splat(Pattern):
-    """A constant scalar, or a broadcast of one: of the exact `value` (the sign of a zero counts), or of any value if None."""
+    """A constant scalar, or a broadcast of one: of the exact `value` (the sign of a zero counts), or of any value if
+    None."""
 
     def __init__(self, value: AnyType = None, name: str = "") -> None:
         self.value, self.name = value, name
@@ -151,7 +153,8 @@ class Rule:
 
 
 def rule(pattern: Op, *, exact: bool = True, kinds: str = "") -> Callable[[Callable[..., Instruction | None]], Rule]:
-    """Declare the decorated function as the rewrite of `pattern` (see `Rule`); its parameters are root and the pattern's names."""
+    """Declare the decorated function as the rewrite of `pattern` (see `Rule`); its parameters are root and the
+    pattern's names."""
 
     def declare(function: Callable[..., Instruction | None]) -> Rule:
         wanted, have = pattern.names() | {"root"}, set(inspect.signature(function).parameters)
@@ -175,7 +178,8 @@ def kind_of(instruction: Instruction) -> str:
 
 
 def splat_value(instruction: Instruction) -> AnyType:
-    """The one value (a NumPy scalar) of a constant of one element or of a broadcast of such a constant; None otherwise."""
+    """The one value (a NumPy scalar) of a constant of one element or of a broadcast of such a constant; None
+    otherwise."""
     if instruction.opcode.name == "broadcast":
         instruction = instruction.operands[0]
     if instruction.opcode.name != "constant":

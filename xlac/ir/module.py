@@ -279,7 +279,9 @@ class Computation:
 
 def is_pure(instruction: Instruction) -> bool:
     """Whether the instruction, its called computations included, has no effect but its result."""
-    return instruction.opcode.pure and all(is_pure(i) for c in instruction.called for i in c._instructions)
+    if not instruction.opcode.pure or instruction.attrs.get("custom_call_has_side_effect"):
+        return False
+    return all(is_pure(i) for c in instruction.called for i in c._instructions)
 
 
 def inline(source: Computation, into: Computation, arguments: Iterable[Instruction] | None) -> Instruction:

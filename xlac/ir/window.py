@@ -35,7 +35,7 @@ class WindowDim:
     reversal: bool = False
 
     def base_extent(self, extent: int) -> int:
-        """Length of a dimension of `extent` after base dilation and padding; negative when more is cut off than there is."""
+        """Length of a dimension of `extent` after base dilation and padding; negative when too much is cut off."""
         dilated = (extent - 1) * self.lhs_dilate + 1 if extent else 0
         return dilated + self.pad_low + self.pad_high
 
@@ -66,7 +66,7 @@ Window = tuple[WindowDim, ...]
 
 @dataclass(frozen=True)
 class ConvolutionDims:
-    """Which dimension of the input, kernel and output of a convolution is what; spatial dimensions in order 0, 1, ..."""
+    """What each dimension of the input, kernel and output of a convolution is; spatial ones in order 0, 1, ..."""
 
     input_batch: int
     input_feature: int
@@ -154,7 +154,7 @@ def parse_window(text: str) -> Window:
 
 
 def window_to_string(window: Window) -> str:
-    """The text of a window as HLO writes it, without braces; fields at their defaults in every dimension are left out."""
+    """The text of a window as HLO writes it, without braces; fields at their defaults are left out."""
     if not window:
         return ""
     words = ["size=" + "x".join(str(d.size) for d in window)]
@@ -178,7 +178,8 @@ def _labelled(side: str, labels: str, first: str, second: str) -> tuple[int, int
     wanted = [first, second, *map(str, range(spatial))]
     if spatial < 0 or spatial > 10 or sorted(known) != sorted(wanted):
         raise ShapeError(
-            f"dim_labels: {labels} of the {side}; it must have {first}, {second} and the spatial dimensions 0, 1, ... once each"
+            f"dim_labels: {labels} of the {side}; it must have {first}, {second} and the spatial dimensions 0, 1, ... "
+            "once each"
         )
     return labels.index(first), labels.index(second), tuple(labels.index(str(i)) for i in range(spatial))
 

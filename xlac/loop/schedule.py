@@ -126,8 +126,8 @@ def schedule(
         return scheduler.update_in_place()
     if len(roots) == 1 and roots[0].is_a("concatenate"):
         return scheduler.concatenate()
-    if "dot" in kinds:
-        steps = scheduler.dot()
+    if kinds & {"dot", "convolution"}:
+        steps = scheduler.contraction()
         if steps is not None:
             return steps
     if "reduce" in kinds:
@@ -464,23 +464,16 @@ class Scheduler:
         second = self.nest(f"{self.name}.combine", lead_vars, [*e.body, *stores], vector=kept > 1)
         return [first, second]
 
-    # ---- dot
+    # ---- dot, convolution
 
-    def dot(self) -> list[ir.Step] | None:
-        """Register tiles of the result: rows of one operand by vectors of the other's columns, with the epilogue on the tile."""
-        dots = [x for x in self.live if x.is_a("dot")]
-        if len(dots) != 1:
-            return None
-        (x,) = dots
-        if any(r.dims != x.dims for r in self.roots) or 0 in x.dims or not x["lhs_contracting_dims"]:
-            return None
-        e = self.elemental(vector=False)
-        left, right = (e.buffer_of(o) for o in x.operands)
-        if left is None or right is None:
-            return None
-        from xlac.loop.dot import schedule_dot
+    def contraction(self) -> list[ir.Step] | None:
+        """Register tiles of the one dot or convolution, which the roots have the dimensions of."""
+        from xlac.loop.contraction import schedule_contraction
 
-        return schedule_dot(self, x, left, right)
+        found = [x for x in self.live if x.is_a("dot", "convolution")]
+        if len(found) != 1 or any(r.dims != found[0].dims for r in self.roots):
+            return None
+        return schedule_contraction(self, found[0])
 
 
 def loop_nest(variables: Sequence[Var], body: list[Statement], width: int) -> list[Statement]:

@@ -1,6 +1,7 @@
 """Merge instructions that compute the same value, and computations that are the same program.
 
-Two shapes that differ only in layout count as equal, unless a `bitcast`, whose meaning is in the layouts, is still there.
+Two shapes that differ only in layout count as equal, unless a `bitcast`, whose meaning is in the layouts, is still
+there.
 """
 
 from __future__ import annotations
@@ -82,14 +83,19 @@ def _first_equal(literals: dict[Hashable, list[Instruction]], constant: Instruct
     key = (constant.shape, beginning, _layout_key(constant) if layouts else None)
     candidates = literals.setdefault(key, [])
     for other in candidates:
-        if literal.nbytes <= KEY_BYTES or literal is other["literal"] or literal.tobytes() == other["literal"].tobytes():
+        if (
+            literal.nbytes <= KEY_BYTES
+            or literal is other["literal"]
+            or literal.tobytes() == other["literal"].tobytes()
+        ):
             return other
     candidates.append(constant)
     return constant
 
 
 def _computation_key(computation: Computation) -> Hashable:
-    """Equal for computations that are the same but for names; callees are compared by identity, as they are merged before."""
+    """Equal for computations that are the same but for names; callees are compared by identity, as they are merged
+    before."""
     numbers: dict[Instruction, int] = {}
     rows: list[Hashable] = []
     for instruction in computation.post_order():

@@ -15,10 +15,17 @@ from xlac.passes.rewrite import has_control, redirect
 
 # A folded constant is at most this large, unless it is no larger than the constants it replaces.
 MAX_BYTES = 4096
-# The largest number of element operations spent on one instruction; a reducer that is not a NumPy function costs far more.
+# The largest number of element operations spent on one instruction; a reducer that is not a NumPy function costs far
+# more.
 MAX_WORK = 1 << 20
 MAX_CALLS = 1 << 10
 
+# What an element of an opcode of unknown cost (a convolution, a sort) is taken to cost.
+COST_OF_OTHERS = 256
+
+_LINEAR = frozenset(
+    ("reshape", "transpose", "slice", "concatenate", "pad", "reverse", "reduce", "dynamic-slice", "bitcast-convert")
+)
 # Generators stay as they are: they cost less than reading what they would make.
 _GENERATORS = frozenset({"broadcast", "iota"})
 _REGIONS = frozenset({"reduce"})
@@ -75,11 +82,17 @@ def _is_foldable(instruction: Instruction) -> bool:
 
 def _work(instruction: Instruction, largest: int) -> int:
     if instruction.opcode.name == "dot":
-        return instruction.shape.size * math.prod(  # type: ignore[union-attr]
-            instruction.operands[0].dims[d] for d in instruction["lhs_contracting_dims"]
-        ) + largest
+        return (
+            instruction.shape.size
+            * math.prod(  # type: ignore[union-attr]
+                instruction.operands[0].dims[d] for d in instruction["lhs_contracting_dims"]
+            )
+            + largest
+        )
     if instruction.opcode.name == "reduce" and monoid(instruction["to_apply"]) is None and largest > MAX_CALLS:
         return MAX_WORK + 1
+    if not (instruction.opcode.elementwise or instruction.opcode.name in _LINEAR):
+        return largest * COST_OF_OTHERS
     return largest
 
 

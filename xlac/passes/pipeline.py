@@ -1,7 +1,7 @@
 """The pass runner, the passes by name, and the order in which they run.
 
-A pass is a function on a module that returns whether it changed anything. The runner times passes, dumps what they leave,
-and on request verifies the module after each and checks that "unchanged" is true.
+A pass is a function on a module that returns whether it changed anything. The runner times passes, dumps what they
+leave, and on request verifies the module after each and checks that "unchanged" is true.
 """
 
 from __future__ import annotations
@@ -62,8 +62,7 @@ def _pass(run: Callable[[Module], bool]) -> Pass:
 
 
 PASSES: dict[str, Pass] = {
-    made.name: made
-    for made in map(_pass, (canonicalize, cse, dce, fold, fusion, inline_calls, simplify, while_state))
+    made.name: made for made in map(_pass, (canonicalize, cse, dce, fold, fusion, inline_calls, simplify, while_state))
 }
 
 
@@ -156,7 +155,9 @@ def _run_pass(
     return changed
 
 
-def optimize(module: Module, options: Options | None = None, *, on_pass: Callable[[PassRun], None] | None = None) -> Module:
+def optimize(
+    module: Module, options: Options | None = None, *, on_pass: Callable[[PassRun], None] | None = None
+) -> Module:
     """A copy of the module after all the passes that the options ask for; the module itself is not changed.
 
     With `options.dump_to`, the module before the passes and after each that changed it is written into that folder.

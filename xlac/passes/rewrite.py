@@ -43,7 +43,8 @@ def redirect(computation: Computation, old: Instruction, new: Instruction) -> No
 
 
 def sort_instructions(computation: Computation) -> None:
-    """Make the order of addition one in which operands come first, so that listing the computation again is the same."""
+    """Make the order of addition one in which operands come first, so that listing the computation again is the
+    same."""
     computation._instructions = dict.fromkeys(computation.post_order())
 
 
@@ -76,7 +77,12 @@ def rewrite(computation: Computation, rules: RuleIndex) -> bool:
             continue
         row = instruction.opcode
         found = rules.get(row)
-        if not found or instruction.control_predecessors or not row.pure or (row.has_regions and not is_pure(instruction)):
+        if (
+            not found
+            or instruction.control_predecessors
+            or not row.pure
+            or (row.has_regions and not is_pure(instruction))
+        ):
             continue
         size = len(computation._instructions)
         for one in found:
@@ -108,8 +114,10 @@ def _removable(instruction: Instruction) -> bool:
 
 
 def control_computations(module: Module) -> list[Computation]:
-    """The computations whose instructions run one after the other on whole arrays: the entry, and bodies, conditions, branches
-    and callees of those; not reducers, comparators and fused computations. Callees come before callers."""
+    """The computations whose instructions run one after the other on whole arrays, callees before callers.
+
+    They are the entry, and bodies, conditions, branches and callees; not reducers, comparators and fused computations.
+    """
     wanted: dict[Computation, None] = {module.entry: None}
     stack = [module.entry]
     while stack:

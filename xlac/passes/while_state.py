@@ -1,7 +1,7 @@
-"""Shrink what `while` carries: elements that nothing reads go, elements that the body leaves alone are read from outside.
+"""Shrink what `while` carries: elements nothing reads go, elements the body leaves alone are read from outside.
 
-An element that the body returns as it got it has its initial value throughout. Where that value is a constant, condition and
-body get the constant itself; and outside the loop it is always the initial value that is read.
+An element that the body returns as it got it has its initial value throughout. Where that value is a constant,
+condition and body get the constant itself; and outside the loop it is always the initial value that is read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def while_state(module: Module) -> bool:
 
 
 def _has_plain_state(loop: Instruction) -> bool:
-    """Whether the state is a tuple that is built, read and returned element by element, and no effect depends on order."""
+    """Whether the state is a tuple that is built, read and returned element by element, and no effect depends on
+    order."""
     body, condition = loop["body"], loop["condition"]
     return (
         isinstance(loop.shape, TupleShape)
@@ -118,7 +119,8 @@ def _callers(module: Module) -> Counter[Computation]:
 
 
 def _live_elements(loop: Instruction) -> list[int]:
-    """The elements that the loop's readers, its condition, or an effect in it depend on, through any number of iterations."""
+    """The elements that the loop's readers, its condition, or an effect in it depend on, through any number of
+    iterations."""
     body, condition = loop["body"], loop["condition"]
     live = {u["index"] for u in loop.users}
     live |= _needed(condition, [condition.root])
@@ -170,9 +172,7 @@ def _keep(loop: Instruction, live: list[int], names: Names) -> None:
     outer.remove(loop)
 
 
-def _narrowed(
-    old: Computation, wide: TupleShape, narrow: TupleShape, live: list[int], names: Names
-) -> Computation:
+def _narrowed(old: Computation, wide: TupleShape, narrow: TupleShape, live: list[int], names: Names) -> Computation:
     """A copy of a loop's computation for the smaller state; a body returns the live elements only."""
     new = Computation(names.fresh(old.name))
     state = new.parameter(narrow, old.parameters[0].name)

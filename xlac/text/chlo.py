@@ -1,9 +1,9 @@
 """Client functions (CHLO) as HLO opcodes: inverse and hyperbolic functions, error and gamma functions, and the like.
 
-Each function takes and gives `Value`s, thin wrappers of instructions with Python's operators. Floats narrower than float32 are
-computed in float32 and rounded once. Constants are those of the Cephes library (Moshier), of Giles' "Approximating the erfinv
-function" (2010) and of Lanczos' gamma approximation with g = 7, n = 9; formulas of complex functions are Kahan's ("Branch cuts
-for complex elementary functions", 1987).
+Each function takes and gives `Value`s, thin wrappers of instructions with Python's operators. Floats narrower than
+float32 are computed in float32 and rounded once. Constants are those of the Cephes library (Moshier), of Giles'
+"Approximating the erfinv function" (2010) and of Lanczos' gamma approximation with g = 7, n = 9; formulas of complex
+functions are Kahan's ("Branch cuts for complex elementary functions", 1987).
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def _atan(x: Value) -> Value:
 
 
 def _sinh(x: Value) -> Value:
-    """Half of e^x - e^-x for large |x|, by expm1 for small; the half goes into the exponent so that nothing overflows early."""
+    """Half of e^x - e^-x for large |x|, by expm1 for small; the half is in the exponent against early overflow."""
     half = math.log(0.5)
     large = (x + half).unary("exponential") - (half - x).unary("exponential")
     e = x.unary("exponential-minus-one")

@@ -143,7 +143,7 @@ class _Builder:
 
     def _warn_of_elided(self) -> None:
         if self.elided and self.fill_constants is None:
-            lines = ", ".join(map(str, self.elided[:5])) + (", ..." if len(self.elided) > 5 else "")
+            lines = ", ".join(map(str, sorted(set(self.elided))[:5]))
             warnings.warn(
                 f"{len(self.elided)} constants whose elements are left out of the text are zeros (line {lines})",
                 stacklevel=4,

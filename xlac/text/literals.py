@@ -350,10 +350,7 @@ def _count(counts: list[int], levels: list[int], shape: str, at: int) -> None:
 
 @cache
 def _nan_layout(row: ElementType) -> tuple[np.dtype, int, int, bool]:
-    """Of a row's real part: the type of its bits, its default NaN, its payload bits (0.
-
-    None), whether NaNs have signs.
-    """
+    """Of a row's real part: the type of its bits, its default NaN, its payload bits or 0, whether NaNs have signs."""
     real = row.real
     bits = np.dtype(f"u{max(real.bits, 8) // 8}")
     default = int(np.full(1, np.nan, real.dtype).view(bits)[0])

@@ -41,7 +41,7 @@ def parse_dense(text: str, shape: ArrayShape) -> np.ndarray:
     found = flat.translate(_ONLY_BRACKETS)
     if found.count(",") + 1 != shape.size and shape.size:
         raise ParseError(f"the literal has {found.count(',') + 1} elements but its type, {shape}, has {shape.size}")
-    if found != _skeleton(shape.dims):
+    if len(found) != _skeleton_length(shape.dims) or found != _skeleton(shape.dims):
         raise ParseError(
             f"the literal's lists are not nested as its type, {shape}, asks: {shape.dims} elements a level"
         )
@@ -72,6 +72,13 @@ def _skeleton(dims: tuple[int, ...]) -> str:
     return inner
 
 
+def _skeleton_length(dims: tuple[int, ...]) -> int:
+    length = 0
+    for extent in reversed(dims):
+        length = 2 + extent * length + max(extent - 1, 0)
+    return length
+
+
 def _numbers(words: list[str], row: ElementType) -> np.ndarray:
     """The values of number words; complex types take two words a value."""
     if row.is_complex:
@@ -85,10 +92,11 @@ def _numbers(words: list[str], row: ElementType) -> np.ndarray:
         return np.array([w in ("true", "1") for w in words], bool)
     if row.is_integer:
         return _integers(words, row)
-    try:
-        return np.array(words, np.float64).astype(np.float32 if row.bits < 32 else row.dtype).astype(row.dtype)
-    except ValueError:
-        return _floats(words, row)
+    with np.errstate(all="ignore"):
+        try:
+            return np.array(words, np.float64).astype(np.float32 if row.bits < 32 else row.dtype).astype(row.dtype)
+        except ValueError:
+            return _floats(words, row)
 
 
 def _integers(words: list[str], row: ElementType) -> np.ndarray:
@@ -96,7 +104,8 @@ def _integers(words: list[str], row: ElementType) -> np.ndarray:
         values = np.array(words, np.int64) if row.name != "u64" else np.array([int(w) for w in words], object)
     except (ValueError, OverflowError):
         values = np.array([_integer(w, row) for w in words], object)
-    low = -(1 << (row.bits - 1)) if row.kind == "s" else -(1 << (row.bits - 1))
+    # Unsigned types are read from negative numbers too, and signed ones from large positive: the bits count.
+    low = -(1 << (row.bits - 1))
     high = (1 << row.bits) - 1
     if values.size and (values.min() < low or values.max() > high):
         bad = next(w for w in words if not low <= _integer(w, row) <= high)
@@ -142,7 +151,6 @@ def _floats(words: list[str], row: ElementType) -> np.ndarray:
 
 
 def _from_hex(text: str, shape: ArrayShape) -> np.ndarray:
-    row = shape.element_type
     try:
         raw = bytes.fromhex(text[2:] if text[:2] in ("0x", "0X") else text)
     except ValueError:

@@ -1,7 +1,7 @@
 """The table of StableHLO's and CHLO's operations: what each one is in HLO, in both directions.
 
 A row of names and attributes is enough where the operations agree but for words; others name a function that reads them
-(`stablehlo_read`) and one that writes them (`stablehlo_write`, keyed by HLO opcode).
+(`stablehlo_read`, `stablehlo_read_control`) and one that writes them (`stablehlo_write`, keyed by HLO opcode).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xlac.text import stablehlo_read as read
+from xlac.text import stablehlo_read_control as control
 
 if TYPE_CHECKING:
     from xlac.text.stablehlo_parser import Reader
@@ -47,11 +48,11 @@ def _bool(value: bool) -> str:
     return "true" if value else "false"
 
 
-INT = Kind(_get("int"), lambda v: f"{v} : i64", str)
+INT = Kind(_get("integer"), lambda v: f"{v} : i64", str)
 INTS = Kind(_get("ints"), _array, _list)
-BOOL = Kind(_get("bool"), _bool, _bool)
+BOOL = Kind(_get("flag"), _bool, _bool)
 # One dimension where HLO has a list of one.
-ONE = Kind(lambda o, names, default: (o.int(*names),), lambda v: f"{v[0]} : i64", lambda v: str(v[0]))
+ONE = Kind(lambda o, names, default: (o.integer(*names),), lambda v: f"{v[0]} : i64", lambda v: str(v[0]))
 
 
 def enum(name: str) -> Kind:
@@ -119,7 +120,8 @@ for _name in (
 ):  # fmt: skip
     _row(_name, _name.replace("_", "-"))
 for _name in (
-    "cosine", "exponential", "exponential_minus_one", "log", "log_plus_one", "logistic", "rsqrt", "sine", "sqrt", "tanh",
+    "cosine", "exponential", "exponential_minus_one", "log", "log_plus_one", "logistic", "rsqrt", "sine", "sqrt",
+    "tanh",
 ):  # fmt: skip
     _row(_name, _name.replace("_", "-"), reader=read.read_accurate(_name.replace("_", "-")))
 _row("tan", "tan", reader=read.read_accurate("tan"))
@@ -172,7 +174,7 @@ _row(
     Attribute("fft_length", "fft_length", INTS, "length"),
 )
 for _name in ("batch_norm_training", "batch_norm_inference", "batch_norm_grad"):
-    _row(_name, _name.replace("_", "-"), reader=read.read_batch_norm)
+    _row(_name, _name.replace("_", "-"), reader=control.read_batch_norm)
 
 # ---- reductions, sorting, control flow
 
@@ -181,35 +183,36 @@ _row("reduce_window", "reduce-window", reader=read.read_reduce_window)
 _row("select_and_scatter", "select-and-scatter", reader=read.read_select_and_scatter)
 _row("map", "map", reader=read.read_map)
 _row("sort", "sort", reader=read.read_sort)
-_row("while", "while", reader=read.read_while)
-_row("case", "conditional", reader=read.read_case)
-_row("if", reader=read.read_case)
-_row("call", "call", reader=read.read_call, dialect="")
-_row("func.call", reader=read.read_call, dialect="")
-_row("composite", reader=read.read_call)
+_row("while", "while", reader=control.read_while)
+_row("case", "conditional", reader=control.read_case)
+_row("if", reader=control.read_case)
+_row("call", "call", reader=control.read_call, dialect="")
+_row("func.call", reader=control.read_call, dialect="")
+_row("composite", reader=control.read_call)
 
 # ---- tuples, tokens, the outside
 
-_row("tuple", "tuple", reader=read.read_tuple)
-_row("get_tuple_element", "get-tuple-element", reader=read.read_get_tuple_element)
-_row("optimization_barrier", "opt-barrier", reader=read.read_barrier)
-_row("create_token", reader=read.read_token)
-_row("after_all", "after-all", reader=read.read_token)
-_row("rng", "rng", reader=read.read_rng)
-_row("rng_bit_generator", "rng-bit-generator", reader=read.read_rng_bit_generator)
-_row("custom_call", "custom-call", reader=read.read_custom_call)
-_row("partition_id", "partition-id", reader=read.read_device_id)
-_row("replica_id", "replica-id", reader=read.read_device_id)
+_row("tuple", "tuple", reader=control.read_tuple)
+_row("get_tuple_element", "get-tuple-element", reader=control.read_get_tuple_element)
+_row("optimization_barrier", "opt-barrier", reader=control.read_barrier)
+_row("create_token", reader=control.read_token)
+_row("after_all", "after-all", reader=control.read_token)
+_row("rng", "rng", reader=control.read_rng)
+_row("rng_bit_generator", "rng-bit-generator", reader=control.read_rng_bit_generator)
+_row("custom_call", "custom-call", reader=control.read_custom_call)
+_row("partition_id", "partition-id", reader=control.read_device_id)
+_row("replica_id", "replica-id", reader=control.read_device_id)
 for _name in ("all_reduce", "all_gather", "all_to_all", "reduce_scatter", "collective_permute", "collective_broadcast"):
-    _row(_name, _name.replace("_", "-"), reader=read.read_collective)
-_row("sharding_constraint", reader=read.read_identity, dialect="sdy")
+    _row(_name, _name.replace("_", "-"), reader=control.read_collective)
+_row("sharding_constraint", reader=control.read_identity, dialect="sdy")
 for _name in ("infeed", "outfeed", "send", "recv", "async_start", "async_done"):
-    _row(_name, reader=read.refuse("programs that talk to a host while they run are not supported"))
+    _row(_name, reader=control.refuse("programs that talk to a host while they run are not supported"))
 for _name in ("uniform_quantize", "uniform_dequantize"):
-    _row(_name, reader=read.refuse("quantised types are not supported; dequantise the program first"))
+    _row(_name, reader=control.refuse("quantised types are not supported; dequantise the program first"))
 for _name in ("unary_einsum", "torch_index_select", "cross-replica-sum", "trace"):
     _row(
-        _name, reader=read.refuse("it is not supported; it was removed from StableHLO, write it with other operations")
+        _name,
+        reader=control.refuse("it was removed from StableHLO; write it with other operations"),
     )
 
 # ---- client functions
@@ -221,12 +224,12 @@ for _name in ("acos", "acosh", "asin", "asinh", "atanh", "cosh", "sinh", "mulhi"
 for _name in sorted(set(read.chlo.FUNCTIONS) - set(ROWS)):
     _chlo(_name, reader=read.read_client)
 _chlo("constant_like", reader=read.read_constant_like)
-_chlo("scan", reader=read.read_scan)
-_chlo("ragged_dot", reader=read.read_ragged_dot)
+_chlo("scan", reader=control.read_scan)
+_chlo("ragged_dot", reader=control.read_ragged_dot)
 for _name in (
     "add", "and", "atan2", "compare", "complex", "divide", "maximum", "minimum", "multiply", "next_after", "or",
-    "polygamma", "power", "remainder", "select", "shift_left", "shift_right_arithmetic", "shift_right_logical", "subtract",
-    "xor", "zeta",
+    "polygamma", "power", "remainder", "select", "shift_left", "shift_right_arithmetic", "shift_right_logical",
+    "subtract", "xor", "zeta",
 ):  # fmt: skip
     _chlo(f"broadcast_{_name}", reader=read.read_broadcasting)
 

@@ -1,8 +1,9 @@
 """StableHLO's MLIR text to modules.
 
-`stablehlo_syntax` says how operations are written and `stablehlo_ops` what each of them is in HLO. This file does what they have
-in common: names and scopes, types, functions, regions, and errors that tell the place. Regions become computations: those of
-loops and branches take one tuple, to which the values they use from outside are added; those of reductions may use constants only.
+`stablehlo_syntax` says how operations are written and `stablehlo_ops` what each of them is in HLO. This file does what
+they have in common: names and scopes, types, functions, regions, and errors that tell the place. Regions become
+computations: those of loops and branches take one tuple, to which the values they use from outside are added; those of
+reductions may use constants only.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from xlac.errors import ParseError, ShapeError, XlacError
+from xlac.errors import ParseError, ShapeError
 from xlac.ir import ops as _rows  # noqa: F401  (fills the opcode table)
 from xlac.ir.evaluate import evaluate_instruction
 from xlac.ir.module import Computation, Instruction, Module
@@ -35,7 +36,6 @@ from xlac.text.stablehlo_syntax import (
     parse_syntax,
     split_signature,
     split_types,
-    split_values,
     walk,
 )
 
@@ -51,7 +51,8 @@ _DIALECTS = ("stablehlo", "chlo", "mhlo", "arith", "sdy", "tensor")
 def parse_stablehlo(text: str, path: str | None = None) -> Module:
     """The module of a StableHLO program; `main`, or the first public function, becomes its entry.
 
-    A function of several results gives a tuple. Arguments marked as donated or aliased to a result are `module.donated`.
+    A function of several results gives a tuple. Arguments marked as donated, or aliased to a result, are
+    `module.donated`.
 
     Args:
       text: an MLIR module, in pretty or generic form.
@@ -295,7 +296,9 @@ class _Builder:
 
     def _declared_results(self, operation: Syntax) -> list[Shape] | None:
         if "function_type" in operation.attrs:
-            token = operation.attrs["function_type"][0]
+            (token,) = operation.attrs["function_type"][:1] or (None,)
+            if getattr(token, "type", "") != "FUNCTION_TYPE":
+                raise self.fail("function_type must be as in (tensor<f32>) -> tensor<f32>", operation.token)
             _, results = self.signature(token[token.index("=") + 1 :].strip(), token)
             return list(results or ())
         items = operation.items
@@ -410,7 +413,7 @@ class _Builder:
             if error.line:
                 raise
             raise self.fail(f"{name}: {error.message}", syntax.token) from None
-        except (IndexError, OverflowError, MemoryError, ValueError, TypeError, KeyError) as error:
+        except (LookupError, ArithmeticError, MemoryError, ValueError, TypeError, AttributeError) as error:
             detail = str(error) or type(error).__name__
             raise self.fail(f"{name}: its operands or attributes do not fit: {detail}", syntax.token) from None
         values = (given,) if isinstance(given, Instruction) else tuple(given)
@@ -497,7 +500,7 @@ _MISSING: Any = object()
 class Reader:
     """One operation as its row reads it: operands, attributes by name, regions, declared results.
 
-    Attributes are looked up under the names given, first found first: the name of the generic form, then the pretty form's word.
+    Attributes are looked up under the names given, first found first: the generic form's name, then the pretty form's.
     """
 
     __slots__ = ("_operands", "builder", "results", "scope", "syntax")
@@ -658,7 +661,7 @@ class Reader:
             raise self.fail(f"the attribute {names[0]} is missing")
         return default
 
-    def int(self, *names: str, default: Any = _MISSING) -> int:
+    def integer(self, *names: str, default: Any = _MISSING) -> int:
         value = self.find(*names)
         if value is None:
             return self._required(names, default)
@@ -672,7 +675,7 @@ class Reader:
         return self._required(names, default) if value is None else self.to_ints(value, names[0])
 
     def to_ints(self, value: list[Item], what: str) -> tuple[int, ...]:
-        """The integers of an attribute in any of their forms: `[1, 2]`, `array<i64: 1, 2>`, `dense<[1, 2]> : tensor<2xi64>`."""
+        """The integers of an attribute: `[1, 2]`, `array<i64: 1, 2>` or `dense<[1, 2]> : tensor<2xi64>`."""
         item = value[0] if value else None
         if isinstance(item, Group):
             return tuple(i for part in item.items for i in self.to_ints([part], what))
@@ -719,7 +722,7 @@ class Reader:
             raise self.fail(f"{names[0]} must have a pair of integers for each of {rank} dimensions")
         return tuple(zip(flat[::2], flat[1::2]))
 
-    def bool(self, *names: str, default: Any = _MISSING) -> bool:
+    def flag(self, *names: str, default: Any = _MISSING) -> bool:
         value = self.find(*names)
         if value is None:
             return self._required(names, default)
@@ -728,7 +731,7 @@ class Reader:
             raise self.fail(f"{names[0]} must be true or false, not {text}")
         return text in ("true", "1")
 
-    def float(self, *names: str) -> float:
+    def number(self, *names: str) -> float:
         value = self.find(*names)
         if value is None:
             raise self.fail(f"the attribute {names[0]} is missing")
@@ -790,7 +793,8 @@ class Reader:
     ) -> tuple[Computation, list[Instruction]]:
         """The computation of a region of control flow and the values it returns.
 
-        Its one parameter is a tuple of `states` and of the captured values; the caller sets its shape when these are known.
+        Its one parameter is a tuple of `states` and of the captured values; the caller sets its shape when these are
+        known.
         """
         (block,) = self.region(index).blocks
         computation = Computation(self.builder.unique(f"{self.operation}_region"))
@@ -822,4 +826,4 @@ def enum_word(text: str) -> str:
     return match[1] if match else text
 
 
-__all__ = ["Reader", "Scope", "XlacError", "parse_stablehlo", "split_values"]
+__all__ = ["Reader", "Scope", "parse_stablehlo"]

@@ -26,7 +26,8 @@ def print_module(module: Module) -> str:
     while functions.pending:
         parts.append(_function(functions, *functions.pending.pop(0)))
     body = "\n".join(parts)
-    return f"module @{_symbol(module.name)} attributes {{mhlo.num_partitions = 1 : i32, mhlo.num_replicas = 1 : i32}} {{\n{body}\n}}\n"
+    attributes = "mhlo.num_partitions = 1 : i32, mhlo.num_replicas = 1 : i32"
+    return f"module @{_symbol(module.name)} attributes {{{attributes}}} {{\n{body}\n}}\n"
 
 
 class _Functions:
@@ -194,7 +195,7 @@ class Printer:
         self.line(i, f"{name} {', '.join(names)} : {', '.join(types)} -> {self.type(i.shape)}")
 
     def generic(self, i: Instruction, name: str, attrs: dict[str, str], regions: Sequence[Computation] = ()) -> None:
-        """`"name"(operands) ({regions}) {attrs} : (types) -> types`; tuples among operands and results are taken apart."""
+        """`"name"(operands) ({regions}) {attrs} : (types) -> types`; tuples are taken apart."""
         operands = [n for x in i.operands for n in self.leaves(x)]
         types = [t for x in i.operands for t in self.leaf_types(x.shape)]
         results = self.leaf_types(i.shape)

@@ -1,7 +1,7 @@
 """How HLO instructions are written as StableHLO, where it takes more than a row of names.
 
-`WRITERS` maps HLO opcodes to functions of the printer and the instruction. A tuple has no line of its own: it is the list of
-its elements' names, so that state and results of control flow become several values.
+`WRITERS` maps HLO opcodes to functions of the printer and the instruction. A tuple has no line of its own: it is the
+list of its elements' names, so that state and results of control flow become several values.
 """
 
 from __future__ import annotations
@@ -299,7 +299,7 @@ def _dot(p: Printer, i: Instruction) -> None:
 
 
 def _factors(p: Printer, i: Instruction) -> tuple[list[str], list[str]]:
-    """Names and types of both operands; different element types, which StableHLO does not multiply, become the result's."""
+    """Names and types of both operands; different element types, which StableHLO refuses, become the result's."""
     names, types = [p.name(x) for x in i.operands], [p.type(x.shape) for x in i.operands]
     lhs, rhs = (_is_array(x) for x in i.operands)
     if lhs.element_type is not rhs.element_type:
@@ -524,7 +524,8 @@ def _custom_call(p: Printer, i: Instruction) -> None:
     aliases = re.findall(r"\{([\d, ]*)\}\s*:\s*\((\d+),\s*\{([\d, ]*)\}", i["output_to_operand_aliasing"] or "")
     if aliases:
         attrs["output_operand_aliases"] = _list(
-            f"#stablehlo.output_operand_alias<output_tuple_indices = [{a}], operand_index = {n}, operand_tuple_indices = [{b}]>"
+            f"#stablehlo.output_operand_alias<output_tuple_indices = [{a}], operand_index = {n}, "
+            f"operand_tuple_indices = [{b}]>"
             for a, n, b in aliases
         )
     called = i.called

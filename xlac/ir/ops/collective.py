@@ -85,7 +85,7 @@ opcode("all-reduce-done", arity=1, shape=lambda x: x, evaluate=lambda x: x, pure
 
 
 def _resized(name: str, operand: ArrayShape, result: Shape, dimensions: tuple[int, ...], grows: bool) -> None:
-    """Raise unless `result` is `operand` with the one dimension a multiple (`grows`), or a divisor, of the operand's."""
+    """Raise unless `result` is `operand` with one dimension a multiple (`grows`), or a divisor, of the operand's."""
     check_dims(name, "dimensions", dimensions, operand.rank)
     if len(dimensions) != 1:
         raise ShapeError(f"{name}: dimensions={{{','.join(map(str, dimensions))}}}; it must name one dimension")

@@ -53,8 +53,8 @@ def _convolution_shape(
         )
     if given % feature_group_count or given % batch_group_count or batch % batch_group_count:
         raise ShapeError(
-            f"{name}: {given} output features of operand 1, {kernel}, and batch {batch} of operand 0, {x}, cannot be split into "
-            f"{feature_group_count} feature groups and {batch_group_count} batch groups"
+            f"{name}: {given} output features of operand 1, {kernel}, and batch {batch} of operand 0, {x}, cannot be "
+            f"split into {feature_group_count} feature groups and {batch_group_count} batch groups"
         )
     extents = {dim_labels.output_batch: batch // batch_group_count, dim_labels.output_feature: given}
     for d, i, o in zip(window, dim_labels.input_spatial, dim_labels.output_spatial):

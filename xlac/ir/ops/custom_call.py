@@ -1,6 +1,6 @@
 """custom-call: opcodes known by their target's name alone.
 
-`TARGETS` says how a target is evaluated; its functions take the operands, the result's shape and the call's configuration.
+`TARGETS` says how a target is evaluated: functions of the operands, the result's shape and the call's configuration.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _approximate_topk(
     call: Callable[..., Any] | None = None,
     **_: Any,
 ) -> tuple[np.ndarray, ...]:
-    """The exact first `top_k` along `reduction_dim` by the comparator, of arrays that are followed by initial values."""
+    """The exact first `top_k` along `reduction_dim` by the comparator; after the arrays come initial values."""
     if to_apply is None or call is None:
         raise EvaluateError("custom-call: ApproxTopK needs a comparator")
     arrays = operands[: len(operands) // 2]

@@ -73,7 +73,7 @@ def matmul_form(
 
 
 def accumulator(row: ElementType) -> ElementType:
-    """The type sums are kept in before they are rounded to `row`: the widest of its kind for floats and complex numbers."""
+    """The type sums are kept in before they are rounded to `row`: the widest float or complex type."""
     return F64 if row.is_float else C128 if row.is_complex else row
 
 

@@ -173,7 +173,7 @@ _erf = np.vectorize(math.erf, otypes=[np.float64])
 def _log_plus_one(x: np.ndarray) -> np.ndarray:
     if x.dtype.kind != "c":
         return np.log1p(x)
-    # |1 + x|^2 - 1 without the cancellation; NumPy's own loses digits near 0. Large numbers would overflow and need none.
+    # |1 + x|^2 - 1 without the cancellation; NumPy's own loses digits near 0. Large numbers need no care.
     wide = x.astype(np.complex128)
     a, b = wide.real, wide.imag
     small = (np.abs(a) < 0.5) & (np.abs(b) < 0.5)
@@ -273,7 +273,7 @@ def _part(name: str, function: Callable[..., Any]) -> None:
 
 
 _part("real", lambda x: x.real.copy() if x.dtype.kind == "c" else x)
-_part("imag", lambda x: x.imag.copy() if x.dtype.kind == "c" else np.zeros_like(x))
+_part("imag", lambda x: x.imag.copy() if x.dtype.kind == "c" else np.zeros(x.shape, np.float32).astype(x.dtype))
 
 
 # ---- conversions
@@ -300,7 +300,7 @@ def convert_values(x: np.ndarray, to: ElementType) -> np.ndarray:
             return _round_once(x, to)
         if source.is_float and to.is_float and to.bits < 32:
             return (_round_to_odd(x) if source is F64 else x.astype(np.float32)).astype(to.dtype)
-        return x.astype(np.int32).astype(to.dtype) if source.bits < 8 else x.astype(to.dtype)
+        return (x.astype(np.int32) if source.is_integer and source.bits < 8 else x).astype(to.dtype)
 
 
 def _round_once(x: np.ndarray, to: ElementType) -> np.ndarray:
@@ -309,7 +309,7 @@ def _round_once(x: np.ndarray, to: ElementType) -> np.ndarray:
 
 
 def _round_to_odd(x: np.ndarray) -> np.ndarray:
-    """Doubles as floats, one of the two neighbours' odd one where inexact: the next rounding then is as if it were the only one."""
+    """Doubles as floats, the odd one of both neighbours where inexact: what rounds that once more rounds as if once."""
     near = x.astype(np.float32)
     back, bits = near.astype(np.float64), near.view(np.uint32)
     toward_zero = bits - (np.abs(back) > np.abs(x))

@@ -29,7 +29,8 @@ def _fft_shape(x: Shape, *, fft_type: str, fft_length: tuple[int, ...]) -> Array
     need = half if fft_type == "IRFFT" else tuple(fft_length)
     if have != need:
         raise ShapeError(
-            f"fft: operand 0 is {operand}; for {fft_type} of fft_length {list(fft_length)} its last dimensions must be {list(need)}"
+            f"fft: operand 0 is {operand}; for {fft_type} of fft_length {list(fft_length)} its last dimensions must be "
+            f"{list(need)}"
         )
     if fft_type == "RFFT":
         return ArrayShape(C64 if operand.element_type is F32 else C128, (*operand.dims[:-n], *half))

@@ -40,7 +40,8 @@ def _dynamic_slice_shape(x: Shape, *starts: Shape, dynamic_slice_sizes: tuple[in
     _check_starts("dynamic-slice", starts, 1, operand.rank)
     if len(dynamic_slice_sizes) != operand.rank or any(s > n for s, n in zip(dynamic_slice_sizes, operand.dims)):
         raise ShapeError(
-            f"dynamic-slice: sizes {list(dynamic_slice_sizes)} of operand 0, {operand}; one for each dimension, none larger"
+            f"dynamic-slice: sizes {list(dynamic_slice_sizes)} of operand 0, {operand}; one for each dimension, "
+            "none larger"
         )
     return operand.with_dims(dynamic_slice_sizes)
 

@@ -1,7 +1,7 @@
 """LAPACK kernels that programs call by name (`lapack_spotrf_ffi`, ...), on batches of matrices, by NumPy alone.
 
-Operands and results are those of the kernels of that name: factorisations overwrite their matrix, pivots count from 1, and
-`info` is 0 for success and the 1-based place of the first bad pivot otherwise.
+Operands and results are those of the kernels of that name: factorisations overwrite their matrix, pivots count from 1,
+and `info` is 0 for success and the 1-based place of the first bad pivot otherwise.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def _geev(a: np.ndarray, *, shape: TupleShape, **_: Any) -> tuple[Any, ...]:
 
 @_kernel("gtsv")
 def _gtsv(lower: np.ndarray, main: np.ndarray, upper: np.ndarray, b: np.ndarray, **_: Any) -> tuple[np.ndarray, ...]:
-    """x of a tridiagonal system (lower[0] and upper[-1] are not read where they are as long as the diagonal): (.., x, info)."""
+    """Solve a tridiagonal system; diagonals beside the main one may be as long, with one element that is not read."""
     n = main.shape[-1]
     matrix = np.zeros((*main.shape, n), main.dtype)
     at = np.arange(n)

@@ -30,7 +30,7 @@ def _cholesky_shape(a: Shape, *, lower: bool) -> ArrayShape:
 
 
 def cholesky_factor(a: np.ndarray) -> np.ndarray:
-    """L with L L* = a, from the lower triangle of a [..., n, n]; zero above the diagonal, all NaN where a is not positive."""
+    """L with L L* = a, from the lower triangle of a [..., n, n]; zero above it, NaN where a is not positive."""
     n = a.shape[-1]
     factor = np.zeros_like(a)
     good = np.ones(a.shape[:-2], bool)

@@ -1,4 +1,4 @@
-"""Opcodes that move elements without computing: broadcast, reshape, transpose, slice, concatenate, pad, iota, reverse, bitcast."""
+"""Opcodes that move elements without computing: broadcast, reshape, transpose, slice, concatenate, pad, iota, ..."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def _broadcast_shape(x: Shape, *, shape: Shape, dimensions: tuple[int, ...]) -> 
     for i, d in enumerate(dimensions):
         if operand.dims[i] != result.dims[d]:
             raise ShapeError(
-                f"broadcast: dimension {i} of operand 0, {operand}, is {operand.dims[i]} but dimension {d} of the result, "
-                f"{result}, is {result.dims[d]}; they must be equal"
+                f"broadcast: dimension {i} of operand 0, {operand}, is {operand.dims[i]} but dimension {d} of the "
+                f"result, {result}, is {result.dims[d]}; they must be equal"
             )
     if operand.element_type is not result.element_type:
         raise ShapeError(f"broadcast: operand 0 is {operand} but the result is {result}; the types must be equal")
@@ -56,8 +56,8 @@ def _reshape_shape(x: Shape, *, shape: Shape, inferred_dimension: int | None) ->
     operand, result = require_array("reshape", 0, x), require_array("reshape", 0, shape)
     if operand.size != result.size or operand.element_type is not result.element_type:
         raise ShapeError(
-            f"reshape: operand 0 is {operand} with {operand.size} elements but the result is {result} with {result.size}; "
-            "number and type of elements must be equal"
+            f"reshape: operand 0 is {operand} with {operand.size} elements but the result is {result} with "
+            f"{result.size}; number and type of elements must be equal"
         )
     return result
 
@@ -158,7 +158,7 @@ def _pad_shape(x: Shape, value: Shape, *, padding: tuple[tuple[int, int, int], .
 
 
 def pad_array(x: np.ndarray, value: np.ndarray, *, padding: tuple[tuple[int, int, int], ...]) -> np.ndarray:
-    """`x` with `value` put around and between its elements: (low, high, interior) for each dimension; negative cuts off."""
+    """`x` with `value` put around and between its elements: (low, high, interior) a dimension; negative cuts off."""
     dims = tuple(n + max(lo, 0) + max(hi, 0) + max(n - 1, 0) * step for n, (lo, hi, step) in zip(x.shape, padding))
     result = np.full(dims, value, x.dtype)
     into = tuple(

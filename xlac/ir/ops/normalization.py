@@ -11,7 +11,7 @@ from xlac.ir.shape import ArrayShape, Shape, TupleShape
 
 
 def _check(name: str, feature_index: int, operands: tuple[Shape, ...], like_input: tuple[int, ...] = ()) -> ArrayShape:
-    """The first operand's shape; the operands of `like_input` must have its dimensions, the others one for each feature."""
+    """The first operand's shape; those of `like_input` must have its dimensions, the others one for each feature."""
     arrays = [require_array(name, i, s) for i, s in enumerate(operands)]
     first = arrays[0]
     require_kind(name, 0, first, "f")

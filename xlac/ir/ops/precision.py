@@ -11,7 +11,7 @@ from xlac.ir.shape import ArrayShape, Shape, element_type
 
 
 def _reduce_precision(x: np.ndarray, *, exponent_bits: int, mantissa_bits: int) -> np.ndarray:
-    """Round to a float of fewer exponent and mantissa bits, ties to even; overflow gives infinity, underflow a signed zero."""
+    """Round to fewer exponent and mantissa bits, ties to even; overflow gives infinity, underflow a signed zero."""
     row = element_type(x.dtype)
     if row.bits < 16:
         wide = _reduce_precision(x.astype(np.float32), exponent_bits=exponent_bits, mantissa_bits=mantissa_bits)
@@ -72,8 +72,8 @@ def _stochastic_convert_shape(x: Shape, random: Shape, *, shape: Shape) -> Array
 
 
 def _stochastic_convert(x: np.ndarray, random: np.ndarray, *, shape: ArrayShape) -> np.ndarray:
-    """Round to one of the two nearest integers, away from zero where the random number, as a fraction, is below the part
-    cut off; saturate; NaN becomes 0."""
+    """Round to one of the two nearest integers, away from zero where the random number, as a fraction, is below the
+    part cut off; saturate; NaN becomes 0."""
     to, bits = shape.element_type, element_type(x.dtype).bits
     low, high = -(1 << (to.bits - 1)), (1 << (to.bits - 1)) - 1
     value = x.astype(np.float64)

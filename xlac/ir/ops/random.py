@@ -68,7 +68,7 @@ def _three_fry_words(state: np.ndarray, dims: tuple[int, ...], wide: bool) -> tu
     if wide:
         words = _joined(*three_fry(counter + np.arange(size, dtype=np.uint64), key))
         return words.reshape(dims), counter + np.uint64(size)
-    # 32-bit words: each counter gives two, which stand side by side along one dimension: the first even one, else the longest.
+    # Each counter gives two 32-bit words, neighbours along one dimension: the first even one, else the longest.
     shape = dims or (1,)
     even = [d for d, n in enumerate(shape) if n % 2 == 0]
     split = even[0] if dims and even else int(np.argmax(shape))
@@ -117,7 +117,7 @@ def _bits_shape(state: Shape, *, shape: Shape, algorithm: str) -> TupleShape:
 
 
 def random_bits(state: np.ndarray, shape: ArrayShape, algorithm: str) -> tuple[np.ndarray, np.ndarray]:
-    """(new state, bits of `shape`); types narrower than 32 bits take the low bits of 32-bit words. The default is Philox."""
+    """(new state, bits of `shape`); narrow types take the low bits of 32-bit words. The default is Philox."""
     row = element_type(shape.dtype)
     wide = row.bits == 64
     if algorithm == "rng_three_fry":

@@ -34,7 +34,7 @@ def combine_at(
     combiner: Computation,
     call: Callable[..., Any],
 ) -> None:
-    """targets[places[i]] = combiner(targets[places[i]], updates[i]) for i = 0, 1, ... in order; all arrays are vectors."""
+    """targets[places[i]] = combiner(targets[places[i]], updates[i]) for i = 0, 1, ... in order; all are vectors."""
     if not places.size:
         return
     if _replaces(combiner):
@@ -90,7 +90,8 @@ def _scatter_shape(
     for i, shape in enumerate(updates):
         if shape.dims != updates[0].dims:
             raise ShapeError(
-                f"scatter: operand {n + 1 + i} is {shape} but operand {n + 1} is {updates[0]}; the dimensions must be equal"
+                f"scatter: operand {n + 1 + i} is {shape} but operand {n + 1} is {updates[0]}; "
+                "the dimensions must be equal"
             )
     dropped = inserted_window_dims + input_batching_dims
     check_dims("scatter", "inserted_window_dims and input_batching_dims ", dropped, first.rank)
@@ -111,14 +112,14 @@ def _scatter_shape(
         raise ShapeError("scatter: input_batching_dims and scatter_indices_batching_dims must be equally many")
     if len(update_window_dims) + len(dropped) != first.rank:
         raise ShapeError(
-            f"scatter: {len(update_window_dims)} update_window_dims and {len(dropped)} inserted or batching dimensions; "
-            f"together they must be the {first.rank} of operand 0, {first}"
+            f"scatter: {len(update_window_dims)} update_window_dims and {len(dropped)} inserted or batching "
+            f"dimensions; together they must be the {first.rank} of operand 0, {first}"
         )
     for i, d in zip(input_batching_dims, scatter_indices_batching_dims):
         if first.dims[i] != indices.dims[d]:
             raise ShapeError(
-                f"scatter: batching dimension {i} of operand 0, {first}, is {first.dims[i]} but dimension {d} of operand {n}, "
-                f"{indices}, is {indices.dims[d]}; they must be equal"
+                f"scatter: batching dimension {i} of operand 0, {first}, is {first.dims[i]} but dimension {d} "
+                f"of operand {n}, {indices}, is {indices.dims[d]}; they must be equal"
             )
     batch = [extent for d, extent in enumerate(indices.dims) if d != index_vector_dim]
     have = [extent for d, extent in enumerate(updates[0].dims) if d not in update_window_dims]
@@ -131,8 +132,8 @@ def _scatter_shape(
     for d, u in zip(window, sorted(update_window_dims)):
         if updates[0].dims[u] > first.dims[d]:
             raise ShapeError(
-                f"scatter: dimension {u} of operand {n + 1}, {updates[0]}, is {updates[0].dims[u]}, more than dimension {d} "
-                f"of operand 0, {first}"
+                f"scatter: dimension {u} of operand {n + 1}, {updates[0]}, is {updates[0].dims[u]}, more than "
+                f"dimension {d} of operand 0, {first}"
             )
     check_reducer("scatter", to_apply, inputs)
     if n == 1 and not isinstance(to_apply.root.shape, TupleShape):
@@ -151,7 +152,7 @@ def scatter_places(
     scatter_indices_batching_dims: tuple[int, ...],
     index_vector_dim: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where updates go in an array of `dims`: row-major places [indices..., window...], and which indices' windows fit inside."""
+    """Where updates go in an array of `dims`: row-major places [indices..., window...], and which windows fit."""
     vectors = index_vectors(indices, index_vector_dim)
     batch = vectors.shape[:-1]
     window = [d for d in range(len(dims)) if d not in inserted_window_dims + input_batching_dims]

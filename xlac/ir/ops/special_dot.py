@@ -85,8 +85,8 @@ def _ragged_dot(
 ) -> np.ndarray:
     """Group g is the next sizes[g] places of the ragged dimension.
 
-    Rows of a group meet the group's own matrix, and rows of no group give 0; a ragged contracted dimension gives one product
-    for each group; a ragged batch dimension changes nothing.
+    Rows of a group meet the group's own matrix, and rows of no group give 0; a ragged contracted dimension gives one
+    product for each group; a ragged batch dimension changes nothing.
     """
     dims = {key: attrs[key] for key in _DIMS}
     mode = _ragged_mode(lhs_ragged_dims, dims)
@@ -138,14 +138,15 @@ def _scaled_shape(
         fits = scale.rank == operand.rank and all(s and n % s == 0 for n, s in zip(operand.dims, scale.dims))
         if scale.rank and not fits:
             raise ShapeError(
-                f"{name}: operand {i + 2} is {scale}; it must be a scalar, or its dimensions must divide those of operand {i}, "
-                f"{operand}"
+                f"{name}: operand {i + 2} is {scale}; it must be a scalar, or its dimensions must divide those of "
+                f"operand {i}, {operand}"
             )
     wanted = _dot_shape(arrays[0], arrays[1], {key: attrs[key] for key in _DIMS}).dims
     result = require_array(name, 0, shape)
     if result.dims != wanted:
         raise ShapeError(
-            f"{name}: the result is {result} but the operands, {arrays[0]} and {arrays[1]}, give dimensions {list(wanted)}"
+            f"{name}: the result is {result} but the operands, {arrays[0]} and {arrays[1]}, give dimensions "
+            f"{list(wanted)}"
         )
     return result
 

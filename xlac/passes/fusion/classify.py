@@ -27,8 +27,8 @@ MAX_CONCATENATED = 4
 
 EXPENSIVE = frozenset(
     (
-        "atan2", "cbrt", "cosine", "divide", "erf", "exponential", "exponential-minus-one", "gather", "log", "log-plus-one",
-        "logistic", "power", "remainder", "rsqrt", "sine", "sqrt", "tan", "tanh", "reduce", "dot",
+        "atan2", "cbrt", "cosine", "divide", "erf", "exponential", "exponential-minus-one", "gather", "log",
+        "log-plus-one", "logistic", "power", "remainder", "rsqrt", "sine", "sqrt", "tan", "tanh", "reduce", "dot",
     )
 )  # fmt: skip
 
@@ -38,8 +38,8 @@ GENERATORS = frozenset(("constant", "iota", "broadcast"))
 
 _MOVEMENT = frozenset(
     (
-        "broadcast", "reshape", "transpose", "slice", "reverse", "iota", "concatenate", "pad", "dynamic-slice", "gather",
-        "dynamic-update-slice",
+        "broadcast", "reshape", "transpose", "slice", "reverse", "iota", "concatenate", "pad", "dynamic-slice",
+        "gather", "dynamic-update-slice",
     )
 )  # fmt: skip
 
@@ -53,6 +53,8 @@ def size(instruction: Instruction) -> int:
 def is_fusible(instruction: Instruction) -> bool:
     """Whether a fusion can compute it (a `dot` only as the origin of an output fusion)."""
     name = instruction.opcode.name
+    if not instruction.opcode.pure:
+        return False
     if name == "get-tuple-element":
         return is_part_of_reduce(instruction)
     if name == "reduce":
@@ -113,7 +115,8 @@ Rows = tuple[tuple[int, ...], int]  # dimensions of what is reduced, and how man
 
 
 def reduced_rows(reduce: Instruction) -> Rows | None:
-    """The dimensions a reduction of trailing dimensions reads, and how many of them it keeps; None for other reductions."""
+    """The dimensions a reduction of trailing dimensions reads, and how many of them it keeps; None for other
+    reductions."""
     dims, dimensions = reduce.operands[0].dims, reduce["dimensions"]
     kept = len(dims) - len(dimensions)
     trailing = all(d >= kept for d in dimensions)

@@ -28,7 +28,8 @@ def emit_groups(groups: Groups, names: Names) -> bool:
 
 
 def _leave_views_outside(group: Group) -> None:
-    """Take out reshapes of what the group reads: outside they are other views of memory, inside they cost index arithmetic."""
+    """Take out reshapes of what the group reads: outside they are other views of memory, inside they cost index
+    arithmetic."""
     for node in list(group.nodes):
         if node.opcode.name == "reshape" and node.operands[0] in group.inputs and node not in group.outputs:
             del group.nodes[node]

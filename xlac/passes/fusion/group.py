@@ -1,8 +1,9 @@
 """Grouping, consumers first: an instruction joins the group that reads it, or begins a group of its own.
 
-An instruction joins if the group is its only reader, so groups never depend on each other in a cycle; cheap ones are copied
-into every group that reads them. A group has a loop: the dimensions of its outputs, or of what it reduces. Reductions of
-trailing dimensions join what reads their results row by row (softmax, layer norm); other reductions only end groups.
+An instruction joins if the group is its only reader, so groups never depend on each other in a cycle; cheap ones are
+copied into every group that reads them. A group has a loop: the dimensions of its outputs, or of what it reduces.
+Reductions of trailing dimensions join what reads their results row by row (softmax, layer norm); other reductions only
+end groups.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class Groups:
       order: its instructions, operands before users.
       all: the groups.
       owner: the group that writes an instruction to memory, for those that a group writes.
-      rows: for results of reductions of trailing dimensions, and what is computed row by row from them: the rows they are of.
+      rows: for results of reductions of trailing dimensions, and what is computed row by row from them: the rows they
+        are of.
     """
 
     computation: Computation
@@ -260,7 +262,9 @@ class _Former:
             return 1.0
         if group.closed or len(group.nodes) >= MAX_INSTRUCTIONS or not may_be_read_through(node):
             return None
-        operands = sum(x not in group.nodes and x not in group.inputs for x in node.operands if not _is_scalar_constant(x))
+        operands = sum(
+            x not in group.nodes and x not in group.inputs for x in node.operands if not _is_scalar_constant(x)
+        )
         if group.buffers + operands - 1 > MAX_BUFFERS:
             return None
         if name == "dot":
@@ -280,7 +284,12 @@ class _Former:
 
     def _accepts_dot(self, group: Group, dot: Instruction) -> float | None:
         """A contraction joins the elementwise computation that alone reads it, element by element."""
-        if group.dot is not None or group.reduced is not None or group.dims != dot.dims or len(group.outputs) > MAX_DOT_OUTPUTS:
+        if (
+            group.dot is not None
+            or group.reduced is not None
+            or group.dims != dot.dims
+            or len(group.outputs) > MAX_DOT_OUTPUTS
+        ):
             return None
         seen: set[Instruction] = set()
         stack = [dot]
@@ -304,7 +313,8 @@ class _Former:
         return None
 
     def _computes_rows(self, group: Group, node: Instruction) -> bool:
-        """Whether the group reads `node`, of which there is one for each row, row by row, and may read those rows again."""
+        """Whether the group reads `node`, of which there is one for each row, row by row, and may read those rows
+        again."""
         if group.dot is not None or (group.reduced is not None and group.rows != self.rows[node]):
             return False
         back = group.reads_back or any(u in group.nodes and u.opcode.name == "broadcast" for u in node.users)
@@ -318,8 +328,10 @@ class _Former:
         return rows is not None and is_row_broadcast(broadcast, rows)
 
     def _evaluations(self, group: Group, node: Instruction) -> float:
-        """How often elements of `node` would be computed in total: once per index for all that reads it at the same index,
-        and again for each that reads it elsewhere."""
+        """How often elements of `node` would be computed in total.
+
+        That is once per index for all that reads it at the loop's index, and again for each that reads it elsewhere.
+        """
         here, elsewhere = 0.0, 0.0
         for user in node.users:
             if user not in group.nodes:
@@ -330,7 +342,9 @@ class _Former:
             elif is_pointwise(user):
                 here = max(here, times)
             elif name in ("concatenate", "pad", "dynamic-update-slice"):
-                elsewhere += times * min(1.0, size(node) / max(size(user), 1)) if name != "dynamic-update-slice" else times
+                elsewhere += (
+                    times * min(1.0, size(node) / max(size(user), 1)) if name != "dynamic-update-slice" else times
+                )
             else:
                 elsewhere += times
         return here + elsewhere

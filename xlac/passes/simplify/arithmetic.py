@@ -11,7 +11,18 @@ import ml_dtypes
 import numpy as np
 
 from xlac.ir.evaluate import evaluate_instruction
-from xlac.ir.match import Any, Splat, broadcast_scalar, full, is_negative_zero, kind_of, one_of, rule, scalar, splat_value
+from xlac.ir.match import (
+    Any,
+    Splat,
+    broadcast_scalar,
+    full,
+    is_negative_zero,
+    kind_of,
+    one_of,
+    rule,
+    scalar,
+    splat_value,
+)
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
 from xlac.ir.ops.reduction import monoid
@@ -351,7 +362,9 @@ def clamp_to_everything(root, c, x, d):
 @rule(op.minimum(op.maximum(x, c), d), kinds="su")
 def clamp_of_extrema(root, x, c, d):
     """min(max(x, c), d) = clamp(c, x, d) in integers, one instruction."""
-    return op.clamp.make(scalar(splat_value(c), root.shape.element_type), x, scalar(splat_value(d), root.shape.element_type))
+    return op.clamp.make(
+        scalar(splat_value(c), root.shape.element_type), x, scalar(splat_value(d), root.shape.element_type)
+    )
 
 
 def _limits(root: Instruction) -> tuple[object, object]:
@@ -393,4 +406,3 @@ def complex_of_parts(root, x):
 def real_of_real(root, x):
     """real(x) = x for real x."""
     return x if x.shape == root.shape else None
-

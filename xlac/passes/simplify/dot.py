@@ -26,7 +26,8 @@ def dot_of_transposed_rhs(root, moved, x, y):
 
 @rule(op.transpose(op.dot(x, y, name="inner")))
 def transpose_of_dot(root, inner, x, y):
-    """A transpose that puts y's free dimensions before x's, and is alone in reading the contraction, exchanges x and y."""
+    """A transpose that puts y's free dimensions before x's, and is alone in reading the contraction, exchanges x and
+    y."""
     batch = len(inner["lhs_batch_dims"])
     left = batch + x.shape.rank - batch - len(inner["lhs_contracting_dims"])
     rank = inner.shape.rank

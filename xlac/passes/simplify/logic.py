@@ -70,7 +70,11 @@ def and_or_with_opposite(root, x):
     """x & ~x = 0, x | ~x = ~0."""
     if root.opcode is op.and_:
         return full(root.shape, 0)
-    return full(root.shape, True if root.shape.element_type is PRED else -1) if root.shape.element_type.kind in "ps" else None
+    return (
+        full(root.shape, True if root.shape.element_type is PRED else -1)
+        if root.shape.element_type.kind in "ps"
+        else None
+    )
 
 
 @rule(one_of(("and", "or"))(op.and_(x, y, name="inner"), x))

@@ -1,4 +1,5 @@
-"""Laws of what moves elements without computing: moves that meet become one, moves of nothing vanish, generators sink."""
+"""Laws of what moves elements without computing: moves that meet become one, moves of nothing vanish, generators
+sink."""
 
 from __future__ import annotations
 
@@ -16,7 +17,18 @@ c = Splat(name="c")
 
 _ELEMENTWISE = tuple(name for name, row in OPCODES.items() if row.elementwise)
 # Of these, results without elements need no computation.
-_MOVES = ("broadcast", "reshape", "transpose", "slice", "concatenate", "pad", "reverse", "dynamic-slice", "gather", "iota")
+_MOVES = (
+    "broadcast",
+    "reshape",
+    "transpose",
+    "slice",
+    "concatenate",
+    "pad",
+    "reverse",
+    "dynamic-slice",
+    "gather",
+    "iota",
+)
 
 
 def _array(x: Instruction) -> ArrayShape:
@@ -92,7 +104,8 @@ def broadcast_of_size_one_dimension(root, x):
 
 
 def _spread_over(x: Instruction, like: Instruction) -> Instruction | None:
-    """What a broadcast that repeats as `like` does would repeat for `x`: a scalar, or x's operand if it repeats the same way."""
+    """What a broadcast that repeats as `like` does would repeat for `x`: a scalar, or x's operand if it repeats the
+    same way."""
     if x.opcode is not op.broadcast or x.dims != like.dims:
         return None
     if not x["dimensions"]:
@@ -167,7 +180,8 @@ def reshape_twice(root, x):
 
 @rule(op.reshape(op.broadcast(x, name="inner")))
 def reshape_of_broadcast(root, inner, x):
-    """A reshape of a repeated scalar, or one that adds or removes dimensions of one element, makes another broadcast."""
+    """A reshape of a repeated scalar, or one that adds or removes dimensions of one element, makes another
+    broadcast."""
     if not inner["dimensions"]:
         return broadcast_scalar(x, root.dims)
     places = matched_dimensions(inner.dims, root.dims)
@@ -181,8 +195,8 @@ def reshape_of_broadcast(root, inner, x):
 
 
 def matched_dimensions(source: tuple[int, ...], target: tuple[int, ...]) -> list[int | None] | None:
-    """For a reshape that only adds or removes dimensions of one element: where each dimension of `source` goes (None for one
-    that goes nowhere). None for any other reshape."""
+    """Where each dimension of `source` goes (None for nowhere) in a reshape that only adds or removes dimensions of one
+    element; None for any other reshape."""
     wide = [d for d, n in enumerate(source) if n != 1]
     wide_target = [d for d, n in enumerate(target) if n != 1]
     if [source[d] for d in wide] != [target[d] for d in wide_target]:
@@ -465,7 +479,9 @@ def reverse_of_broadcast(root, inner, x):
 # ---- dynamic slices and gather
 
 
-def _constant_starts(starts: tuple[Instruction, ...], dims: tuple[int, ...], sizes: tuple[int, ...]) -> list[int] | None:
+def _constant_starts(
+    starts: tuple[Instruction, ...], dims: tuple[int, ...], sizes: tuple[int, ...]
+) -> list[int] | None:
     """Clamped start indices where all are constants or have only one place to go."""
     if len(starts) == 1 and starts[0].dims:
         if starts[0].opcode is op.constant:

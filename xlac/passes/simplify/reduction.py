@@ -30,7 +30,8 @@ def _plain(root: Instruction) -> str | None:
 
 
 def is_identity(name: str, init: Instruction) -> bool:
-    """Whether combining with the constant `init` changes nothing, bit for bit (0 is none for sums of floats: -0 + 0 = 0)."""
+    """Whether combining with the constant `init` changes nothing, bit for bit (0 is none for sums of floats: -0 + 0 =
+    0)."""
     value = splat_value(init)
     if value is None:
         return False
@@ -125,8 +126,8 @@ def reduce_of_transpose(root, moved, x, i):
 
 
 def _split_broadcast(root: Instruction, spread: Instruction) -> tuple[Instruction, tuple[int, ...], int] | None:
-    """The broadcast without those of its reduced dimensions that only repeat, the dimensions left to reduce, and how many
-    repeats went; None if there are none such."""
+    """The broadcast without those of its reduced dimensions that only repeat, the dimensions left to reduce, and how
+    many repeats went; None if there are none such."""
     repeats = [d for d in root["dimensions"] if d not in spread["dimensions"]]
     count = math.prod(spread.dims[d] for d in repeats)
     if not repeats or count == 0:

@@ -1,0 +1,320 @@
+"""The schedule of dot and convolution: register tiles, with the epilogue applied to each tile before it is stored.
+
+Both are sums of products a(out, k) * b(out, k) over contracted indices k. One dimension of the result, the *column*, is the vector
+loop; a tile is one wide vector of columns by several *rows*, indices of another dimension which the operand that varies with the
+column does not depend on. The tile's sums stay in registers over the whole contraction, each step of which loads one vector and
+multiplies it by one broadcast element for every row.
+
+Operands are brought into a form that needs no tests and has neighbouring columns side by side: a padded or dilated convolution
+input is written out with its zeros, an operand that steps over memory along the column is transposed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xlac.ir.module import Instruction
+from xlac.ir.shape import PRED, ElementType
+from xlac.ir.window import WindowDim
+from xlac.loop import ir
+from xlac.loop.elemental import (
+    Elemental,
+    Indices,
+    accumulate_statement,
+    accumulator_type,
+    convert,
+    dot_indices,
+    linearize,
+    vector_width_for,
+    zero,
+)
+from xlac.loop.ir import Accumulate, Assign, Buffer, For, Index, Statement, Store, Value, apply, index, load, read
+from xlac.loop.rewrite import merge_loops
+from xlac.loop.windows import window_place
+
+if TYPE_CHECKING:
+    from xlac.loop.schedule import Scheduler
+
+# Nanoseconds of one multiply-add in one lane of a full vector.
+_FMA_NS = 0.012
+
+Operand = Callable[[Indices, Indices], Value]
+
+
+@dataclass
+class Contraction:
+    """x[out] = sum over k of a(out, k) * b(out, k).
+
+    Attributes:
+      x: the instruction.
+      extents: those of the contracted indices.
+      a, b: the operands' elements by the indices of the result and the contracted indices, none of them guarded.
+      steps: what prepares the operands.
+    """
+
+    x: Instruction
+    extents: list[int]
+    a: Operand
+    b: Operand
+    steps: list[ir.Step]
+
+
+def schedule_contraction(s: Scheduler, x: Instruction) -> list[ir.Step] | None:
+    """Kernels for the one dot or convolution `x` among a scheduler's live instructions, and all that follows it.
+
+    None where tiles make no sense: results with few columns, sums of nothing.
+    """
+    e = s.elemental(vector=False)
+    operands = [e.buffer_of(o) for o in x.operands]
+    left, right = operands[0], operands[1]
+    if left is None or right is None or 0 in x.dims or not x.dims:
+        return None
+    column = len(x.dims) - 1
+    if x.dims[column] < 4:
+        return None
+    if x.is_a("dot"):
+        contraction = _dot(s, x, left, right)
+    else:
+        contraction = _convolution(s, x, left, right)
+    if contraction is None or 0 in contraction.extents:
+        return None
+    return Tiling(s, contraction, column).steps()
+
+
+# ---- operands
+
+
+def _transposed(
+    s: Scheduler, source: Buffer, dims: Sequence[int], order: Sequence[int], name: str
+) -> tuple[Buffer, list[int], ir.Step]:
+    """A copy with its dimensions in another order; gives the pitch of each original dimension in it too."""
+    packed = Buffer(f"{s.name}.{name}", source.element_type, source.size)
+    e = s.elemental(vector=False)
+    variables = [e.fresh("p", n) for n in dims]
+    place = linearize([index(variables[d]) for d in order], [dims[d] for d in order])
+    value = load(source, linearize([index(v) for v in variables], dims))
+    kernel = s.nest(f"{s.name}.{name}", [variables[d] for d in order], [Store(packed, place, value)], vector=True)
+    pitch = [0] * len(dims)
+    step = 1
+    for d in reversed(order):
+        pitch[d] = step
+        step *= dims[d]
+    return packed, pitch, kernel
+
+
+def _pitches(dims: Sequence[int]) -> list[int]:
+    return [math.prod(dims[d + 1 :]) for d in range(len(dims))]
+
+
+def _strided(buffer: Buffer, pitch: Sequence[int], at: Indices) -> Value:
+    place = Index(0)
+    for i, step in zip(at, pitch):
+        place = place + i * step
+    return load(buffer, place)
+
+
+def _dot(s: Scheduler, x: Instruction, left: Buffer, right: Buffer) -> Contraction | None:
+    lhs, rhs = x.operands
+    extents = [lhs.dims[d] for d in x["lhs_contracting_dims"]]
+    taken = (*x["rhs_batch_dims"], *x["rhs_contracting_dims"])
+    free = [d for d in range(len(rhs.dims)) if d not in taken]
+    if not free or not extents:
+        return None
+    pitch = _pitches(rhs.dims)
+    steps: list[ir.Step] = []
+    if pitch[free[-1]] != 1:
+        right, pitch, step = _transposed(s, right, rhs.dims, [*taken, *free], "packed")
+        steps.append(step)
+
+    def a(out: Indices, k: Indices) -> Value:
+        return load(left, linearize(dot_indices(x, out, k)[0], lhs.dims))
+
+    def b(out: Indices, k: Indices) -> Value:
+        return _strided(right, pitch, dot_indices(x, out, k)[1])
+
+    return Contraction(x, extents, a, b, steps)
+
+
+def _convolution(s: Scheduler, x: Instruction, left: Buffer, right: Buffer) -> Contraction | None:
+    lhs, kernel = x.operands
+    d, window = x["dim_labels"], x["window"]
+    feature_groups, batch_groups = x["feature_group_count"], x["batch_group_count"]
+    features, out_features = kernel.dims[d.kernel_input_feature], kernel.dims[d.kernel_output_feature]
+    steps: list[ir.Step] = []
+    input_dims = list(lhs.dims)
+    if any(w.pad_low or w.pad_high or w.lhs_dilate != 1 for w in window):
+        left, input_dims, step = _padded(s, left, lhs, x)
+        steps.append(step)
+    input_pitch = _pitches(input_dims)
+    kernel_pitch = _pitches(kernel.dims)
+    by_feature = d.output_feature == len(x.dims) - 1
+    if by_feature and kernel_pitch[d.kernel_output_feature] != 1:
+        order = [*d.kernel_spatial, d.kernel_input_feature, d.kernel_output_feature]
+        right, kernel_pitch, step = _transposed(s, right, kernel.dims, order, "packed")
+        steps.append(step)
+    last = d.output_spatial.index(len(x.dims) - 1) if len(x.dims) - 1 in d.output_spatial else None
+    if last is not None and input_pitch[d.input_spatial[last]] != 1:
+        order = [i for i in range(len(input_dims)) if i != d.input_spatial[last]] + [d.input_spatial[last]]
+        left, input_pitch, step = _transposed(s, left, input_dims, order, "input")
+        steps.append(step)
+    batch = input_dims[d.input_batch] // batch_groups
+
+    def a(out: Indices, k: Indices) -> Value:
+        o, row = out[d.output_feature], out[d.output_batch]
+        at = [Index(0)] * len(input_dims)
+        group = o.floordiv(out_features // feature_groups) * features if feature_groups > 1 else Index(0)
+        if batch_groups > 1:
+            row = o.floordiv(out_features // batch_groups) * batch + row
+        at[d.input_batch], at[d.input_feature] = row, group + k[-1]
+        for i, j, w, offset in zip(d.input_spatial, d.output_spatial, window, k):
+            inside = Index(w.size - 1) - offset if w.reversal else offset
+            at[i] = out[j] * w.stride + inside * w.rhs_dilate
+        return _strided(left, input_pitch, tuple(at))
+
+    def b(out: Indices, k: Indices) -> Value:
+        at = [Index(0)] * len(kernel.dims)
+        at[d.kernel_input_feature], at[d.kernel_output_feature] = k[-1], out[d.output_feature]
+        for i, offset in zip(d.kernel_spatial, k):
+            at[i] = offset
+        return _strided(right, kernel_pitch, tuple(at))
+
+    return Contraction(x, [*(w.size for w in window), features], a, b, steps)
+
+
+def _padded(s: Scheduler, left: Buffer, lhs: Instruction, x: Instruction) -> tuple[Buffer, list[int], ir.Step]:
+    """The convolution's input with its padding and the holes of its dilation written out as zeros."""
+    d, window = x["dim_labels"], x["window"]
+    dims = list(lhs.dims)
+    for i, w in zip(d.input_spatial, window):
+        dims[i] = w.base_extent(lhs.dims[i])
+    whole = Buffer(f"{s.name}.padded", left.element_type, math.prod(dims))
+    e = s.elemental(vector=False)
+    variables = [e.fresh("p", n) for n in dims]
+    at = [index(v) for v in variables]
+    guard: Value | None = None
+    for i, w in zip(d.input_spatial, window):
+        one = WindowDim(1, 1, w.pad_low, w.pad_high, w.lhs_dilate)
+        at[i], test = window_place(one, at[i], Index(0), lhs.dims[i])
+        if test is not None:
+            guard = test if guard is None else apply("and", PRED, guard, test)
+    value = load(left, linearize(at, lhs.dims), guard)
+    if guard is not None:
+        value = apply("select", left.element_type, guard, value, zero(left.element_type))
+    place = linearize([index(v) for v in variables], dims)
+    return whole, dims, s.nest(f"{s.name}.pad", variables, [Store(whole, place, value)], vector=True)
+
+
+# ---- tiles
+
+
+class Tiling:
+    """The tiles of one contraction."""
+
+    def __init__(self, s: Scheduler, c: Contraction, column: int) -> None:
+        self.s, self.c, self.x = s, c, c.x
+        self.wide: ElementType = accumulator_type(c.x.shape.element_type)
+        self.e = s.elemental(vector=False)
+        self.out = s.variables(self.e, c.x.dims)
+        self.k = [self.e.fresh("k", n) for n in c.extents]
+        self.column = column
+        lanes = s.machine.lanes(self.wide)
+        self.width = vector_width_for(c.x.dims[column], 2 * lanes)
+        registers = max(1, self.width // lanes) * (2 if self.wide.is_complex else 1)
+        self.most_rows = max(1, (s.machine.vector_registers - 4) // registers)
+        self.row = self._choose_row()
+
+    def _choose_row(self) -> int | None:
+        """The dimension that tiles have rows of: the longest that only the broadcast operand depends on."""
+        at, k = tuple(index(v) for v in self.out), tuple(index(v) for v in self.k)
+        a, b = self.c.a(at, k), self.c.b(at, k)
+        column = self.out[self.column]
+        vectors = [v for v in (a, b) if column in v.variables]
+        best: int | None = None
+        for d, v in enumerate(self.out):
+            if d == self.column or v.extent == 1 or any(v in x.variables for x in vectors):
+                continue
+            if best is None or v.extent >= self.out[best].extent:
+                best = d
+        return best
+
+    def steps(self) -> list[ir.Step]:
+        x, s = self.x, self.s
+        row = self.out[self.row] if self.row is not None else None
+        rows = row.extent if row is not None else 1
+        tiles = -(-rows // self.most_rows)
+        base, extra = divmod(rows, tiles)
+        lanes = s.machine.lanes(self.wide)
+        total_ns = x.shape.size * math.prod(self.c.extents) * _FMA_NS * 16 / lanes
+        column = self.out[self.column]
+        others = [v for v in self.out if v is not row and v is not column and v.extent > 1]
+        # A loop that splits well over threads goes outermost.
+        others.sort(key=lambda v: v.extent < 8)
+        columns = -(-column.extent // self.width)
+        if not others and columns < 4 and tiles >= 8 and total_ns > 40_000:
+            body = self._rows_outermost(base, extra, tiles)
+        else:
+            body = [For(column, self._row_loops(base, extra, tiles), "vector", self.width)]
+        for variable in reversed(others):
+            body = [For(variable, body)]
+        return [*self.c.steps, s.parallel(s.name, body, total_ns)]
+
+    def _row_loops(self, base: int, extra: int, tiles: int) -> list[Statement]:
+        """Tiles of base + 1 rows, then tiles of base rows."""
+        if self.row is None:
+            return self._tile(Index(0), 1)
+        result: list[Statement] = []
+        for count, many, start in ((base + 1, extra, 0), (base, tiles - extra, extra * (base + 1))):
+            if many:
+                t = self.e.fresh("t", many)
+                body = self._tile(index(t) * count + start, count)
+                result.extend([For(t, body)] if many > 1 else body)
+        return result
+
+    def _rows_outermost(self, base: int, extra: int, tiles: int) -> list[Statement]:
+        """for tile of rows (outermost, to be split over threads): for vector of columns."""
+        t = self.e.fresh("t", tiles)
+
+        def columns(first: Index, count: int) -> list[Statement]:
+            return [For(self.out[self.column], self._tile(first, count), "vector", self.width)]
+
+        if not extra:
+            return [For(t, columns(index(t) * base, base))]
+        big = columns(index(t) * (base + 1), base + 1)
+        small = columns(index(t) * base + extra, base)
+        return [For(t, [ir.If(ir.in_range(index(t), 0, extra), big, small)])]
+
+    def _tile(self, first: Index, count: int) -> list[Statement]:
+        """One tile: `count` rows from `first` on, by one vector of columns."""
+        s, x, wide = self.s, self.x, self.wide
+        builder = Elemental(s.storage)
+        builder._numbers = self.e._numbers
+        outs: list[Indices] = []
+        for r in range(count):
+            out = [index(v) for v in self.out]
+            if self.row is not None:
+                out[self.row] = first + r
+            outs.append(tuple(out))
+        sums = [builder.register("acc", wide) for _ in outs]
+        body: list[Statement] = [Assign(r, zero(wide)) for r in sums]
+        inner: list[Statement] = []
+        k = tuple(index(v) for v in self.k)
+        for out, register in zip(outs, sums):
+            a, b = convert(self.c.a(out, k), wide), convert(self.c.b(out, k), wide)
+            if wide is PRED:
+                inner.append(Accumulate(register, "or", apply("and", wide, b, a)))
+            else:
+                inner.append(accumulate_statement(register, "add", apply("multiply", wide, b, a)))
+        kept, inner = merge_loops([v for v in self.k if v.extent > 1], inner)
+        for variable in reversed(kept):
+            inner = [For(variable, inner)]
+        body.extend(inner)
+        builder.body = body
+        stores: list[Statement] = []
+        for out, register in zip(outs, sums):
+            builder.known[(x, out)] = convert(read(register), x.shape.element_type)
+            for root, output in zip(s.roots, s.outputs):
+                stores.append(Store(output, linearize(out, x.dims), builder.at(root, out)))
+        return [*body, *stores]
