@@ -21,17 +21,19 @@ def jit(
 ) -> Any:
     """Compile `f` to native code on first use and reuse it for arguments of the same shapes and types.
 
-    `f` runs as Python only while it is traced, so prints and other side effects happen once per compilation, not once per call;
-    arrays it reads from outside are constants of the compiled program.
+    `f` runs as Python only while it is traced, so prints and other side effects happen once per compilation, not once
+    per call; arrays it reads from outside are constants of the compiled program.
 
     Args:
-      f: a function of arrays, numbers and nested tuples, lists, dicts, dataclasses of them; left out, a decorator is given.
+      f: a function of arrays, numbers and nested tuples, lists, dicts, dataclasses of them; left out, a decorator is
+        given.
       static_argnums: positions whose values are fixed at compile time; they must be hashable.
       static_argnames: the same by name.
       donate_argnums: positions whose memory the result may take over; do not read those arrays afterwards.
       donate_argnames: the same by name.
       options: how to compile; see `Options`.
-    Returns: a function called like `f` that gives NumPy arrays; it also has `trace`, `lower`, `eval_shape` and `clear_cache`.
+    Returns: a function called like `f` that gives NumPy arrays; it also has `trace`, `lower`, `eval_shape` and
+      `clear_cache`.
     Raises: TraceError if `f` asks for the value of a traced array, as in `if x > 0`; the message shows that line.
 
     >>> xlac.jit(lambda x: x * 2 + 1)(np.arange(3, dtype=np.float32))
@@ -52,15 +54,16 @@ def grad(
 ) -> Callable[..., Any]:
     """The function that gives the gradient of `fun`, by reverse-mode differentiation.
 
-    Inside `jit` the derivative becomes part of the program. Outside, `fun` is traced anew at each call, and a program is compiled
-    only if none of the same structure is at hand.
+    Inside `jit` the derivative becomes part of the program. Outside, `fun` is traced anew at each call, and a program
+    is compiled only if none of the same structure is at hand.
 
     Args:
       fun: a function that gives a float scalar.
       argnums: the positions, one or several, to differentiate by; these arguments hold floats.
       has_aux: `fun` gives a pair of the scalar and more results, which come back as they are.
       holomorphic: `fun` is complex and holomorphic.
-    Returns: a function called like `fun` that gives gradients nested as the arguments; with has_aux a pair of them and aux.
+    Returns: a function called like `fun` that gives gradients nested as the arguments; with has_aux a pair of them
+      and aux.
     Raises: TraceError if `fun` gives no float scalar, an argument holds no floats, or an operation has no derivative.
 
     >>> xlac.grad(lambda x: x**3)(2.0)
@@ -79,7 +82,8 @@ def value_and_grad(
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The result of `fun(*primals)` and the function that pulls a cotangent of it back to the primals.
 
-    Returns: (result, pullback), or (result, pullback, aux); `pullback(cotangent)` gives a tuple, one entry for each primal.
+    Returns: (result, pullback), or (result, pullback, aux); `pullback(cotangent)` gives a tuple, one entry for each
+      primal.
 
     >>> y, pullback = xlac.vjp(np.sin, 0.0)
     >>> pullback(1.0)

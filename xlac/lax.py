@@ -1,7 +1,7 @@
 """`xlac.lax`: the operations of HLO as functions, with JAX's names and signatures.
 
-Operands must have equal shapes and types, except that Python numbers take the type of the arrays beside them and scalars are
-broadcast. `xlac.numpy` has NumPy's broadcasting and type promotion.
+Operands must have equal shapes and types, except that Python numbers take the type of the arrays beside them and
+scalars are broadcast. `xlac.numpy` has NumPy's broadcasting and type promotion.
 """
 
 from __future__ import annotations
@@ -37,17 +37,19 @@ __all__ = ["associative_scan", "cond", "fori_loop", "map", "scan", "switch", "wh
 
 
 def _convert(x: Tracer, dtype: np.dtype, weak: bool = False) -> Tracer:
-    """`x` in another type."""
+    """`x` in another type.
+
+    What stands for a Python number is converted from that number, so that it is rounded once.
+    """
     if x.dtype == dtype:
-        return x if x.weak_type == weak else Tracer(x._trace, x._instruction, weak)
-    instruction = x._instruction
-    if instruction.opcode.name == "constant" and not x.shape and (x.weak_type or instruction.shape.size == 1):  # type: ignore[union-attr]
-        value = instruction["literal"][()]
-        if dtypes.is_integer(dtype) and dtypes.is_integer(x.dtype):
-            value = trace.scalar_array(int(value), dtype) if x.weak_type else value.astype(dtype)
-            return Tracer(trace.active(), trace.active().constant(np.asarray(value)), weak)
-        if dtypes.is_inexact(dtype) and not dtypes.is_complex(x.dtype):
-            return Tracer(trace.active(), trace.active().constant(np.asarray(value).astype(dtype)), weak)
+        return x if x.weak_type == weak else Tracer(x._trace, x._instruction, weak, x.exact if weak else None)
+    if isinstance(x.exact, Tracer):
+        if dtype == x.exact.dtype:
+            return Tracer(x.exact._trace, x.exact._instruction, weak)
+        return emit(op.convert, x.exact, shape=ArrayShape(element_type(dtype)), weak=weak)
+    if x.exact is not None and (dtypes.is_complex(dtype) or not isinstance(x.exact, builtins.complex)):
+        active = trace.active()
+        return Tracer(active, active.constant(trace.scalar_array(x.exact, dtype)), weak, x.exact if weak else None)
     return emit(op.convert, x, shape=ArrayShape(element_type(dtype), x.shape), weak=weak)
 
 
@@ -66,7 +68,8 @@ def _match(name: str, values: Sequence[Any]) -> list[Tracer]:
     for t in strong:
         if t.dtype != strong[0].dtype:
             raise shape_error(
-                f"{name}: the operands are of types {', '.join(x.dtype.name for x in operands)}; they must be equal (convert one "
+                f"{name}: the operands are of types {', '.join(x.dtype.name for x in operands)}; they must be equal "
+                "(convert one "
                 "with lax.convert_element_type, or use xlac.numpy, which promotes)"
             )
     dtype, weak = dtypes.promote(*((t.dtype, t.weak_type) for t in operands))
@@ -77,7 +80,9 @@ def _match(name: str, values: Sequence[Any]) -> list[Tracer]:
         for t in operands:
             if t.shape != shapes[0]:
                 listed = ", ".join(str(list(t.shape)) for t in operands)
-                raise shape_error(f"{name}: the operands are of shapes {listed}; they must be equal (xlac.numpy broadcasts)")
+                raise shape_error(
+                    f"{name}: the operands are of shapes {listed}; they must be equal (xlac.numpy broadcasts)"
+                )
     return operands
 
 
@@ -387,11 +392,16 @@ def broadcast(operand: ArrayLike, sizes: Sequence[int]) -> Array:
 
 @_public
 def broadcast_in_dim(operand: ArrayLike, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Array:
-    """Dimension i of the operand becomes dimension `broadcast_dimensions[i]` of the result; those of extent 1 are stretched."""
+    """Dimension i of the operand becomes dimension `broadcast_dimensions[i]` of the result.
+
+    Those of extent 1 are stretched.
+    """
     x = lift(operand)
     shape, where = _dims(shape), tuple(broadcast_dimensions)
     if len(where) != x.ndim:
-        raise shape_error(f"broadcast_in_dim: {len(where)} broadcast_dimensions for an operand of shape {list(x.shape)}")
+        raise shape_error(
+            f"broadcast_in_dim: {len(where)} broadcast_dimensions for an operand of shape {list(x.shape)}"
+        )
     if x.shape == shape and where == tuple(range(len(shape))):
         return x
     keep = [i for i, d in enumerate(where) if not (x.shape[i] == 1 and shape[d] != 1)]
@@ -430,7 +440,9 @@ def squeeze(array: ArrayLike, dimensions: Sequence[int]) -> Array:
     places = {d % x.ndim for d in dimensions}
     for d in places:
         if x.shape[d] != 1:
-            raise shape_error(f"squeeze: dimension {d} of an array of shape {list(x.shape)} is {x.shape[d]} long; it must be 1")
+            raise shape_error(
+                f"squeeze: dimension {d} of an array of shape {list(x.shape)} is {x.shape[d]} long; it must be 1"
+            )
     return reshape(x, [n for d, n in enumerate(x.shape) if d not in places])
 
 
@@ -475,7 +487,9 @@ def slice(
 
 
 @_public
-def slice_in_dim(operand: ArrayLike, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0) -> Array:
+def slice_in_dim(
+    operand: ArrayLike, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0
+) -> Array:
     """`slice` along one dimension; negative indices count from the end."""
     x = lift(operand)
     axis %= x.ndim
@@ -729,8 +743,8 @@ def dot_general(
 ) -> Array:
     """Sum of products over contracting dimensions, for each index of the batch dimensions.
 
-    `dimension_numbers` is ((lhs contracting, rhs contracting), (lhs batch, rhs batch)). The result has the batch dimensions,
-    then the rest of lhs, then the rest of rhs. Float sums narrower than float32 are taken in float32.
+    `dimension_numbers` is ((lhs contracting, rhs contracting), (lhs batch, rhs batch)). The result has the batch
+    dimensions, then the rest of lhs, then the rest of rhs. Float sums narrower than float32 are taken in float32.
     """
     a, b = lift(lhs), lift(rhs)
     dtype, weak = dtypes.promote((a.dtype, a.weak_type), (b.dtype, b.weak_type))
@@ -762,7 +776,9 @@ def dot(lhs: ArrayLike, rhs: ArrayLike, precision: Any = None, preferred_element
     """Product of vectors and matrices."""
     a, b = lift(lhs), lift(rhs)
     if a.ndim not in (1, 2) or b.ndim not in (1, 2):
-        raise shape_error(f"dot: the operands are of shapes {list(a.shape)} and {list(b.shape)}; they must be vectors or matrices")
+        raise shape_error(
+            f"dot: the operands are of shapes {list(a.shape)} and {list(b.shape)}; they must be vectors or matrices"
+        )
     return dot_general(a, b, (((a.ndim - 1,), (0,)), ((), ())), precision, preferred_element_type)
 
 
@@ -830,8 +846,8 @@ reduce_xor = _reduction("reduce_xor", "xor", "Exclusive or of all over axes.")
 def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], Any], dimensions: Sequence[int]) -> Any:
     """Reduce arrays of equal shape over dimensions by any associative function.
 
-    `computation(accumulators, elements)` gets scalars nested as `operands` and gives the new accumulators; `init_values`, nested
-    alike, must be neutral. The function must not read other traced values.
+    `computation(accumulators, elements)` gets scalars nested as `operands` and gives the new accumulators;
+    `init_values`, nested alike, must be neutral. The function must not read other traced values.
     """
     if trace.current() is None:
         from xlac.frontend.eager import run_program
@@ -915,7 +931,10 @@ cummin = _cumulative("cummin", min, "minimum", "Running minimum along an axis.")
 
 
 def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
-    """Sort along a dimension, NaN last; of a tuple of arrays, all by the first `num_keys`, the earlier deciding first."""
+    """Sort along a dimension, NaN last.
+
+    Of a tuple of arrays, all by the first `num_keys`, the earlier deciding first.
+    """
     if trace.current() is None:
         from xlac.frontend.eager import run_program
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-
 import xlac.numpy as xnp
 from xlac import lax
 from xlac.frontend import dtypes, trace

@@ -1,8 +1,8 @@
 """Nested containers of arrays: taken apart into a flat list of leaves and a structure, and put together again.
 
-Containers are tuples, lists, dictionaries (in the order of their sorted keys), `OrderedDict`s (in their own order), named
-tuples, dataclasses (fields with `metadata={"static": True}` belong to the structure), `None` (no leaves) and classes given to
-`register`. Everything else is a leaf.
+Containers are tuples, lists, dictionaries (in the order of their sorted keys), `OrderedDict`s (in their own order),
+named tuples, dataclasses (fields with `metadata={"static": True}` belong to the structure), `None` (no leaves) and
+classes given to `register`. Everything else is a leaf.
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[li
     return found, _flatten(tree, found, is_leaf)
 
 
-def flatten_with_path(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[tuple[str, Any]], Structure]:
+def flatten_with_path(
+    tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> tuple[list[tuple[str, Any]], Structure]:
     """As `flatten`, but each leaf is paired with how it is reached, such as "[0]['w']"."""
     found: list[tuple[str, Any]] = []
 
@@ -217,7 +219,11 @@ def _flatten_up_to(shape: Structure, tree: Any, path: str) -> list[Any]:
         raise ValueError(
             f"trees differ at {path or 'the top'}: {shape!r} and {structure(tree)!r}; they must be nested alike"
         )
-    return [leaf for s, child, step in zip(shape.children, parts[1], parts[2]) for leaf in _flatten_up_to(s, child, path + step)]
+    return [
+        leaf
+        for s, child, step in zip(shape.children, parts[1], parts[2])
+        for leaf in _flatten_up_to(s, child, path + step)
+    ]
 
 
 def reduce(function: Callable[[Any, Any], Any], tree: Any, *initial: Any) -> Any:

@@ -16,6 +16,7 @@ UNIT = draw(3, 4, low=-0.9, high=0.9)
 SQUARE = draw(4, 4, seed=3)
 CUBE = draw(2, 3, 4)
 I = np.array([2, 0, 2, 1], np.int32)
+KNOTS = np.linspace(-2.0, 2.0, 4)
 
 # name -> (function of (np, lax, nn, *arrays), arrays)
 CASES = {}
@@ -67,17 +68,26 @@ case("two index arrays", lambda np, lax, nn, x: x[I % 3, I] ** 2, A)
 case("scatter set", lambda np, lax, nn, x, v: x.at[1].set(v * v) ** 2, A, V)
 case("scatter add", lambda np, lax, nn, x, v: x.at[I % 3, np.array([0, 1, 2, 3])].add(v * v) ** 2, A, V)
 case("scatter set by array", lambda np, lax, nn, x, v: x.at[np.array([2, 0])].set(v * v) ** 2, A, V)
-case("dynamic slice", lambda np, lax, nn, x: lax.dynamic_slice(x, (I[3], 1), (2, 2)) ** 2, A)
-case("dynamic update", lambda np, lax, nn, x, v: lax.dynamic_update_slice(x, v[None, :2] ** 2, (I[3], 1)) ** 2, A, V)
+case("dynamic slice", lambda np, lax, nn, x: lax.dynamic_slice(x, (I[3], I[1]), (2, 2)) ** 2, A)
+case("dynamic update", lambda np, lax, nn, x, v: lax.dynamic_update_slice(x, v[None, :2] ** 2, (I[3], I[1])) ** 2, A, V)
 case("matmul", lambda np, lax, nn, x, y: (x @ y.T) ** 2, A, B)
 case("batched matmul", lambda np, lax, nn, x, y: np.matmul(x, np.swapaxes(y, 1, 2)) ** 2, CUBE, CUBE + 1)
 case("matrix times vector", lambda np, lax, nn, x, v: (x @ v) ** 2, A, V)
 case("vector product", lambda np, lax, nn, v: np.dot(v, v) * np.outer(v, v), V)
 case("einsum", lambda np, lax, nn, x, y: np.einsum("bij,kj,bil->bkl", x, y, x) ** 2, CUBE, A)
-case("dot general", lambda np, lax, nn, x, y: lax.dot_general(x, y, (((1,), (2,)), ((0,), (0,)))) ** 2, CUBE, draw(2, 4, 3))
+case(
+    "dot general",
+    lambda np, lax, nn, x, y: lax.dot_general(x, y, (((1,), (2,)), ((0,), (0,)))) ** 2,
+    CUBE,
+    draw(2, 4, 3),
+)
 case("tensordot", lambda np, lax, nn, x, y: np.tensordot(x, y, ([2, 1], [1, 0])) ** 2, CUBE, draw(3, 4))
 case("norm", lambda np, lax, nn, x: np.linalg.norm(x) + np.linalg.norm(x, axis=1), A)
-case("layer norm", lambda np, lax, nn, x: (x - x.mean(1, keepdims=True)) * lax.rsqrt(x.var(1, keepdims=True) + 1e-5) * B, A)
+case(
+    "layer norm",
+    lambda np, lax, nn, x: (x - x.mean(1, keepdims=True)) * lax.rsqrt(x.var(1, keepdims=True) + 1e-5) * B,
+    A,
+)
 for _name in "relu softplus silu gelu elu selu leaky_relu sigmoid log_sigmoid softmax log_softmax celu soft_sign hard_tanh".split():
     case(_name, lambda np, lax, nn, x, f=_name: getattr(nn, f)(x) * B, A)
 case("exact gelu", lambda np, lax, nn, x: nn.gelu(x, approximate=False), A)
@@ -88,7 +98,7 @@ case("convert", lambda np, lax, nn, x: (x.astype(np.float32) ** 2).astype(np.flo
 case("cumulative max", lambda np, lax, nn, x: lax.cummax(x, axis=1) ** 2, A)
 case("top k", lambda np, lax, nn, x: lax.top_k(x, 2)[0] ** 2, A)
 case("sort pairs", lambda np, lax, nn, x, y: lax.sort((x, y), dimension=1, num_keys=1)[1] * B, A, B)
-case("interpolation", lambda np, lax, nn, x, v: np.interp(x, np.linspace(-2.0, 2.0, 4), v), A, V)
+case("interpolation", lambda np, lax, nn, x, v: np.interp(x, KNOTS, v), A, V)
 
 
 def _rnn(np, lax, nn, xs, w, h):
@@ -103,13 +113,20 @@ def _rnn(np, lax, nn, xs, w, h):
 case("scan", _rnn, draw(5, 4), SQUARE, V)
 case("reverse scan", lambda np, lax, nn, xs, c: lax.scan(lambda c, x: (c * x[0] + x[1], np.sin(c)), c, xs, reverse=True)[1],
      draw(5, 2), np.array(0.7))  # fmt: skip
-case("scan that shares a matrix", lambda np, lax, nn, x, w: lax.scan(lambda c, _: (c @ (w + w.T), c[0]), x, None, length=3)[0], A, SQUARE)
+case(
+    "scan that shares a matrix",
+    lambda np, lax, nn, x, w: lax.scan(lambda c, _: (c @ (w + w.T), c[0]), x, None, length=3)[0],
+    A,
+    SQUARE,
+)
 case("scan in scan", lambda np, lax, nn, x, w: lax.scan(
     lambda c, r: (lax.scan(lambda d, s: (np.sin(d * s + w[0]), d), c, r)[0], c), w[1], x)[1], A, V)  # fmt: skip
 case("fori loop", lambda np, lax, nn, x, w: lax.fori_loop(0, 3, lambda i, c: np.tanh(c @ w) * (i + 1), x), A, SQUARE)
 case("fori loop over rows", lambda np, lax, nn, x: lax.fori_loop(0, 3, lambda i, c: c * c + x[i], x[0]), A)
 case("map", lambda np, lax, nn, x: lax.map(lambda r: np.sin(r).sum() * r, x), A)
-case("cond", lambda np, lax, nn, x, w: lax.cond(x[0, 0] > 0, lambda a: np.sin(a) @ w, lambda a: a @ w * 3, x), A, SQUARE)
+case(
+    "cond", lambda np, lax, nn, x, w: lax.cond(x[0, 0] > 0, lambda a: np.sin(a) @ w, lambda a: a @ w * 3, x), A, SQUARE
+)
 case("cond in scan", lambda np, lax, nn, x: lax.scan(
     lambda c, r: (lax.cond(r[0] > 0, lambda c: c * r, lambda c: c + r * c, c), c), x[0], x)[1], A)  # fmt: skip
 case("scan in cond", lambda np, lax, nn, x: lax.cond(

@@ -22,7 +22,14 @@ def complexes(*shape, seed=0):
     return (floats(*shape, seed=seed) + 1j * floats(*shape, seed=seed + 1)).astype(np.complex64)
 
 
-F, G, I, J, B, C = floats(3, 4), floats(4, seed=1), integers(3, 4), integers(4, low=1, seed=1), bools(3, 4), complexes(3, 4)
+F, G, I, J, B, C = (
+    floats(3, 4),
+    floats(4, seed=1),
+    integers(3, 4),
+    integers(4, low=1, seed=1),
+    bools(3, 4),
+    complexes(3, 4),
+)
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.5, 2.5, np.inf, -np.inf, np.nan], np.float32)
 UNIT = floats(3, 4, low=-0.95, high=0.95)
 POSITIVE = floats(3, 4, low=0.1, high=3.0)
@@ -39,10 +46,32 @@ def case(name, *args, **kwargs):
     CASES.append((name, args, kwargs))
 
 
-for _name in ("add", "subtract", "multiply", "maximum", "minimum", "fmax", "fmin", "floor_divide", "mod", "fmod", "remainder"):
+for _name in (
+    "add",
+    "subtract",
+    "multiply",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "floor_divide",
+    "mod",
+    "fmod",
+    "remainder",
+):
     case(_name, F, G)
     case(_name, I, J)
-for _name in ("true_divide", "divide", "arctan2", "hypot", "logaddexp", "logaddexp2", "copysign", "nextafter", "heaviside"):
+for _name in (
+    "true_divide",
+    "divide",
+    "arctan2",
+    "hypot",
+    "logaddexp",
+    "logaddexp2",
+    "copysign",
+    "nextafter",
+    "heaviside",
+):
     case(_name, F, G)
 for _name in ("add", "subtract", "multiply", "true_divide"):
     case(_name, C, G)
@@ -59,8 +88,10 @@ case("divmod", I, J)
 case("floor_divide", I, np.array([-3, -1, 2, 5], np.int32))
 case("mod", I, np.array([-3, -1, 2, 5], np.int32))
 for _name in (
-    "sin cos tan tanh sinh cosh exp exp2 expm1 cbrt arctan arcsinh square reciprocal negative positive abs absolute fabs sign floor "
-    "ceil trunc rint fix deg2rad rad2deg degrees radians sinc isnan isinf isfinite isposinf isneginf signbit real imag conj angle "
+    "sin cos tan tanh sinh cosh exp exp2 expm1 cbrt arctan arcsinh square reciprocal negative positive abs absolute "
+    "fabs sign floor "
+    "ceil trunc rint fix deg2rad rad2deg degrees radians sinc isnan isinf isfinite isposinf isneginf signbit real "
+    "imag conj angle "
     "logical_not nan_to_num ravel transpose sum prod max min mean var std any all argmax argmin ptp count_nonzero flip"
 ).split():
     case(_name, F)
@@ -73,7 +104,9 @@ for _name in "floor ceil trunc rint sign abs isnan isinf isfinite signbit isposi
     case(_name, SPECIAL)
 for _name in "sin cos exp log sqrt tanh sinh cosh abs conj real imag angle negative sum prod mean".split():
     case(_name, C)
-for _name in "abs sign negative square floor sum prod max min any all mean cumsum cumprod bitwise_not invert sin sqrt".split():
+for (
+    _name
+) in "abs sign negative square floor sum prod max min any all mean cumsum cumprod bitwise_not invert sin sqrt".split():
     case(_name, np.abs(I) if _name == "sqrt" else I)
 for _name in "equal not_equal less less_equal greater greater_equal".split():
     case(_name, F, np.round(F))

@@ -147,6 +147,15 @@ def test_python_numbers_take_the_arrays_type():
     assert jit(lambda s: s)(2**40).dtype == np.int64
 
 
+def test_python_numbers_keep_their_precision_beside_doubles():
+    x = np.zeros(2)
+    for f in (lambda v: v + 0.1, lambda v: 0.1 - v, lambda v: np.where(v == 0, 0.1, v), lambda v: v + 0.1 * 1):
+        np.testing.assert_array_equal(jit(f)(x), [0.1, 0.1])
+    np.testing.assert_array_equal(jit(lambda v, s: v + s)(x, 0.1), [0.1, 0.1])
+    np.testing.assert_array_equal(xnp.add(x, 0.1), [0.1, 0.1])
+    assert jit(lambda s: s + 1)(0.1).dtype == np.float32
+
+
 def test_an_integer_that_does_not_fit_is_refused():
     with pytest.raises(ShapeError, match="300 does not fit int8"):
         jit(lambda x: x + 300)(np.ones(2, np.int8))

@@ -62,7 +62,16 @@ def test_operators_give_numpys_values_whichever_side_is_traced(name, order):
 
 
 @pytest.mark.parametrize(
-    "f", [lambda n: n & 3, lambda n: 3 | n, lambda n: n ^ n, lambda n: ~n, lambda n: n << 2, lambda n: n >> 1, lambda n: 100 >> abs(n)]
+    "f",
+    [
+        lambda n: n & 3,
+        lambda n: 3 | n,
+        lambda n: n ^ n,
+        lambda n: ~n,
+        lambda n: n << 2,
+        lambda n: n >> 1,
+        lambda n: 100 >> abs(n),
+    ],
 )
 def test_bit_operators(f):
     np.testing.assert_array_equal(run(f, N), f(N))
@@ -231,7 +240,12 @@ def test_plain_numpy_works_on_traced_values():
         h = np.tanh(x @ w) + np.sum(x, axis=0)
         h = np.where(h > 0, h, 0.1 * h)
         h = np.concatenate([h, np.zeros((3, 1), np.float32)], axis=1)
-        return np.einsum("ij,kj->ik", h, h), np.add.reduce(h), np.maximum.reduce(h, axis=1), np.multiply.outer(h[0], h[1])
+        return (
+            np.einsum("ij,kj->ik", h, h),
+            np.add.reduce(h),
+            np.maximum.reduce(h, axis=1),
+            np.multiply.outer(h[0], h[1]),
+        )
 
     w = np.ones((4, 4), np.float32)
     for got, want in zip(run(f, X, w), f(X, w)):
@@ -239,7 +253,9 @@ def test_plain_numpy_works_on_traced_values():
 
 
 def test_numpy_scalars_and_arrays_meet_traced_values_from_the_left():
-    np.testing.assert_array_equal(run(lambda x: np.float32(2) * x - Y / x, X + 20), np.float32(2) * (X + 20) - Y / (X + 20))
+    np.testing.assert_array_equal(
+        run(lambda x: np.float32(2) * x - Y / x, X + 20), np.float32(2) * (X + 20) - Y / (X + 20)
+    )
     assert run(lambda x: np.float64(2) * x, X).dtype == np.float64
 
 

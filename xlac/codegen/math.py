@@ -13,6 +13,7 @@ from low to high order, and the function that each approximates is named beside 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial, wraps
@@ -314,6 +315,15 @@ _POWER_FLOAT_EXP2 = (  # 2^r for |r| <= 1/2, in double but only to 29 bits
     0.0013400458525692916,
     0.0001547796097339694,
 )
+_LOG2_SERIES = (  # log2(1+f) in f, each coefficient as two floats: for small f
+    (1.4426950216293335, 1.9259629911266175e-08),
+    (-0.7213475108146667, -9.629814955633087e-09),
+    (0.4808983469629878, 0.0),
+    (-0.36067376022224085, 0.0),
+    (0.28853900817779268, 0.0),
+    (-0.2404491734814939, 0.0),
+    (0.20609929155556622, 0.0),
+)
 _POWER_DOUBLE_LOG2 = (  # (atanh(s)/s - 1 - z/3) / z^2, z = s^2
     0.2,
     0.14285714285712928,
@@ -338,6 +348,7 @@ _POWER_DOUBLE_EXP2 = (  # (2^r - 1)/r for |r| <= 1/2
     7.073864351102831e-09,
     4.466415788960983e-10,
 )
+_LN2 = (0.6931471824645996, -1.904654323148236e-09)
 _TWO_OVER_LN2 = (2.8853900817779268, 4.0710547481862066e-17)
 _THIRD = (1 / 3, 1.850371707708594e-17)
 _TWO_PI = (2 * math.pi, 2.4492935982947064e-16)
@@ -823,6 +834,76 @@ def _power_float(a: Lanes, y: Lanes) -> Lanes:
     return (p * _power_of_two(ni, p.type)).cast("fptrunc", "float")
 
 
+@lru_cache(maxsize=1)
+def _power_tables() -> tuple[list[float], list[float], list[float]]:
+    """For m in [3/4, 3/2) by the first five bits of its fraction: r near 1/m, and -log2(r) in two parts, the first a
+    multiple of 2^-16. Next to 1, r is 1, so that a logarithm near 0 keeps its digits."""
+    reciprocals = []
+    for i in range(32):
+        middle = 1 + (i + 0.5) / 32
+        reciprocal = 1 / (middle if i < 16 else middle / 2)
+        reciprocals.append(1.0 if i in (0, 31) else struct.unpack("f", struct.pack("f", reciprocal))[0])
+    logarithms = [-math.log2(r) for r in reciprocals]
+    high = [math.floor(x * 2**16) / 2**16 for x in logarithms]
+    return reciprocals, high, [x - h for x, h in zip(logarithms, high)]
+
+
+def _lookup(index: Lanes, table: Sequence[float]) -> Lanes:
+    """Elements of a table of 32 floats, by the low five bits of each lane; the table is two AVX-512 registers."""
+    e, n = index.e, lanes(index.type)
+    full, chunks = vector(16, "float"), 1
+    while 16 * chunks < n:
+        chunks *= 2
+    low, high = (e.lane_const(full, part) for part in (table[:16], table[16:]))
+    places = e.insert(e.poison(vector(16, "i32")), index.v, 0) if n == 1 else index.v
+    parts = []
+    for start in range(0, 16 * chunks, 16):
+        part = places
+        if n not in (1, 16):
+            part = e.shuffle(places, None, [i if i < n else -1 for i in range(start, start + 16)])
+        parts.append(e.intrinsic("x86.avx512.vpermi2var.ps.512", full, low, part, high))
+    while len(parts) > 1:
+        parts = [e.shuffle(a, b, range(2 * lanes(a.type))) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return Lanes(e, parts[0] if n == lanes(parts[0].type) else e.shuffle(parts[0], None, range(n)))
+
+
+def _power_float_fast(x: Lanes, y: Lanes) -> tuple[Lanes, Lanes] | None:
+    """x^y where x and the result are positive normal numbers, and which lanes that is not; None without AVX-512.
+
+    log2(x) = e - log2(r) + log2(1 + f) with 1 + f = m r near 1, as a sum of two floats.
+    """
+    if not x.e.target.has("avx512f"):
+        return None
+    m, e, _ = _fraction_and_exponent(x)
+    index = m.bits.shift_right_logical(18)
+    reciprocal, table, table_low = (_lookup(index, part) for part in _power_tables())
+    product = m * reciprocal
+    f_low, f = fma(m, reciprocal, -product), product - 1
+    (c1, c1_low), (c2, c2_low) = _LOG2_SERIES[:2]
+    square, first = f * f, f * c1
+    second = square * c2
+    # the derivative 1/(1 + f) to three terms
+    first_low = fma(f_low, fma(f, fma(f, c1, -c1), c1), fma(f, c1_low, fma(f, c1, -first)))
+    square_low = fma(f, f, -square)
+    second_low = fma(square_low, c2, fma(square, c2_low, fma(square, c2, -second)))
+    rest = fma(square * f, polynomial(f, [c for c, _ in _LOG2_SERIES[2:]]), table_low)
+    series, series_low = _two_sum(first, second)
+    whole = e + table  # exact
+    high, high_low = _two_sum(whole, series)
+    low = high_low + ((series_low + rest) + (first_low + second_low))
+    t = y * high
+    t_low = fma(y, high, -t) + y * low
+    n, ni = _round(t, 1.0)
+    r = t - n
+    z = r * _LN2[0]
+    z_low = fma(t_low, _LN2[0], fma(r, _LN2[1], fma(r, _LN2[0], -z)))
+    p = 1 + (z + fma(z * z, polynomial(z, _FLOAT.exp), z_low))
+    result = (p.bits + (ni << _FLOAT.fraction)).as_float(x.type)
+    b = x.bits - (1 << _FLOAT.fraction)
+    beyond = Lanes(x.e, x.e.icmp("uge", b.v, b.lift(254 << _FLOAT.fraction)))
+    return result, beyond | t.abs().not_less(125.0)
+
+
 def _power_double(a: Lanes, y: Lanes) -> Lanes:
     """a^y for a >= 0, with the logarithm as a sum of two doubles (Dekker's and Knuth's error-free operations)."""
     m, e, _ = _fraction_and_exponent(a)
@@ -868,7 +949,7 @@ def _power_double(a: Lanes, y: Lanes) -> Lanes:
     return _scale(p + (p_low + fma(r * r, polynomial(r, _POWER_DOUBLE_EXP2[1:]), a_low)), n, ni)
 
 
-def _power(x: Lanes, y: Lanes) -> Lanes:
+def _power_any(x: Lanes, y: Lanes) -> Lanes:
     a = x.abs()
     result = _power_double(a, y) if scalar(x.type) == "double" else _power_float(a, y)
     half = y * 0.5
@@ -878,6 +959,22 @@ def _power(x: Lanes, y: Lanes) -> Lanes:
     result = select((x < 0) & (a < math.inf) & ~integral, math.nan, result)
     result = select(x.compare("uno", y), math.nan, result)
     return select(y.eq(0.0) | x.eq(1.0), 1.0, result)
+
+
+def _power(x: Lanes, y: Lanes) -> Lanes:
+    quick = _power_float_fast(x, y) if scalar(x.type) == "float" else None
+    if quick is None:
+        return _power_any(x, y)
+    e = x.e
+    fast, special = quick
+    before, slow, after = e.current_block, e.new_block("special"), e.new_block("powered")
+    e.cond_br(e.vector_reduce("or", special.v), slow, after, weights=(1, 2000))
+    e.at(slow)
+    chosen = select(special, _power_any(x, y), fast)
+    slow = e.current_block
+    e.br(after)
+    e.at(after)
+    return Lanes(e, e.phi(x.type, [(fast.v, before), (chosen.v, slow)]))
 
 
 def _function(compute: Callable[..., Lanes]) -> Callable[..., Value]:

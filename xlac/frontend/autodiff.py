@@ -1,7 +1,8 @@
 """Reverse-mode derivatives of traced programs: `grad`, `value_and_grad`, `vjp`.
 
 The function is traced in place, from copies of its arguments. From its result the recorded instructions are then walked
-backwards, each by its rule in `vjp_rules.py`; the rules record ordinary instructions, so derivatives can be taken again.
+backwards, each by its rule in `vjp_rules.py`; the rules record ordinary instructions, so derivatives can be taken
+again.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def add_cotangents(x: Any, y: Any) -> Any:
 
 
 def dependents(outputs: Iterable[Instruction], inputs: Sequence[Instruction]) -> list[Instruction]:
-    """The instructions on differentiable ways from the inputs to the outputs, operands before users; the inputs included."""
+    """The instructions on differentiable ways from the inputs to the outputs, operands before users.
+
+    The inputs included.
+    """
     session = trace.active().session
     oldest = min((session.order[i] for i in inputs), default=0)
     leaves = set(inputs)
@@ -67,9 +71,7 @@ def dependents(outputs: Iterable[Instruction], inputs: Sequence[Instruction]) ->
     return [*leaves, *order]
 
 
-def backward(
-    outputs: Sequence[tuple[Instruction, Any]], inputs: Sequence[Instruction]
-) -> list[Tracer | None]:
+def backward(outputs: Sequence[tuple[Instruction, Any]], inputs: Sequence[Instruction]) -> list[Tracer | None]:
     """The inputs' cotangents from those of the outputs, recorded in the current trace; None is zero.
 
     Raises:
@@ -155,7 +157,9 @@ def _marked(value: Any, what: str, holomorphic: bool) -> tuple[Any, list[Tracer]
                 "astype, or choose other arguments with argnums)"
             )
         if holomorphic and not dtypes.is_complex(x.dtype):
-            raise trace.trace_error(f"grad: {what}{path} is {x._instruction.shape}; with holomorphic=True it must be complex")
+            raise trace.trace_error(
+                f"grad: {what}{path} is {x._instruction.shape}; with holomorphic=True it must be complex"
+            )
         marks.append(emit(op.copy, x, weak=x.weak_type))
     return tree.unflatten(structure, marks), marks, structure
 
@@ -194,7 +198,8 @@ def value_and_grad(
         value = lift(result)
         if value.shape:
             raise trace.trace_error(
-                f"grad: {name} gives an array of shape {list(value.shape)}; it must give a scalar, such as its sum or mean"
+                f"grad: {name} gives an array of shape {list(value.shape)}; it must give a scalar, such as its sum "
+                "or mean"
             )
         if not dtypes.is_float(value.dtype) and not (holomorphic and dtypes.is_complex(value.dtype)):
             raise trace.trace_error(f"grad: {name} gives {value._instruction.shape}; it must give a float scalar")
@@ -279,12 +284,16 @@ def _traced_vjp(fun: Callable[..., Any], primals: tuple, has_aux: bool, name: st
             raise trace.trace_error("vjp: the pullback must be called in the function or loop body in which vjp was")
         given, found = tree.flatten(cotangent)
         if found != structure:
-            raise trace.trace_error(f"vjp: the cotangent is nested as {found}; it must be nested as the result, {structure}")
+            raise trace.trace_error(
+                f"vjp: the cotangent is nested as {found}; it must be nested as the result, {structure}"
+            )
         pairs = []
         for instruction, o, g in zip(instructions, outputs, given):
             g = lift(g)
             if g.shape != o.shape:
-                raise trace.trace_error(f"vjp: the cotangent of a result of shape {list(o.shape)} is of shape {list(g.shape)}")
+                raise trace.trace_error(
+                    f"vjp: the cotangent of a result of shape {list(o.shape)} is of shape {list(g.shape)}"
+                )
             if dtypes.is_inexact(o.dtype):
                 pairs.append((instruction, lax._convert(g, o.dtype)))
         parts = iter(backward(pairs, [owner.use(m) for _, marks, _ in marked for m in marks]))

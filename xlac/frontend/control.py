@@ -1,8 +1,8 @@
 """Control flow on traced values: while_loop, fori_loop, scan, cond, switch, map, with JAX's signatures.
 
-A body is recorded flat (one parameter for each leaf) and then wrapped into the one-tuple computations that HLO's `while` and
-`conditional` call. Traced values that a body reads from outside are passed along as further, unchanged state. A scan is a
-`while` that counts; a note on it keeps the flat body, from which its reverse is made.
+A body is recorded flat (one parameter for each leaf) and then wrapped into the one-tuple computations that HLO's
+`while` and `conditional` call. Traced values that a body reads from outside are passed along as further, unchanged
+state. A scan is a `while` that counts; a note on it keeps the flat body, from which its reverse is made.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def _record_loop(
         region = trace.record_region(name, function, [*specs, *((s, False) for s in extra)], rebuild)
         found = carried(region.structure)
         if found != structure:
-            raise trace.trace_error(f"{what}: the body gives a carry nested as {found}; it got {structure}, and they must be equal")
+            raise trace.trace_error(
+                f"{what}: the body gives a carry nested as {found}; it got {structure}, and they must be equal"
+            )
         changed = False
         for i, (given, made, weak) in enumerate(zip(carry, region.outputs, region.weak)):
             shape = made.shape
@@ -69,7 +71,8 @@ def _record_loop(
             if shape.dims != given.shape or (shape.dtype != given.dtype and not (kept and (given.weak_type or weak))):
                 at = f"carry{paths[i]}" if paths[i] else "the carry"
                 raise trace.trace_error(
-                    f"{what}: the body gives {shape} for {at} but got {given._instruction.shape}; shape and type must stay the "
+                    f"{what}: the body gives {shape} for {at} but got {given._instruction.shape}; shape and type "
+                    "must stay the "
                     "same (convert the initial value or the result with astype)"
                 )
             if shape.dtype != given.dtype and given.weak_type:
@@ -108,7 +111,8 @@ def _converting(function: Callable[..., Any], dtypes_: list[np.dtype]) -> Callab
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any) -> Any:
     """Apply `body_fun` to the state while `cond_fun` of it holds.
 
-    Gradients cannot go backward through it, as the number of turns is not known; use scan or fori_loop with fixed bounds there.
+    Gradients cannot go backward through it, as the number of turns is not known; use scan or fori_loop with fixed
+    bounds there.
 
     Raises:
       TraceError: the body changes nesting, shape or type of the state, or the condition gives no single bool.
@@ -197,7 +201,9 @@ class ScanNote:
         return [Tracer(active, i) for i in replay(self.outputs, mapping)]
 
 
-def emit_scan(note: ScanNote, constants: Sequence[Tracer], carry: Sequence[Tracer], xs: Sequence[Tracer]) -> list[Tracer]:
+def emit_scan(
+    note: ScanNote, constants: Sequence[Tracer], carry: Sequence[Tracer], xs: Sequence[Tracer]
+) -> list[Tracer]:
     """Record the loop; gives the last carry and then the stacked results."""
     from xlac import lax
 
@@ -329,7 +335,8 @@ def _unrolled(
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: Any = None) -> Any:
     """Apply `body_fun(i, state)` for i from `lower` up to `upper`.
 
-    With Python integers as bounds it is a scan, which gradients can go backward through; with traced bounds, a while_loop.
+    With Python integers as bounds it is a scan, which gradients can go backward through; with traced bounds, a
+    while_loop.
     """
     from xlac import lax
 
@@ -378,7 +385,9 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
         raise trace.trace_error("cond takes (pred, true_fun, false_fun, *operands)")
     chosen = lift(pred)
     if chosen.shape:
-        raise trace.trace_error(f"cond: pred is of shape {list(chosen.shape)}; it must be a scalar (numpy.where chooses by element)")
+        raise trace.trace_error(
+            f"cond: pred is of shape {list(chosen.shape)}; it must be a scalar (numpy.where chooses by element)"
+        )
     if chosen.dtype != np.bool_:
         from xlac import lax
 
@@ -422,7 +431,8 @@ def _branches(
     for region, name in zip(regions, names):
         if region.structure != first.structure:
             raise trace.trace_error(
-                f"{what}: {name} gives results nested as {region.structure} but {names[0]} gives {first.structure}; they must be equal"
+                f"{what}: {name} gives results nested as {region.structure} but {names[0]} gives {first.structure}; "
+                "they must be equal"
             )
     types = []
     for i, column in enumerate(zip(*(r.outputs for r in regions))):

@@ -1,8 +1,8 @@
 """Element types of results: JAX's promotion lattice with 64-bit types kept, weak Python scalars, and default types.
 
-A weak type stands for a Python scalar: it takes the type of the arrays it meets. The lattice below has one node for each
-element type and one weak node for each Python type (`int`, `float`, `complex`); the type of a result is the least upper
-bound of its operands' nodes.
+A weak type stands for a Python scalar: it takes the type of the arrays it meets. The lattice below has one node for
+each element type and one weak node for each Python type (`int`, `float`, `complex`); the type of a result is the
+least upper bound of its operands' nodes.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def as_dtype(dtype: Any) -> np.dtype:
 
 
 def kind(dtype: np.dtype) -> str:
-    """"p" (bool), "s", "u", "f" or "c"."""
+    """ "p" (bool), "s", "u", "f" or "c"."""
     return element_type(dtype).kind
 
 

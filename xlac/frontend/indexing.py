@@ -1,8 +1,8 @@
 """NumPy indexing of traced arrays: `x[index]` and `x.at[index].set(y)`.
 
-Slices, fixed integers, `None` and `...` become slice, reverse and reshape; a traced scalar becomes a dynamic-slice; integer
-arrays become one gather, with NumPy's rules for where their dimensions go. Out-of-range traced indices are clamped when read and
-dropped when written.
+Slices, fixed integers, `None` and `...` become slice, reverse and reshape; a traced scalar becomes a dynamic-slice;
+integer arrays become one gather, with NumPy's rules for where their dimensions go. Out-of-range traced indices are
+clamped when read and dropped when written.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def plan_index(x: Tracer, index: Any) -> Plan:
         elif isinstance(item, np.ndarray) and item.dtype == np.bool_:
             if item.shape != x.shape[dim : dim + item.ndim]:
                 raise trace.shape_error(
-                    f"a bool mask of shape {list(item.shape)} cannot index dimensions {list(x.shape[dim : dim + item.ndim])}"
+                    f"a bool mask of shape {list(item.shape)} cannot index dimensions "
+                    f"{list(x.shape[dim : dim + item.ndim])}"
                 )
             for places in item.nonzero():
                 arrays[len(slices)] = places.astype(np.int32)
@@ -124,7 +125,8 @@ def _slice_of(item: slice, n: int) -> tuple[int, int, int]:
     except TypeError as error:
         if any(isinstance(v, Tracer) for v in (item.start, item.stop, item.step)):
             raise trace.trace_error(
-                "the bounds of a slice are traced values, so its length is not known; use xlac.lax.dynamic_slice_in_dim(x, "
+                "the bounds of a slice are traced values, so its length is not known; use "
+                "xlac.lax.dynamic_slice_in_dim(x, "
                 "start, size), which has a fixed size"
             ) from None
         raise trace.shape_error(str(error)) from None
@@ -142,7 +144,9 @@ def _checked(item: Any, dim: int, x: Tracer) -> Any:
     array = np.asarray(item)
     if array.size and (array.min() < -n or array.max() >= n):
         wrong = int(array.min()) if array.min() < -n else int(array.max())
-        raise trace.shape_error(f"index {wrong} is out of range for dimension {dim} of an array of shape {list(x.shape)}")
+        raise trace.shape_error(
+            f"index {wrong} is out of range for dimension {dim} of an array of shape {list(x.shape)}"
+        )
     if _is_int(item):
         return int(item) + n * (int(item) < 0)
     wide = array.astype(np.int64)
@@ -301,7 +305,9 @@ class AtIndex:
         """The array divided by `values` at the index."""
         import xlac.numpy as xnp
 
-        return _update(lift(self.array), self.index, xnp.reciprocal(xnp.asarray(values, lift(self.array).dtype)), "multiply")
+        return _update(
+            lift(self.array), self.index, xnp.reciprocal(xnp.asarray(values, lift(self.array).dtype)), "multiply"
+        )
 
     def min(self, values: Any, **_: Any) -> Any:
         """The array with the lesser of it and `values` at the index."""
@@ -347,7 +353,8 @@ def _masked_update(x: Tracer, mask: Tracer, values: Any, how: str | None) -> Tra
 
     if np.ndim(values) and xnp.asarray(values).ndim:
         raise trace.trace_error(
-            "at[] with a traced bool mask takes a single value, as the number of places is not known; use xlac.numpy.where(mask, "
+            "at[] with a traced bool mask takes a single value, as the number of places is not known; use "
+            "xlac.numpy.where(mask, "
             "values, x) with values of x's shape"
         )
     mask = xnp.expand_dims(mask, tuple(range(mask.ndim, x.ndim)))
@@ -380,7 +387,9 @@ def _set_block(x: Tracer, plan: Plan, patch: Tracer) -> Tracer:
         patch = xnp.broadcast_to(patch, _basic_shape(plan, counts))
     except ShapeError:
         wanted = _basic_shape(plan, counts)
-        raise trace.shape_error(f"values of shape {list(patch.shape)} do not broadcast to the indexed shape {wanted}") from None
+        raise trace.shape_error(
+            f"values of shape {list(patch.shape)} do not broadcast to the indexed shape {wanted}"
+        ) from None
     if 0 in counts:
         return x
     patch = lax.reshape(patch, counts)
@@ -403,7 +412,9 @@ def _set_block(x: Tracer, plan: Plan, patch: Tracer) -> Tracer:
     traced = [d for d, s in enumerate(starts) if not isinstance(s, int)]
     if traced:
         spread_old = lax.dynamic_slice(
-            x, [starts[d] if d in traced else 0 for d in range(x.ndim)], [1 if d in traced else n for d, n in enumerate(x.shape)]
+            x,
+            [starts[d] if d in traced else 0 for d in range(x.ndim)],
+            [1 if d in traced else n for d, n in enumerate(x.shape)],
         )
     else:
         spread_old = x
@@ -439,10 +450,16 @@ def _scatter(x: Tracer, plan: Plan, patch: Tracer, how: str | None) -> Tracer:
     try:
         patch = xnp.broadcast_to(patch, shape)
     except ShapeError:
-        raise trace.shape_error(f"values of shape {list(patch.shape)} do not broadcast to the indexed shape {shape}") from None
+        raise trace.shape_error(
+            f"values of shape {list(patch.shape)} do not broadcast to the indexed shape {shape}"
+        ) from None
     partial = [d for d in window_at if plan.slices[d] != (0, x.shape[d], 1)]
     whole = [d for d in dims_in_layout if d in window_at and d not in partial]
-    order = [*range(batch_at, batch_at + len(common)), *(window_at[d] for d in partial), *(window_at[d] for d in sorted(whole))]
+    order = [
+        *range(batch_at, batch_at + len(common)),
+        *(window_at[d] for d in partial),
+        *(window_at[d] for d in sorted(whole)),
+    ]
     rest = [i for i in range(len(shape)) if i not in order]
     patch = lax.reshape(lax.transpose(patch, [*order, *rest]), [shape[i] for i in order])
     for i, d in enumerate(partial):

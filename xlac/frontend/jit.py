@@ -19,11 +19,14 @@ from xlac.errors import ShapeError, TraceError
 from xlac.frontend import dtypes, trace
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction, Module
-from xlac.ir.opcode import Kind
+from xlac.ir.opcode import Kind, op
 from xlac.ir.shape import ArrayShape, element_type, shape_of
 from xlac.options import Options
 
 _NUMBERS = (bool, int, float, complex)
+
+# Python numbers are passed in full precision; where they meet no array they count as the default types.
+PASSED_AS = {float: dtypes.FLOAT64, complex: dtypes.COMPLEX128}
 
 
 # ---- leaves of arguments
@@ -38,7 +41,7 @@ def leaf_signature(value: Any, path: str = "") -> tuple[tuple[int, ...], np.dtyp
     if isinstance(value, np.ndarray):
         return value.shape, value.dtype.newbyteorder("="), False
     if isinstance(value, _NUMBERS) and not isinstance(value, np.generic):
-        return (), *dtypes.type_of(value)
+        return (), PASSED_AS.get(type(value)) or dtypes.type_of(value)[0], not isinstance(value, bool)
     if isinstance(value, Tracer):
         raise trace.leaked(value)
     if hasattr(value, "shape") and hasattr(value, "dtype"):
@@ -128,7 +131,7 @@ def trace_program(
         for i, (dims, dtype, weak) in enumerate(signatures):
             shape = ArrayShape(element_type(dtype), tuple(dims))
             label = names[i] if i < len(names) else ""
-            parameters.append(Tracer(root, root.parameter(shape, trace.module_name(label)), weak))
+            parameters.append(number_or_array(root, root.parameter(shape, trace.module_name(label)), weak))
         result = function(parameters)
         leaves, structure = tree.flatten(result)
         outputs = []
@@ -137,12 +140,29 @@ def trace_program(
                 outputs.append(trace.lift(leaf))
             except (TraceError, ShapeError):
                 raise TraceError(
-                    f"{name} returns {leaf!r} of type {type(leaf).__name__}{' at ' + path if path else ''}; a traced function "
+                    f"{name} returns {leaf!r} of type {type(leaf).__name__}{' at ' + path if path else ''}; a traced "
+                    "function "
                     "returns arrays, numbers and containers of them"
                 ) from None
         instructions = [root.use(t) for t in outputs]
     module = trace.finish(root, instructions, donated)
-    return Traced(module, [s[1] for s in signatures], structure, [t.weak_type for t in outputs], root.session.lifted or [])
+    return Traced(
+        module, [s[1] for s in signatures], structure, [t.weak_type for t in outputs], root.session.lifted or []
+    )
+
+
+def number_or_array(owner: trace.Trace, parameter: Instruction, weak: bool) -> Tracer:
+    """The traced value of a parameter.
+
+    A Python float or complex number, passed as double, counts as the default type.
+    """
+    value = Tracer(owner, parameter, weak)
+    usual = {dtypes.FLOAT64: dtypes.default_float(), dtypes.COMPLEX128: dtypes.default_complex()}.get(value.dtype)
+    if not weak or usual is None or usual == value.dtype:
+        return value
+    narrow = trace.emit(op.convert, value, shape=ArrayShape(element_type(usual)), weak=True)
+    narrow.exact = value
+    return narrow
 
 
 class Lowered:
@@ -195,7 +215,9 @@ class Compiled:
         for i, (leaf, dtype) in enumerate(zip(leaves, self.traced.in_dtypes)):
             array = leaf_array(leaf, dtype) if isinstance(leaf, _NUMBERS) else np.asarray(leaf)
             if shape_of(array) != shapes[i]:
-                raise TraceError(f"the program was compiled for {shapes[i]} as leaf {i} of the arguments; got {shape_of(array)}")
+                raise TraceError(
+                    f"the program was compiled for {shapes[i]} as leaf {i} of the arguments; got {shape_of(array)}"
+                )
             arrays.append(array)
         return tree.unflatten(self.traced.out_structure, self.executable.run([*arrays, *self.traced.lifted]))
 
@@ -218,10 +240,13 @@ class Compiled:
 
 
 def cost_analysis(module: Module) -> dict[str, float]:
-    """{"flops", "transcendentals", "bytes accessed"} of a module; loop bodies count once, as their number of turns is data."""
+    """{"flops", "transcendentals", "bytes accessed"} of a module.
+
+    Loop bodies count once, as their number of turns is data.
+    """
     flops = transcendentals = moved = 0.0
-    slow = {"exponential", "exponential-minus-one", "log", "log-plus-one", "logistic", "tanh", "sine", "cosine", "tan", "sqrt",
-            "rsqrt", "cbrt", "erf", "power", "atan2"}  # fmt: skip
+    slow = {"exponential", "exponential-minus-one", "log", "log-plus-one", "logistic", "tanh", "sine", "cosine",
+            "tan", "sqrt", "rsqrt", "cbrt", "erf", "power", "atan2"}  # fmt: skip
     for computation in module.computations:
         for instruction in computation:
             name = instruction.opcode.name
@@ -378,7 +403,9 @@ class Jit:
         for what, names in (("static_argnames", self._static_names), ("donate_argnames", self._donate_names)):
             for name in names:
                 if name not in known and not open_ended:
-                    raise ValueError(f"{what}={name!r}: {self._name} has no such argument; it has {', '.join(known) or 'none'}")
+                    raise ValueError(
+                        f"{what}={name!r}: {self._name} has no such argument; it has {', '.join(known) or 'none'}"
+                    )
         variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters) or not parameters
         for what, numbers in (("static_argnums", self._static_nums), ("donate_argnums", self._donate_nums)):
             for number in numbers:
@@ -578,12 +605,15 @@ class _JitLowered(Lowered):
 
 def _require_hashable(value: Any, name: str, which: str) -> None:
     if isinstance(value, Tracer):
-        raise trace.trace_error(f"static argument {which} of {name} is a traced value; static arguments must be Python values")
+        raise trace.trace_error(
+            f"static argument {which} of {name} is a traced value; static arguments must be Python values"
+        )
     try:
         hash(value)
     except TypeError:
         raise TraceError(
-            f"static argument {which} of {name} is {value!r} of type {type(value).__name__}, which is not hashable; pass a tuple "
+            f"static argument {which} of {name} is {value!r} of type {type(value).__name__}, which is not hashable; "
+            "pass a tuple "
             "in place of a list, or make it an ordinary argument"
         ) from None
 
@@ -653,7 +683,8 @@ def eval_shape(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             dims, dtype, weak = (
                 (leaf.shape, leaf.dtype, leaf.weak_type) if isinstance(leaf, Tracer) else leaf_signature(leaf)
             )
-            parameters.append(Tracer(inner, inner.parameter(ArrayShape(element_type(dtype), tuple(dims))), weak))
+            parameter = inner.parameter(ArrayShape(element_type(dtype), tuple(dims)))
+            parameters.append(number_or_array(inner, parameter, weak))
         found, shape = tree.flatten(run(parameters))
         return specs([trace.lift(f) for f in found], shape)
 
@@ -699,8 +730,8 @@ def module_key(module: Module) -> Hashable:
 def run_once(function: Callable[..., Any], name: str, args: Any) -> Any:
     """Trace `function(*args)` for arrays nested in `args`, compile it unless an equal program is at hand, and run it.
 
-    Nothing is remembered by argument types, so the function may read other variables; arrays among those become parameters, so
-    that their values do not matter to the compiled program.
+    Nothing is remembered by argument types, so the function may read other variables; arrays among those become
+    parameters, so that their values do not matter to the compiled program.
     """
     leaves, structure = tree.flatten(args)
     signatures = [leaf_signature(leaf, f"{i} of {name}") for i, leaf in enumerate(leaves)]

@@ -1,7 +1,7 @@
 """Plain NumPy on traced arrays: which function of `xlac.numpy` stands for which of NumPy's.
 
-NumPy hands a call with a traced array among its arguments to `call_ufunc` or `call_function`. Functions are found by name; the
-tables below hold only what has another name or behaves differently.
+NumPy hands a call with a traced array among its arguments to `call_ufunc` or `call_function`. Functions are found by
+name; the tables below hold only what has another name or behaves differently.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple, kwargs: dict[str, An
         raise trace.trace_error(f"numpy.{name}: a traced value cannot be written into an array (out=); use {hint}")
     if method == "__call__":
         if kwargs.pop("where", True) is not True:
-            raise trace.trace_error(f"numpy.{name}: where= cannot be used on traced values; use xlac.numpy.where(mask, {name}(...), x)")
+            raise trace.trace_error(
+                f"numpy.{name}: where= cannot be used on traced values; use xlac.numpy.where(mask, {name}(...), x)"
+            )
         dtype = kwargs.pop("dtype", None)
         for setting in ("casting", "order", "subok"):
             kwargs.pop(setting, None)
@@ -123,7 +125,9 @@ def call_function(func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     if function is None or name in INSTEAD and name != "where":
         raise _unsupported(name, kwargs)
     if kwargs.get("out") is not None:
-        raise trace.trace_error(f"numpy.{name}: a traced value cannot be written into an array (out=); assign the result")
+        raise trace.trace_error(
+            f"numpy.{name}: a traced value cannot be written into an array (out=); assign the result"
+        )
     kwargs = {k: v for k, v in kwargs.items() if v is not np._NoValue and k not in ("out", "subok", "like", "casting")}
     try:
         return function(*args, **kwargs)
@@ -141,6 +145,10 @@ def _unsupported(name: str, kwargs: dict[str, Any]) -> Exception:
         import difflib
 
         near = difflib.get_close_matches(short, _xnp().__all__, n=2)
-        instead = "write it with functions of xlac.numpy and xlac.lax" + (f", such as {' or '.join(near)}" if near else "")
+        instead = "write it with functions of xlac.numpy and xlac.lax" + (
+            f", such as {' or '.join(near)}" if near else ""
+        )
     given = f" with {', '.join(kwargs)}" if kwargs else ""
-    return trace.trace_error(f"numpy.{name}{given} does not work on traced arrays; {instead}, or call it outside the jitted function")
+    return trace.trace_error(
+        f"numpy.{name}{given} does not work on traced arrays; {instead}, or call it outside the jitted function"
+    )

@@ -1,7 +1,8 @@
 """The reverse of a scan: a scan in the other direction.
 
-The body and its reverse are recorded together. Every value of the body that its reverse reads and that changes from turn to turn
-is stacked by a second version of the forward loop, which takes the place of the first; what is cheap to make again is made again.
+The body and its reverse are recorded together. Every value of the body that its reverse reads and that changes from
+turn to turn is stacked by a second version of the forward loop, which takes the place of the first; what is cheap to
+make again is made again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def _zeros(shape: Any) -> Tracer:
     return lax._broadcast(trace.lift(np.zeros((), shape.dtype)), shape.dims, ())
 
 
-def scan_vjp(note: ScanNote, instruction: Instruction, cotangent: list[Any], needed: Callable[[Instruction], bool]) -> Any:
+def scan_vjp(
+    note: ScanNote, instruction: Instruction, cotangent: list[Any], needed: Callable[[Instruction], bool]
+) -> Any:
     """Cotangents of the loop's state tuple (counter, constants, carry, xs, ys) from those of its result."""
     owner = trace.active()
     session = owner.session

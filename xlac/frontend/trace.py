@@ -1,8 +1,9 @@
 """Traces: the record of the operations a Python function performs on arrays.
 
-While a function is traced its arrays are `Tracer`s (see `tracer.py`), each standing for an instruction of the computation being
-recorded. A loop body, a branch or a reducer is recorded in a trace of its own whose parent is the trace around it; a value of
-the parent that it reads becomes a captured parameter. All traces of one program share a `Session`.
+While a function is traced its arrays are `Tracer`s (see `tracer.py`), each standing for an instruction of the
+computation being recorded. A loop body, a branch or a reducer is recorded in a trace of its own whose parent is the
+trace around it; a value of the parent that it reads becomes a captured parameter. All traces of one program share a
+`Session`.
 """
 
 from __future__ import annotations
@@ -86,8 +87,9 @@ class Note:
     """What the front end knows of an instruction beyond its opcode.
 
     Attributes:
-      vjp: reverse rule used in place of the opcode's: `vjp(instruction, cotangent, needed) -> cotangents of the operands`, where
-        the cotangent of a tuple is a list with None for zero, and `needed(operand)` tells whether one is asked for.
+      vjp: reverse rule used in place of the opcode's: `vjp(instruction, cotangent, needed) -> cotangents of the
+        operands`, where the cotangent of a tuple is a list with None for zero, and `needed(operand)` tells whether
+        one is asked for.
     """
 
     vjp: Callable[[Instruction, Any, Callable[[Instruction], bool]], Sequence[Any]]
@@ -256,7 +258,8 @@ def leaked(tracer: Tracer) -> TraceError:
     made = tracer._instruction.metadata
     where = f", made at {made['source_file']}:{made['source_line']}," if made else ""
     return trace_error(
-        f"a traced value of shape {tracer._instruction.shape}{where} is used outside the function it was traced in; return it "
+        f"a traced value of shape {tracer._instruction.shape}{where} is used outside the function it was traced in; "
+        "return it "
         "from that function instead of storing it in a global, an attribute or an outer list"
     )
 
@@ -356,13 +359,14 @@ def lift(value: Any, dtype: np.dtype | None = None) -> Tracer:
     if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
         weak = dtype is None and not isinstance(value, bool)
         kind = dtypes.scalar_dtype(value) if dtype is None else dtype
-        return Tracer(trace, trace.constant(scalar_array(value, kind)), weak)
+        return Tracer(trace, trace.constant(scalar_array(value, kind)), weak, value if weak else None)
     if not isinstance(value, (np.ndarray, np.generic)):
         if hasattr(value, "__array__"):
             value = np.asarray(value)
         else:
             raise trace_error(
-                f"{value!r} of type {type(value).__name__} is not an array; use xlac.numpy.asarray, or name the argument in "
+                f"{value!r} of type {type(value).__name__} is not an array; use xlac.numpy.asarray, or name the "
+                "argument in "
                 "static_argnums if it is a setting"
             )
     try:
@@ -384,7 +388,9 @@ def scalar_array(value: bool | int | float | complex, dtype: np.dtype) -> np.nda
         low = -(1 << (row.bits - 1)) if row.kind == "s" else 0
         high = (1 << (row.bits - (row.kind == "s"))) - 1
         if not low <= value <= high:
-            raise shape_error(f"the integer {value} does not fit {dtype.name}, which holds {low} to {high}; convert the array first")
+            raise shape_error(
+                f"the integer {value} does not fit {dtype.name}, which holds {low} to {high}; convert the array first"
+            )
     with np.errstate(all="ignore"):
         return np.asarray(value).astype(row.dtype)
 
@@ -499,7 +505,9 @@ def reducer(name: str, dtype: np.dtype) -> Computation:
     key = (name, row.name)
     if key not in session.reducers:
         shape = ArrayShape(row)
-        session.reducers[key] = scalar_computation(f"{name}_{row.name}", (shape, shape), lambda x, y: emit(OPCODES[name], x, y))
+        session.reducers[key] = scalar_computation(
+            f"{name}_{row.name}", (shape, shape), lambda x, y: emit(OPCODES[name], x, y)
+        )
     return session.reducers[key]
 
 
@@ -521,7 +529,9 @@ def scalar_computation(name: str, shapes: Sequence[Shape], build: Callable[..., 
             trace.computation.root = trace.use(lift(result))
     if trace.captures:
         outer = next(iter(trace.captures))
-        raise trace_error(f"a reducer may read only its two arguments, but this one reads a value of shape {outer.shape}")
+        raise trace_error(
+            f"a reducer may read only its two arguments, but this one reads a value of shape {outer.shape}"
+        )
     return trace.computation
 
 

@@ -35,16 +35,18 @@ class Tracer:
 
     Attributes:
       weak_type: it stands for a Python number, and takes the type of the arrays it meets.
+      exact: the Python number, or its traced value in double precision, where one is known; conversions start from it.
     """
 
-    __slots__ = ("_instruction", "_trace", "weak_type")
+    __slots__ = ("_instruction", "_trace", "exact", "weak_type")
     __array_priority__ = 1000
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, owner: trace.Trace, instruction: Instruction, weak: bool = False) -> None:
+    def __init__(self, owner: trace.Trace, instruction: Instruction, weak: bool = False, exact: Any = None) -> None:
         self._trace = owner
         self._instruction = instruction
         self.weak_type = weak
+        self.exact = exact
 
     def __repr__(self) -> str:
         return f"Tracer<{self._instruction.shape}>"
@@ -89,21 +91,24 @@ class Tracer:
 
     def _unknown(self, what: str, instead: str) -> TraceError:
         return trace.trace_error(
-            f"{what} of a traced value of shape {self._instruction.shape}: its value is not known while the function is traced; "
+            f"{what} of a traced value of shape {self._instruction.shape}: its value is not known while the function "
+            "is traced; "
             f"{instead}"
         )
 
     def __bool__(self) -> bool:
         raise self._unknown(
             "the truth value",
-            "use xlac.lax.cond or xlac.numpy.where in place of `if`, xlac.lax.while_loop in place of `while`, & | ~ in place of "
+            "use xlac.lax.cond or xlac.numpy.where in place of `if`, xlac.lax.while_loop in place of `while`, & | ~ "
+            "in place of "
             "and, or, not; or name the argument in static_argnums if it may be fixed at compile time",
         )
 
     def _number(self, name: str) -> TraceError:
         return self._unknown(
             f"{name}()",
-            "compute with the array itself (astype changes its type), or name the argument in static_argnums if it may be fixed "
+            "compute with the array itself (astype changes its type), or name the argument in static_argnums if it "
+            "may be fixed "
             "at compile time",
         )
 
@@ -119,14 +124,16 @@ class Tracer:
     def __index__(self) -> int:
         raise self._unknown(
             "the integer value",
-            "shapes, range() and list indices must be fixed: name the argument in static_argnums, use xlac.lax.fori_loop in place "
+            "shapes, range() and list indices must be fixed: name the argument in static_argnums, use "
+            "xlac.lax.fori_loop in place "
             "of range(), or xlac.lax.dynamic_slice to cut at a computed place",
         )
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         raise self._unknown(
             "the NumPy array",
-            "use xlac.numpy.asarray or xlac.numpy.stack in place of numpy.array, and convert after the jitted function has "
+            "use xlac.numpy.asarray or xlac.numpy.stack in place of numpy.array, and convert after the jitted "
+            "function has "
             "returned",
         )
 
@@ -293,7 +300,8 @@ for _operator, _function in {"neg": "negative", "abs": "abs", "invert": "bitwise
     setattr(Tracer, f"__{_operator}__", _unary(_function))
 
 for _name in (
-    "sum prod mean std var max min any all argmax argmin cumsum cumprod ravel squeeze dot clip swapaxes copy conj take round "
+    "sum prod mean std var max min any all argmax argmin cumsum cumprod ravel squeeze dot clip swapaxes copy conj "
+    "take round "
     "repeat trace diagonal nonzero ptp sort argsort searchsorted compress"
 ).split():
     setattr(Tracer, _name, _method(_name))

@@ -1,8 +1,8 @@
 """Reverse rules, one for each differentiable opcode.
 
-`RULES[name](instruction, cotangent, needed)` gives the cotangents of the operands: traced values, functions that make them
-(called only for operands that need one), or None for zero. The cotangent of a tuple is a list. Derivatives at kinks are JAX's:
-ties of maximum and minimum share equally, |x| has 0 at 0.
+`RULES[name](instruction, cotangent, needed)` gives the cotangents of the operands: traced values, functions that make
+them (called only for operands that need one), or None for zero. The cotangent of a tuple is a list. Derivatives at
+kinks are JAX's: ties of maximum and minimum share equally, |x| has 0 at 0.
 
 Complex numbers follow JAX: the cotangent g of z stands for the linear form dz -> Re(g dz).
 """
@@ -438,7 +438,9 @@ def _dot(i: Instruction, g: Tracer, x: Tracer, y: Tracer) -> Any:
     y_free = [d for d in range(y.ndim) if d not in yb + yc]
     batch = range(len(xb))
 
-    def side(other: Tracer, mine: Tracer, b: tuple, c: tuple, ob: tuple, oc: tuple, free: list, mine_first: bool) -> Tracer:
+    def side(
+        other: Tracer, mine: Tracer, b: tuple, c: tuple, ob: tuple, oc: tuple, free: list, mine_first: bool
+    ) -> Tracer:
         """g . other over the other's free dimensions, its dimensions put in the order of `mine`."""
         n_free = mine.ndim - len(b) - len(c)
         offset = len(b) + (n_free if mine_first else 0)
@@ -534,7 +536,8 @@ def _while(instruction: Instruction, g: Any, needed: Needed) -> Sequence[Any]:
     metadata = instruction.metadata or {}
     place = (metadata["source_file"], metadata["source_line"]) if "source_file" in metadata else None
     raise trace.trace_error(
-        "reverse-mode derivatives cannot go through while_loop, nor fori_loop with traced bounds, as the number of turns is not "
+        "reverse-mode derivatives cannot go through while_loop, nor fori_loop with traced bounds, as the number of "
+        "turns is not "
         "known; use scan, or fori_loop with fixed bounds",
         place,
     )
@@ -624,7 +627,12 @@ def _sort(instruction: Instruction, g: Any, needed: Needed) -> Sequence[Any]:
     comparator = _with_one_more(instruction["to_apply"])
     owner = trace.active()
     again = emit_instruction(
-        op.sort, *instruction.operands, owner.use(index), dimensions=(dim,), is_stable=instruction["is_stable"], to_apply=comparator
+        op.sort,
+        *instruction.operands,
+        owner.use(index),
+        dimensions=(dim,),
+        is_stable=instruction["is_stable"],
+        to_apply=comparator,
     )
     order = trace.elements(again)[-1]
     return [None if x is None else lambda x=x: lax.sort((order, x), dim, num_keys=1)[1] for x in given]
@@ -653,9 +661,7 @@ def _topk(instruction: Instruction, g: Any, needed: Needed) -> Sequence[Any]:
     if g[0] is None:
         return [None]
     places = Tracer(owner, emit_instruction(op.get_tuple_element, instruction, index=1))
-    rows = [
-        lax.broadcasted_iota(np.int32, places.shape, d) for d in range(x.ndim - 1)
-    ]
+    rows = [lax.broadcasted_iota(np.int32, places.shape, d) for d in range(x.ndim - 1)]
     return [lambda: At(xnp.zeros(x.shape, x.dtype))[(*rows, places)].add(g[0])]
 
 

@@ -154,6 +154,21 @@ class Plan:
         (a, b), (c, d) = self.interval(source), self.interval(target)
         if (b <= position <= c) or (d <= position and position <= a):
             self._join(source, target)
+        elif position == c and b == self._updated(copy, position):
+            self._join(source, target)
+
+    def _updated(self, copy: Copy, position: int) -> int:
+        """The position of the kernel that first writes over the copied elements, if it may still read the originals: each only
+        where it writes; -1 if there is none."""
+        source, target = copy.source.resolve(), copy.target.resolve()
+        after = [a for a in self.life(target).accesses if a.position > position]
+        if not after:
+            return -1
+        first = min(after, key=lambda a: a.position)
+        kernel = first.step
+        if isinstance(kernel, Kernel) and in_place(kernel, source, target):
+            return first.position
+        return -1
 
     def _merge_back_edge(self, copy: Copy, position: int, loops: tuple[While, ...]) -> None:
         """A loop state's next value is computed in place of the state if nothing reads the old one any more."""
@@ -172,6 +187,9 @@ class Plan:
                 continue
             if access.position == first.position and not access.write and self._meets_in_place(first.step, target, source):
                 continue
+            if isinstance(first.step, Copy) and first.step.source.resolve() is target and not access.write:
+                if access.position == self._updated(first.step, first.position):
+                    continue
             return
         self._join(source, target)
 

@@ -1,7 +1,7 @@
 """`xlac.numpy`: NumPy's functions on traced arrays, and on concrete ones, where they run as compiled programs.
 
-Names and signatures are NumPy's; results follow JAX: integers and floats of different types meet by JAX's promotion with 64-bit
-types kept, Python numbers take the type of the arrays beside them, and created floats are float32.
+Names and signatures are NumPy's; results follow JAX: integers and floats of different types meet by JAX's promotion
+with 64-bit types kept, Python numbers take the type of the arrays beside them, and created floats are float32.
 """
 
 from __future__ import annotations
@@ -49,7 +49,13 @@ float8_e4m3fn, float8_e5m2 = _ml_dtypes.float8_e4m3fn, _ml_dtypes.float8_e5m2
 int4, uint4 = _ml_dtypes.int4, _ml_dtypes.uint4
 finfo, iinfo = _ml_dtypes.finfo, _ml_dtypes.iinfo
 issubdtype, isscalar = _np.issubdtype, _np.isscalar
-floating, integer, inexact, complexfloating, number = _np.floating, _np.integer, _np.inexact, _np.complexfloating, _np.number
+floating, integer, inexact, complexfloating, number = (
+    _np.floating,
+    _np.integer,
+    _np.inexact,
+    _np.complexfloating,
+    _np.number,
+)
 signedinteger, unsignedinteger, generic = _np.signedinteger, _np.unsignedinteger, _np.generic
 ix_, index_exp, s_ = _np.ix_, _np.index_exp, _np.s_
 set_printoptions, printoptions = _np.set_printoptions, _np.printoptions
@@ -72,9 +78,121 @@ def broadcast_shapes(*shapes: object) -> tuple[int, ...]:
 
 __all__ = [
     *creation.__all__, *elementwise.__all__, *products.__all__, *reductions.__all__, *shaping.__all__,
-    "bfloat16", "bool_", "broadcast_shapes", "complex128", "complex64", "complexfloating", "dtype", "e", "euler_gamma", "finfo",
-    "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "floating", "generic", "iinfo", "index_exp", "inexact", "inf",
-    "int16", "int32", "int4", "int64", "int8", "integer", "iscomplexobj", "isscalar", "issubdtype", "ix_", "linalg", "nan",
-    "ndarray", "newaxis", "number", "pi", "printoptions", "promote_types", "result_type", "s_", "set_printoptions",
+    "bfloat16", "bool_", "broadcast_shapes", "complex128", "complex64", "complexfloating", "dtype", "e", "
+    ""
+    ""
+    ""
+    ""euler_gamma", "
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+  
+     ""finfo", "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "floating", "generic", "iinfo", "
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""index_exp", "
+    ""
+    ""
+    ""inexact", "
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+  
+     ""inf", "int16", "int32", "int4", "int64", "int8", "integer", "iscomplexobj", "isscalar", "issubdtype", "ix_", "
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""linalg", "
+    ""
+    ""
+  
+     ""nan", "ndarray", "newaxis", "number", "pi", "printoptions", "promote_types", "result_type", "s_", "
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+     ""
+   
+      ""set_printoptions",
     "signedinteger", "trace", "uint16", "uint32", "uint4", "uint64", "uint8", "unsignedinteger",
 ]  # fmt: skip

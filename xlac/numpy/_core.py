@@ -28,7 +28,9 @@ def _from_sequence(value: Sequence[Any]) -> Tracer:
     dtype, weak = dtypes.promote(*((p.dtype, p.weak_type) for p in parts))
     for p in parts:
         if p.shape != parts[0].shape:
-            raise shape_error(f"a list holds arrays of shapes {list(parts[0].shape)} and {list(p.shape)}; they must be equal")
+            raise shape_error(
+                f"a list holds arrays of shapes {list(parts[0].shape)} and {list(p.shape)}; they must be equal"
+            )
     rows = [lax.reshape(lax._convert(p, dtype), (1, *p.shape)) for p in parts]
     return lax.concatenate(rows, 0)
 
@@ -150,7 +152,9 @@ def dims(shape: Any) -> tuple[int, ...]:
 def no_out(name: str, out: Any) -> None:
     """Raise where a result array was given: results cannot be written in place."""
     if out is not None:
-        raise trace.trace_error(f"{name}: out= cannot be used, as traced arrays are not changed in place; assign the result")
+        raise trace.trace_error(
+            f"{name}: out= cannot be used, as traced arrays are not changed in place; assign the result"
+        )
 
 
 def eager_or(traced: Callable[..., Any], direct: Callable[..., Any]) -> Callable[..., Any]:

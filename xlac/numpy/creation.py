@@ -1,4 +1,7 @@
-"""Arrays from nothing and from other data. Outside a trace these are NumPy arrays at once, without compiling anything."""
+"""Arrays from nothing and from other data.
+
+Outside a trace these are NumPy arrays at once, without compiling anything.
+"""
 
 from __future__ import annotations
 
@@ -144,7 +147,11 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
             return result
         if len(result) <= 16 or not dtypes.is_integer(kind):
             return _line(start, step, len(result), kind)
-    n = len(range(0, int(np.ceil((stop - start) / step)))) if not isinstance(stop, int) else len(range(start, stop, step))
+    n = (
+        len(range(0, int(np.ceil((stop - start) / step))))
+        if not isinstance(stop, int)
+        else len(range(start, stop, step))
+    )
     return _line(start, step, n, kind)
 
 

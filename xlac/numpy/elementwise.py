@@ -181,7 +181,9 @@ def power(x1: ArrayLike, x2: ArrayLike, /) -> Array:
             return lax.integer_pow(x, int(x2))
         if weak and dtypes.is_integer(x.dtype):
             if x2 < 0:
-                raise trace.shape_error("power: integers to negative powers are not integers; convert the base with astype(float)")
+                raise trace.shape_error(
+                    "power: integers to negative powers are not integers; convert the base with astype(float)"
+                )
             return lax.integer_pow(x, x2)
     if isinstance(x2, float) and x2 == 0.5 and dtypes.is_float(as_tracer(x1).dtype):
         return lax.sqrt(as_tracer(x1))
@@ -244,7 +246,9 @@ def _logaddexp(x: Tracer, y: Tracer) -> Tracer:
 logaddexp = _two_math("logaddexp", _logaddexp, "log(e^x1 + e^x2), without overflow.")
 logaddexp2 = _two_math(
     "logaddexp2",
-    lambda x, y: lax.div(_logaddexp(lax.mul(x, _constant(x, _LN2)), lax.mul(y, _constant(y, _LN2))), _constant(x, _LN2)),
+    lambda x, y: lax.div(
+        _logaddexp(lax.mul(x, _constant(x, _LN2)), lax.mul(y, _constant(y, _LN2))), _constant(x, _LN2)
+    ),
     "log2(2^x1 + 2^x2), without overflow.",
 )
 
@@ -479,7 +483,9 @@ right_shift = _two("right_shift", _integral("right_shift", _right_shift), "x1 >>
 invert = bitwise_invert = bitwise_not
 bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
 __all__ += ["bitwise_invert", "bitwise_left_shift", "bitwise_right_shift", "invert"]
-bitwise_count = _any("bitwise_count", lambda x: lax.convert_element_type(lax.population_count(_abs(x)), np.uint8), "One bits of |x|.")
+bitwise_count = _any(
+    "bitwise_count", lambda x: lax.convert_element_type(lax.population_count(_abs(x)), np.uint8), "One bits of |x|."
+)
 
 
 # ---- floats
@@ -571,7 +577,11 @@ def angle(z: ArrayLike, deg: bool = False) -> Array:
 
 @_public
 def nan_to_num(
-    x: ArrayLike, copy: bool = True, nan: ArrayLike = 0.0, posinf: ArrayLike | None = None, neginf: ArrayLike | None = None
+    x: ArrayLike,
+    copy: bool = True,
+    nan: ArrayLike = 0.0,
+    posinf: ArrayLike | None = None,
+    neginf: ArrayLike | None = None,
 ) -> Array:
     """NaN and infinities replaced by numbers; infinities by the largest finite ones where none is given."""
     a = as_tracer(x)
@@ -593,7 +603,9 @@ def nan_to_num(
 def where(condition: ArrayLike, x: ArrayLike | None = None, y: ArrayLike | None = None) -> Array:
     """x where the condition holds, else y."""
     if x is None or y is None:
-        raise trace.trace_error("where: give all three arguments; where(mask) alone has a number of results that is not known")
+        raise trace.trace_error(
+            "where: give all three arguments; where(mask) alone has a number of results that is not known"
+        )
     a, b = _core.promote(x, y)
     mask, a, b = _core.broadcast("where", [truth(as_tracer(condition)), a, b])
     return lax.select(mask, a, b)
@@ -634,7 +646,9 @@ def select(condlist: list[ArrayLike], choicelist: list[ArrayLike], default: Arra
 
 
 @_public
-def isclose(a: ArrayLike, b: ArrayLike, rtol: ArrayLike = 1e-5, atol: ArrayLike = 1e-8, equal_nan: bool = False) -> Array:
+def isclose(
+    a: ArrayLike, b: ArrayLike, rtol: ArrayLike = 1e-5, atol: ArrayLike = 1e-8, equal_nan: bool = False
+) -> Array:
     """Whether |a - b| <= atol + rtol |b|; infinities only if equal."""
     x, y = operands_inexact("isclose", a, b)
     near = less_equal(lax.abs(lax.sub(x, y)), add(atol, multiply(rtol, lax.abs(y))))

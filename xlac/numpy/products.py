@@ -24,24 +24,26 @@ def _public(function: Callable[..., Any]) -> Any:
     return array_function(function)
 
 
-def _general(
-    x: Tracer, y: Tracer, contracting: tuple, batch: tuple, precision: Any, preferred: Any
-) -> Tracer:
+def _general(x: Tracer, y: Tracer, contracting: tuple, batch: tuple, precision: Any, preferred: Any) -> Tracer:
     return lax.dot_general(x, y, (contracting, batch), precision, preferred)
 
 
 @_public
-def matmul(
-    x1: ArrayLike, x2: ArrayLike, /, *, precision: Any = None, preferred_element_type: Any = None
-) -> Array:
-    """Matrix product over the last two dimensions; the others broadcast. Vectors are rows on the left, columns on the right."""
+def matmul(x1: ArrayLike, x2: ArrayLike, /, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
+    """Matrix product over the last two dimensions.
+
+    The others broadcast. Vectors are rows on the left, columns on the right.
+    """
     x, y = _core.promote(x1, x2)
     if not x.ndim or not y.ndim:
-        raise shape_error(f"matmul: operands of shapes {list(x.shape)} and {list(y.shape)}; scalars are multiplied with *")
+        raise shape_error(
+            f"matmul: operands of shapes {list(x.shape)} and {list(y.shape)}; scalars are multiplied with *"
+        )
     inner = x.ndim - 1, max(y.ndim - 2, 0)
     if x.shape[inner[0]] != y.shape[inner[1]]:
         raise shape_error(
-            f"matmul: operands of shapes {list(x.shape)} and {list(y.shape)}; the last extent of the first, {x.shape[-1]}, must "
+            f"matmul: operands of shapes {list(x.shape)} and {list(y.shape)}; the last extent of the first, "
+            f"{x.shape[-1]}, must "
             f"equal the {'last but one' if y.ndim > 1 else 'only'} one of the second, {y.shape[inner[1]]}"
         )
     lead_x, lead_y = x.shape[:-2], y.shape[:-2]
@@ -73,7 +75,10 @@ def dot(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_
         return elementwise.multiply(x, y)
     inner = x.ndim - 1, max(y.ndim - 2, 0)
     if x.shape[inner[0]] != y.shape[inner[1]]:
-        raise shape_error(f"dot: operands of shapes {list(x.shape)} and {list(y.shape)} do not fit: {x.shape[-1]} and {y.shape[inner[1]]}")
+        raise shape_error(
+            f"dot: operands of shapes {list(x.shape)} and {list(y.shape)} do not fit: {x.shape[-1]} and "
+            f"{y.shape[inner[1]]}"
+        )
     return _general(x, y, ((inner[0],), (inner[1],)), ((), ()), precision, preferred_element_type)
 
 
@@ -135,7 +140,10 @@ def tensordot(a: ArrayLike, b: ArrayLike, axes: Any = 2, *, precision: Any = Non
         right = tuple(normalize_axis(d, y.ndim, "tensordot") for d in ((second,) if np.ndim(second) == 0 else second))
     for i, j in zip(left, right):
         if x.shape[i] != y.shape[j]:
-            raise shape_error(f"tensordot: axis {i} of {list(x.shape)} is {x.shape[i]} but axis {j} of {list(y.shape)} is {y.shape[j]}")
+            raise shape_error(
+                f"tensordot: axis {i} of {list(x.shape)} is {x.shape[i]} but axis {j} of {list(y.shape)} is "
+                f"{y.shape[j]}"
+            )
     return _general(x, y, (left, right), ((), ()), precision, None)
 
 
@@ -152,7 +160,9 @@ def kron(a: ArrayLike, b: ArrayLike) -> Array:
 
 
 @_public
-def cross(a: ArrayLike, b: ArrayLike, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Array:
+def cross(
+    a: ArrayLike, b: ArrayLike, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Array:
     """Cross product of vectors of 3 elements (of 2, its third element) along an axis."""
     if axis is not None:
         axisa = axisb = axisc = axis
@@ -190,7 +200,9 @@ def _parse(subscripts: str, xs: Sequence[Tracer]) -> tuple[list[str], str]:
             count = x.ndim - len(term.replace("...", ""))
             terms[i] = term.replace("...", letters[hidden - count :])
         if len(terms[i]) != x.ndim or not terms[i].isalpha() and terms[i]:
-            raise shape_error(f"einsum: {term!r} of {subscripts!r} for an operand of shape {list(x.shape)}; one letter a dimension")
+            raise shape_error(
+                f"einsum: {term!r} of {subscripts!r} for an operand of shape {list(x.shape)}; one letter a dimension"
+            )
     joined = "".join(terms)
     if arrow:
         result = right.replace("...", letters)
@@ -259,7 +271,10 @@ def einsum(
     subscripts: Any, /, *operands: ArrayLike, out: None = None, optimize: Any = "optimal", precision: Any = None,
     preferred_element_type: Any = None, dtype: Any = None,
 ) -> Array:  # fmt: skip
-    """Einstein summation. More than two operands are contracted in pairs, in the order NumPy's `einsum_path` finds cheapest."""
+    """Einstein summation.
+
+    More than two operands are contracted in pairs, in the order NumPy's `einsum_path` finds cheapest.
+    """
     _core.no_out("einsum", out)
     if not isinstance(subscripts, str):
         raise trace.trace_error("einsum: the subscripts must be a string such as 'ij,jk->ik'")
@@ -337,7 +352,9 @@ __all__.remove("norm")
 
 
 @_public
-def cov(m: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None) -> Array:
+def cov(
+    m: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None
+) -> Array:
     """Covariance matrix of variables in rows (in columns, with rowvar=False)."""
     x = shaping.atleast_2d(_core.inexact(m))
     if not rowvar and x.shape[0] != 1:
@@ -347,7 +364,9 @@ def cov(m: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, bias: boo
         x = shaping.concatenate([x, other if rowvar or other.shape[0] == 1 else lax.transpose(other, (1, 0))], 0)
     ddof = (0 if bias else 1) if ddof is None else ddof
     apart = elementwise.subtract(x, reductions.mean(x, 1, keepdims=True))
-    made = lax.div(dot(apart, lax.transpose(lax.conj(apart), (1, 0))), lax.full_like(x, x.shape[1] - ddof, shape=(x.shape[0],) * 2))
+    made = lax.div(
+        dot(apart, lax.transpose(lax.conj(apart), (1, 0))), lax.full_like(x, x.shape[1] - ddof, shape=(x.shape[0],) * 2)
+    )
     return shaping.squeeze(made)
 
 
@@ -375,7 +394,9 @@ def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full") -> Array:
     """Discrete convolution of two vectors, as shifted products of the shorter one's elements."""
     x, y = _core.promote(a, v)
     if x.ndim != 1 or y.ndim != 1 or not x.size or not y.size:
-        raise shape_error(f"convolve: operands of shapes {list(x.shape)} and {list(y.shape)}; they must be vectors of some length")
+        raise shape_error(
+            f"convolve: operands of shapes {list(x.shape)} and {list(y.shape)}; they must be vectors of some length"
+        )
     if x.shape[0] < y.shape[0]:
         x, y = y, x
     m, n = x.shape[0], y.shape[0]

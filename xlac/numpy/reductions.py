@@ -91,14 +91,14 @@ def prod(
     return _accumulate("prod", "multiply", a, axis, dtype, keepdims, initial, where)
 
 
-def _extreme(
-    name: str, opcode: str, a: Any, axis: Axis, out: Any, keepdims: bool, initial: Any, where: Any
-) -> Tracer:
+def _extreme(name: str, opcode: str, a: Any, axis: Axis, out: Any, keepdims: bool, initial: Any, where: Any) -> Tracer:
     _core.no_out(name, out)
     x = as_tracer(a)
     axes = normalize_axes(axis, x.ndim, name)
     if initial is None and 0 in [x.shape[d] for d in axes]:
-        raise trace.shape_error(f"{name}: an array of shape {list(x.shape)} has no elements along axis {axis}; give initial=")
+        raise trace.shape_error(
+            f"{name}: an array of shape {list(x.shape)} has no elements along axis {axis}; give initial="
+        )
     if where is not None and initial is None:
         raise trace.shape_error(f"{name}: where= needs initial=, for the case that it holds nowhere")
     x = _masked(x, where, opcode)
@@ -209,7 +209,9 @@ def average(
     if w.shape != x.shape:
         axes = normalize_axes(axis, x.ndim, "average")
         if w.shape != tuple(x.shape[d] for d in axes):
-            raise trace.shape_error(f"average: weights of shape {list(w.shape)} for an array of shape {list(x.shape)} along {axis}")
+            raise trace.shape_error(
+                f"average: weights of shape {list(w.shape)} for an array of shape {list(x.shape)} along {axis}"
+            )
         w = lax._broadcast(w, x.shape, axes)
     x, w = _core.operands_inexact("average", x, w)
     total = sum(w, axis, keepdims=keepdims)
@@ -433,7 +435,9 @@ def diff(a: ArrayLike, n: int = 1, axis: int = -1) -> Array:
 
 
 @_public
-def allclose(a: ArrayLike, b: ArrayLike, rtol: ArrayLike = 1e-5, atol: ArrayLike = 1e-8, equal_nan: bool = False) -> Array:
+def allclose(
+    a: ArrayLike, b: ArrayLike, rtol: ArrayLike = 1e-5, atol: ArrayLike = 1e-8, equal_nan: bool = False
+) -> Array:
     """Whether all elements are close (see `isclose`)."""
     return all(elementwise.isclose(a, b, rtol, atol, equal_nan))
 

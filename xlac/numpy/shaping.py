@@ -40,7 +40,8 @@ def reshape(a: ArrayLike, shape: Any, order: str = "C", *, copy: bool | None = N
         target[at] = x.size // rest
     if math.prod(target) != x.size or any(n < 0 for n in target):
         raise trace.shape_error(
-            f"reshape: an array of shape {list(x.shape)} has {x.size} elements; shape {target} needs {math.prod(target)}"
+            f"reshape: an array of shape {list(x.shape)} has {x.size} elements; shape {target} needs "
+            f"{math.prod(target)}"
         )
     if order == "F":
         flipped = lax.transpose(x, range(x.ndim)[::-1])
@@ -64,7 +65,9 @@ def transpose(a: ArrayLike, axes: Sequence[int] | None = None) -> Array:
         return lax.transpose(x, range(x.ndim)[::-1])
     order = tuple(normalize_axis(d, x.ndim, "transpose") for d in axes)
     if sorted(order) != list(range(x.ndim)):
-        raise trace.shape_error(f"transpose: axes {tuple(axes)} for an array of {x.ndim} dimensions; each must appear once")
+        raise trace.shape_error(
+            f"transpose: axes {tuple(axes)} for an array of {x.ndim} dimensions; each must appear once"
+        )
     return lax.transpose(x, order)
 
 
@@ -189,7 +192,9 @@ def view(x: ArrayLike, dtype: Any) -> Array:
     old, new = a.dtype.itemsize, dtypes.as_dtype(dtype).itemsize
     if new > old:
         if not a.ndim or a.shape[-1] * old % new:
-            raise trace.shape_error(f"view: the last dimension of {list(a.shape)} does not hold whole elements of {new} bytes")
+            raise trace.shape_error(
+                f"view: the last dimension of {list(a.shape)} does not hold whole elements of {new} bytes"
+            )
         a = lax.reshape(a, (*a.shape[:-1], a.shape[-1] * old // new, new // old))
     result = lax.bitcast_convert_type(a, dtype)
     return lax.reshape(result, (*a.shape[:-1], a.shape[-1] * (old // new))) if new < old and a.ndim else result
@@ -229,7 +234,9 @@ def stack(arrays: Sequence[ArrayLike], axis: int = 0, dtype: Any = None) -> Arra
     xs = _common("stack", arrays)
     for x in xs:
         if x.shape != xs[0].shape:
-            raise trace.shape_error(f"stack: arrays of shapes {list(xs[0].shape)} and {list(x.shape)}; they must be equal")
+            raise trace.shape_error(
+                f"stack: arrays of shapes {list(xs[0].shape)} and {list(x.shape)}; they must be equal"
+            )
     place = normalize_axis(axis, xs[0].ndim + 1, "stack")
     joined = lax.concatenate([lax.expand_dims(x, (place,)) for x in xs], place)
     return joined if dtype is None else lax.convert_element_type(joined, dtype)
@@ -438,7 +445,9 @@ def pad(array: ArrayLike, pad_width: Any, mode: str = "constant", *, constant_va
 def _triangle(m: Any, k: int, lower: bool) -> Tracer:
     x = as_tracer(m)
     if x.ndim < 2:
-        raise trace.shape_error(f"{'tril' if lower else 'triu'}: an array of shape {list(x.shape)} has fewer than 2 dimensions")
+        raise trace.shape_error(
+            f"{'tril' if lower else 'triu'}: an array of shape {list(x.shape)} has fewer than 2 dimensions"
+        )
     rows, columns = (lax.broadcasted_iota(np.int32, x.shape, x.ndim - 2 + i) for i in (0, 1))
     keep = lax.ge(lax.add(rows, np.int32(k)), columns) if lower else lax.le(lax.add(rows, np.int32(k)), columns)
     return lax.select(keep, x, lax.full_like(x, 0))
@@ -499,9 +508,7 @@ def diagflat(v: ArrayLike, k: int = 0) -> Array:
 
 
 @_public
-def trace_(
-    a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None
-) -> Array:
+def trace_(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Array:
     """The sum of a diagonal."""
     from xlac.numpy.reductions import sum as sum_
 
@@ -528,7 +535,8 @@ def take(
 ) -> Array:
     """Elements at indices along an axis.
 
-    Traced indices out of range give NaN (of integers, the least number; of bool, True) unless `mode` is "clip" or "wrap".
+    Traced indices out of range give NaN (of integers, the least number; of bool, True) unless `mode` is "clip" or
+    "wrap".
     """
     _core.no_out("take", out)
     x = as_tracer(a)
@@ -553,7 +561,9 @@ def take(
     found = indexing.getitem(x, (*[slice(None)] * axis, where))
     if mode in ("wrap", "clip"):
         return found
-    inside = lax.bitwise_and(lax.ge(where, -n), lax.lt(where, n)) if dtypes.kind(where.dtype) == "s" else lax.lt(where, n)
+    inside = (
+        lax.bitwise_and(lax.ge(where, -n), lax.lt(where, n)) if dtypes.kind(where.dtype) == "s" else lax.lt(where, n)
+    )
     inside = lax._broadcast(inside, found.shape, range(axis, axis + where.ndim))
     missing = _missing(x.dtype) if fill_value is None else fill_value
     return lax.select(inside, found, lax.full_like(found, missing))
@@ -577,7 +587,9 @@ def take_along_axis(arr: ArrayLike, indices: ArrayLike, axis: int | None = -1, m
     if axis is None:
         x, axis = lax.reshape(x, (x.size,)), 0
     if where.ndim != x.ndim:
-        raise trace.shape_error(f"take_along_axis: indices of shape {list(where.shape)} for an array of shape {list(x.shape)}")
+        raise trace.shape_error(
+            f"take_along_axis: indices of shape {list(where.shape)} for an array of shape {list(x.shape)}"
+        )
     axis = normalize_axis(axis, x.ndim, "take_along_axis")
     common = [max(a, b) if 1 in (a, b) else a for a, b in zip(x.shape, where.shape)]
     x = _core.stretch(x, [n if d == axis else c for d, (n, c) in enumerate(zip(x.shape, common))])
@@ -706,7 +718,9 @@ def interp(
 def _unsized(name: str, instead: str) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         if trace.current() is not None:
-            raise trace.trace_error(f"{name}: the size of its result depends on values, which are not known while tracing; {instead}")
+            raise trace.trace_error(
+                f"{name}: the size of its result depends on values, which are not known while tracing; {instead}"
+            )
         return getattr(np, name)(*args, **kwargs)
 
     call.__name__ = name
