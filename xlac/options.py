@@ -38,8 +38,15 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("XLAC_FUSION", _flag, "fuse operations into kernels (1) or run each by itself (0)", "fusion"),
-    Setting("XLAC_THREADS", _count, "threads that kernels are split over; all cores the process may use if unset", "threads"),
-    Setting("XLAC_TARGET", str, "processor to generate code for: host, generic, x86-64-v2, x86-64-v3, x86-64-v4, aarch64", "target"),
+    Setting(
+        "XLAC_THREADS", _count, "threads that kernels are split over; all cores the process may use if unset", "threads"
+    ),
+    Setting(
+        "XLAC_TARGET",
+        str,
+        "processor to generate code for: host, generic, x86-64-v2, x86-64-v3, x86-64-v4, aarch64",
+        "target",
+    ),
     Setting("XLAC_EVALUATE", _flag, "run programs by the reference evaluator, without code generation", "evaluate"),
     Setting("XLAC_VERIFY", _flag, "verify the module after each pass", "verify"),
     Setting("XLAC_DUMP_TO", str, "folder into which each stage of each module is written", "dump_to"),
@@ -94,7 +101,9 @@ class Options:
                 value = environment(field.name)
             values[field.name] = defaults[field.name] if value is None else value
         if values["threads"] is not None and (not isinstance(values["threads"], int) or values["threads"] < 1):
-            raise OptionError(f"threads={values['threads']!r}; it must be an integer of 1 or more, or None for all cores")
+            raise OptionError(
+                f"threads={values['threads']!r}; it must be an integer of 1 or more, or None for all cores"
+            )
         return Options(**values)
 
 

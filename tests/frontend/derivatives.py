@@ -15,7 +15,7 @@ POSITIVE = draw(3, 4, low=0.3, high=2.0)
 UNIT = draw(3, 4, low=-0.9, high=0.9)
 SQUARE = draw(4, 4, seed=3)
 CUBE = draw(2, 3, 4)
-I = np.array([2, 0, 2, 1], np.int32)
+INDEX = np.array([2, 0, 2, 1], np.int32)
 KNOTS = np.linspace(-2.0, 2.0, 4)
 
 # name -> (function of (np, lax, nn, *arrays), arrays)
@@ -61,15 +61,20 @@ case("flip and roll", lambda np, lax, nn, x: np.roll(np.flip(x, 0), 1, axis=1) *
 case("tile and repeat", lambda np, lax, nn, x: np.tile(x, (2, 1)) ** 2 * np.repeat(x, 2, axis=0), A)
 case("triangles", lambda np, lax, nn, x: np.tril(x) @ np.triu(x), SQUARE)
 case("diagonal", lambda np, lax, nn, x: np.diagonal(x) * np.trace(x) + np.diag(x[0])[1], SQUARE)
-case("gather", lambda np, lax, nn, x: x[I % 3] ** 2, A)
+case("gather", lambda np, lax, nn, x: x[INDEX % 3] ** 2, A)
 case("gather along an axis", lambda np, lax, nn, x: np.take_along_axis(x, np.argsort(x, axis=1)[:, :2], axis=1) ** 2, A)
-case("take", lambda np, lax, nn, x: np.take(x, I, axis=1) ** 3, A)
-case("two index arrays", lambda np, lax, nn, x: x[I % 3, I] ** 2, A)
+case("take", lambda np, lax, nn, x: np.take(x, INDEX, axis=1) ** 3, A)
+case("two index arrays", lambda np, lax, nn, x: x[INDEX % 3, INDEX] ** 2, A)
 case("scatter set", lambda np, lax, nn, x, v: x.at[1].set(v * v) ** 2, A, V)
-case("scatter add", lambda np, lax, nn, x, v: x.at[I % 3, np.array([0, 1, 2, 3])].add(v * v) ** 2, A, V)
+case("scatter add", lambda np, lax, nn, x, v: x.at[INDEX % 3, np.array([0, 1, 2, 3])].add(v * v) ** 2, A, V)
 case("scatter set by array", lambda np, lax, nn, x, v: x.at[np.array([2, 0])].set(v * v) ** 2, A, V)
-case("dynamic slice", lambda np, lax, nn, x: lax.dynamic_slice(x, (I[3], I[1]), (2, 2)) ** 2, A)
-case("dynamic update", lambda np, lax, nn, x, v: lax.dynamic_update_slice(x, v[None, :2] ** 2, (I[3], I[1])) ** 2, A, V)
+case("dynamic slice", lambda np, lax, nn, x: lax.dynamic_slice(x, (INDEX[3], INDEX[1]), (2, 2)) ** 2, A)
+case(
+    "dynamic update",
+    lambda np, lax, nn, x, v: lax.dynamic_update_slice(x, v[None, :2] ** 2, (INDEX[3], INDEX[1])) ** 2,
+    A,
+    V,
+)
 case("matmul", lambda np, lax, nn, x, y: (x @ y.T) ** 2, A, B)
 case("batched matmul", lambda np, lax, nn, x, y: np.matmul(x, np.swapaxes(y, 1, 2)) ** 2, CUBE, CUBE + 1)
 case("matrix times vector", lambda np, lax, nn, x, v: (x @ v) ** 2, A, V)
@@ -92,7 +97,7 @@ for _name in "relu softplus silu gelu elu selu leaky_relu sigmoid log_sigmoid so
     case(_name, lambda np, lax, nn, x, f=_name: getattr(nn, f)(x) * B, A)
 case("exact gelu", lambda np, lax, nn, x: nn.gelu(x, approximate=False), A)
 case("logsumexp", lambda np, lax, nn, x: nn.logsumexp(x, axis=1), A)
-case("cross entropy", lambda np, lax, nn, x: -np.mean(np.sum(nn.one_hot(I[:3], 4) * nn.log_softmax(x), axis=-1)), A)
+case("cross entropy", lambda np, lax, nn, x: -np.mean(np.sum(nn.one_hot(INDEX[:3], 4) * nn.log_softmax(x), axis=-1)), A)
 case("stop gradient", lambda np, lax, nn, x: x * lax.stop_gradient(x * 2), A)
 case("convert", lambda np, lax, nn, x: (x.astype(np.float32) ** 2).astype(np.float64), A)
 case("cumulative max", lambda np, lax, nn, x: lax.cummax(x, axis=1) ** 2, A)
@@ -131,4 +136,4 @@ case("cond in scan", lambda np, lax, nn, x: lax.scan(
     lambda c, r: (lax.cond(r[0] > 0, lambda c: c * r, lambda c: c + r * c, c), c), x[0], x)[1], A)  # fmt: skip
 case("scan in cond", lambda np, lax, nn, x: lax.cond(
     x[0, 0] > -9, lambda x: lax.scan(lambda c, r: (c * r, c), x[0], x)[0], lambda x: x[1], x), A)  # fmt: skip
-case("switch", lambda np, lax, nn, x: lax.switch(I[3], [lambda x: x, lambda x: x * x, lambda x: x**3], x), A)
+case("switch", lambda np, lax, nn, x: lax.switch(INDEX[3], [lambda x: x, lambda x: x * x, lambda x: x**3], x), A)

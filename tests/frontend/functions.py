@@ -22,7 +22,7 @@ def complexes(*shape, seed=0):
     return (floats(*shape, seed=seed) + 1j * floats(*shape, seed=seed + 1)).astype(np.complex64)
 
 
-F, G, I, J, B, C = (
+F, G, N, J, B, C = (
     floats(3, 4),
     floats(4, seed=1),
     integers(3, 4),
@@ -60,7 +60,7 @@ for _name in (
     "remainder",
 ):
     case(_name, F, G)
-    case(_name, I, J)
+    case(_name, N, J)
 for _name in (
     "true_divide",
     "divide",
@@ -80,13 +80,13 @@ case("power", POSITIVE, G)
 case("power", F, 3)
 case("power", F, -2)
 case("power", F, 2.5)
-case("power", I, 3)
-case("power", I, integers(3, 4, low=0, high=4))
+case("power", N, 3)
+case("power", N, integers(3, 4, low=0, high=4))
 case("float_power", POSITIVE, G)
 case("divmod", F, G)
-case("divmod", I, J)
-case("floor_divide", I, np.array([-3, -1, 2, 5], np.int32))
-case("mod", I, np.array([-3, -1, 2, 5], np.int32))
+case("divmod", N, J)
+case("floor_divide", N, np.array([-3, -1, 2, 5], np.int32))
+case("mod", N, np.array([-3, -1, 2, 5], np.int32))
 for _name in (
     "sin cos tan tanh sinh cosh exp exp2 expm1 cbrt arctan arcsinh square reciprocal negative positive abs absolute "
     "fabs sign floor "
@@ -107,19 +107,19 @@ for _name in "sin cos exp log sqrt tanh sinh cosh abs conj real imag angle negat
 for (
     _name
 ) in "abs sign negative square floor sum prod max min any all mean cumsum cumprod bitwise_not invert sin sqrt".split():
-    case(_name, np.abs(I) if _name == "sqrt" else I)
+    case(_name, np.abs(N) if _name == "sqrt" else N)
 for _name in "equal not_equal less less_equal greater greater_equal".split():
     case(_name, F, np.round(F))
-    case(_name, I, J)
+    case(_name, N, J)
 for _name in "logical_and logical_or logical_xor".split():
     case(_name, B, bools(4))
-    case(_name, F, I)
+    case(_name, F, N)
 for _name in "bitwise_and bitwise_or bitwise_xor".split():
-    case(_name, I, J)
+    case(_name, N, J)
     case(_name, B, bools(4))
-case("left_shift", I, np.array([0, 1, 2, 3], np.int32))
-case("right_shift", I, np.array([0, 1, 2, 3], np.int32))
-case("bitwise_count", I)
+case("left_shift", N, np.array([0, 1, 2, 3], np.int32))
+case("right_shift", N, np.array([0, 1, 2, 3], np.int32))
+case("bitwise_count", N)
 case("ldexp", F, integers(4, low=-3, high=3))
 case("modf", F)
 case("round", F)
@@ -129,7 +129,7 @@ case("where", B, F, G)
 case("where", B, 1.0, F)
 case("clip", F, -0.5, 0.5)
 case("clip", F, None, 0.5)
-case("clip", I, 0, 5)
+case("clip", N, 0, 5)
 case("select", [B, F > 0], [F, -F], 7.0)
 case("isclose", F, F + np.float32(1e-6))
 case("allclose", F, F)
@@ -156,14 +156,14 @@ case("var", F, ddof=1)
 case("std", F, axis=0, ddof=1)
 case("sum", B)
 case("mean", B)
-case("sum", I, dtype=np.float32)
+case("sum", N, dtype=np.float32)
 for _name in "nansum nanprod nanmean nanvar nanstd nanmax nanmin nancumsum".split():
     case(_name, WITH_NAN)
     case(_name, WITH_NAN, axis=1)
 case("average", F)
 case("average", F, axis=0, weights=POSITIVE)
 case("diff", F)
-case("diff", I, n=2, axis=0)
+case("diff", N, n=2, axis=0)
 case("cov", F)
 
 case("reshape", CUBE, (4, -1))
@@ -187,7 +187,7 @@ case("atleast_2d", G)
 case("atleast_3d", F)
 case("concatenate", [F, F + 1], axis=1)
 case("concatenate", [F, G], axis=None)
-case("concatenate", [F, I])
+case("concatenate", [F, N])
 case("stack", [F, F + 1], axis=-1)
 case("vstack", [G, F])
 case("hstack", [F, F[:, :1]])
@@ -235,7 +235,7 @@ case("take_along_axis", F, np.argsort(F, axis=1), axis=1)
 case("take_along_axis", F, np.array([[1, 2, 0, 1]]), axis=0)
 case("sort", F)
 case("sort", WITH_NAN, axis=0)
-case("sort", I, axis=None)
+case("sort", N, axis=None)
 case("argsort", F, axis=0)
 case("searchsorted", KNOTS, np.array([-1.0, 0.0, 0.5, 2.5, 9.0], np.float32))
 case("searchsorted", KNOTS, np.array([-1.0, 0.0, 0.5, 2.5, 9.0], np.float32), side="right")
@@ -250,7 +250,7 @@ case("matmul", F, G)
 case("matmul", G, G)
 case("matmul", floats(3), floats(2, 3, 4))
 case("matmul", CUBE, G)
-case("matmul", I, integers(4, 2))
+case("matmul", N, integers(4, 2))
 case("dot", F, G)
 case("dot", CUBE, floats(2, 4, 5))
 case("dot", F, 2.0)

@@ -56,9 +56,7 @@ def test_triangular_solve_with_every_option(element):
             triangle = np.conj(triangle)
         x = matrix(element, (2, 4, 3) if left else (2, 3, 4), 2)
         b = (triangle @ x if left else x @ triangle).astype(x.dtype)
-        got = run(
-            "triangular-solve", a, b, left_side=left, lower=lower, unit_diagonal=unit, transpose_a=transpose
-        )
+        got = run("triangular-solve", a, b, left_side=left, lower=lower, unit_diagonal=unit, transpose_a=transpose)
         np.testing.assert_allclose(got, x, atol=20 * tolerance(element), rtol=20 * tolerance(element))
 
 

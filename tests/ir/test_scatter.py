@@ -134,7 +134,11 @@ def test_scatter_drops_unsigned_indices_that_would_wrap():
     [
         (("f32[4]", "f32[2,1]", "f32[2]"), {}, "operand 1 is f32.*must be signed integer or unsigned"),
         (("f32[4]", "s32[2,2]", "f32[2]"), {}, "has 2 parts but scatter_dims_to_operand_dims has 1"),
-        (("f32[4]", "s32[2,1]", "f32[3]"), {}, r"operand 2 is f32\[3\]; less its update_window_dims it has dimensions \[3\]"),
+        (
+            ("f32[4]", "s32[2,1]", "f32[3]"),
+            {},
+            r"operand 2 is f32\[3\]; less its update_window_dims it has dimensions \[3\]",
+        ),
         (("f32[4,4]", "s32[2,1]", "f32[2]"), {}, "together they must be the 2 of operand 0"),
         (("f32[4,4]", "s32[2,1]", "f32[2,5]"), {"update_window_dims": (1,)}, "is 5, more than dimension 1"),
         (("f32[4]", "s32[2,1]", "f32[2]"), {"index_vector_dim": 3}, r"index_vector_dim=3; operand 1 is s32\[2,1\]"),

@@ -93,7 +93,9 @@ def test_sort_by_a_comparator_that_cannot_be_mapped_over_arrays():
         return op.conditional.make(negative, both, both, branch_computations=(branch["less"], branch["less"]))
 
     x = np.array([5, -2, 7, 0, -9, 3], np.int32)
-    assert run("sort", x, dimensions=(0,), to_apply=of_scalars("s32", "s32", build=before)).tolist() == sorted(x.tolist())
+    assert run("sort", x, dimensions=(0,), to_apply=of_scalars("s32", "s32", build=before)).tolist() == sorted(
+        x.tolist()
+    )
 
 
 @pytest.mark.parametrize("dims", [(0,), (1,), (3, 0), (0, 3)])

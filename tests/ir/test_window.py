@@ -59,7 +59,9 @@ def test_a_bad_window_text_is_explained(text, message):
         parse_window(text)
 
 
-@pytest.mark.parametrize("text", ["b01f_01io->b01f", "bf_io->bf", "f0b_0oi->b0f", "b?01f_01io->b01f", "bf012_012io->2b1f0"])
+@pytest.mark.parametrize(
+    "text", ["b01f_01io->b01f", "bf_io->bf", "f0b_0oi->b0f", "b?01f_01io->b01f", "bf012_012io->2b1f0"]
+)
 def test_dim_labels_survive_their_text(text):
     assert dim_labels_to_string(parse_dim_labels(text)) == text
 
@@ -135,7 +137,9 @@ def test_reduce_window_names_a_window_of_the_wrong_rank():
     with pytest.raises(ShapeError, match=r"window has 1 dimensions but operand 0, f32\[2,3\], has 2"):
         infer("reduce-window", array("f32[2,3]"), array("f32[]"), window=(WindowDim(1),), to_apply=reducer("add"))
     with pytest.raises(ShapeError, match="stride=0 is not positive"):
-        infer("reduce-window", array("f32[2]"), array("f32[]"), window=(WindowDim(1, stride=0),), to_apply=reducer("add"))
+        infer(
+            "reduce-window", array("f32[2]"), array("f32[]"), window=(WindowDim(1, stride=0),), to_apply=reducer("add")
+        )
     with pytest.raises(ShapeError, match=r"operand 1 is f32\[1\]; an initial value must be a scalar"):
         infer("reduce-window", array("f32[2]"), array("f32[1]"), window=(WindowDim(1),), to_apply=reducer("add"))
 
@@ -161,7 +165,9 @@ def test_select_and_scatter_combines_windows_that_choose_the_same_place():
 
 def test_select_and_scatter_names_a_source_of_the_wrong_dimensions():
     select = of_scalars("f32", "f32", build=lambda a, b: op.compare.make(a, b, direction="GE"))
-    with pytest.raises(ShapeError, match=r"operand 1 is f32\[4\]; the windows over operand 0, f32\[4\], have dimensions \[2\]"):
+    with pytest.raises(
+        ShapeError, match=r"operand 1 is f32\[4\]; the windows over operand 0, f32\[4\], have dimensions \[2\]"
+    ):
         infer(
             "select-and-scatter",
             *(array("f32[4]"), array("f32[4]"), array("f32[]")),

@@ -1,8 +1,8 @@
 """A kernel of the loop IR as one LLVM function: loops, vectors, masks and registers.
 
-Every value is emitted once, in the outermost loop it can be computed in: what a loop does not change is hoisted before it. In
-a vector loop, values that depend on its variable are vectors of its width, all others scalars, splatted where they meet. The
-rest of a vector loop, shorter than a vector, runs once under a constant mask.
+Every value is emitted once, in the outermost loop it can be computed in: what a loop does not change is hoisted
+before it. In a vector loop, values that depend on its variable are vectors of its width, all others scalars, splatted
+where they meet. The rest of a vector loop, shorter than a vector, runs once under a constant mask.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from xlac.loop.ir import (
     Store,
     Var,
 )
+
 
 @dataclass(eq=False)
 class Scope:
@@ -80,8 +81,8 @@ def changed(body: Iterable[Statement]) -> tuple[frozenset[Register], frozenset[B
 class KernelEmitter:
     """Emits one kernel into a module as `void name(ptr buffers, i64 low, i64 high)`.
 
-    The function finds its buffers' addresses, in the order of `buffers`, in the table it is given, so kernels that do the same
-    to other buffers have the same code.
+    The function finds its buffers' addresses, in the order of `buffers`, in the table it is given, so kernels that do
+    the same to other buffers have the same code.
     """
 
     def __init__(self, module: ModuleEmitter, kernel: Kernel, name: str) -> None:
@@ -205,8 +206,8 @@ class KernelEmitter:
     ) -> None:
         """for variable = low; variable < high; variable += step; runs at least once unless `guarded`.
 
-        What is hoisted before a guarded loop runs even if the loop does not; it has no effects and reads nothing that some
-        other part of the loop would not.
+        What is hoisted before a guarded loop runs even if the loop does not; it has no effects and reads nothing that
+        some other part of the loop would not.
         """
         e = self.e
         header, done = e.new_block("loop"), e.new_block("done")
@@ -229,7 +230,9 @@ class KernelEmitter:
         e.at(done)
         self.leave()
 
-    def vector_loop(self, loop: For, registers: frozenset[Register], buffers: frozenset[Buffer], parallel: bool) -> None:
+    def vector_loop(
+        self, loop: For, registers: frozenset[Register], buffers: frozenset[Buffer], parallel: bool
+    ) -> None:
         e, width, extent = self.e, loop.width, loop.var.extent
         whole, rest = divmod(extent, width)
         partial = self.open_accumulators(loop, registers)
@@ -408,7 +411,9 @@ class KernelEmitter:
             self.varying_index(a.index) for a, _ in i.terms if isinstance(a, (FloorDiv, Mod))
         )
 
-    def place(self, key: tuple, variables: frozenset, registers: frozenset, buffers: frozenset) -> tuple[int, Held | None]:
+    def place(
+        self, key: tuple, variables: frozenset, registers: frozenset, buffers: frozenset
+    ) -> tuple[int, Held | None]:
         """The scope a value belongs in, and the value if it is there already."""
         resolved = [b.resolve() for b in buffers & self.unstable] if buffers and self.unstable else ()
         level = len(self.scopes) - 1
@@ -573,8 +578,10 @@ class KernelEmitter:
         else:
             inner = self.scalar_index(atom.index)
             here = self.emit_in(level)
-            divide = (e.udiv if isinstance(atom, FloorDiv) else e.urem) if atom.index.low >= 0 else (
-                e.sdiv if isinstance(atom, FloorDiv) else e.srem
+            divide = (
+                (e.udiv if isinstance(atom, FloorDiv) else e.urem)
+                if atom.index.low >= 0
+                else (e.sdiv if isinstance(atom, FloorDiv) else e.srem)
             )
             result = divide(inner, e.const("i64", atom.divisor))
         self.come_back(level, here)
@@ -600,7 +607,9 @@ class KernelEmitter:
             return found
         affine = tuple((a, c) for a, c in i.terms if isinstance(a, Var) or not self.varying_atom(a))
         base = self.scalar_index(Index(i.const, affine))
-        others = [(a, self.atom_input(a), c) for a, c in i.terms if not (isinstance(a, Var) or not self.varying_atom(a))]
+        others = [
+            (a, self.atom_input(a), c) for a, c in i.terms if not (isinstance(a, Var) or not self.varying_atom(a))
+        ]
         step = i.coefficient(self.vector) if self.vector is not None else 0
         here = self.emit_in(level)
         result = e.splat(base, n)

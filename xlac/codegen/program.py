@@ -18,8 +18,8 @@ check_table()
 
 
 def emit_program(program: Program, target: Target) -> str:
-    """LLVM text of a planned program. Its entry is `void xlac_entry(ptr parameters, ptr results, ptr constants, ptr arena)`:
-    three arrays of pointers, and the arena's memory, aligned to 64 bytes."""
+    """LLVM text of a planned program. Its entry is `void xlac_entry(ptr parameters, ptr results, ptr constants, ptr
+    arena)`: three arrays of pointers, and the arena's memory, aligned to 64 bytes."""
     module = ModuleEmitter(target)
     return ProgramEmitter(module).emit(program)
 

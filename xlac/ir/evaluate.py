@@ -1,4 +1,5 @@
-"""The reference evaluator: runs a module with NumPy, one instruction at a time, by the opcode rows. The oracle of all stages."""
+"""The reference evaluator: runs a module with NumPy, one instruction at a time, by the opcode rows. The oracle of all
+stages."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Instructions, computations and modules: the graph every stage works on.
 
-An instruction names its operands; a computation is an unordered graph with a root; a module is the set of computations that
-can be reached from its entry. Shape rules live in the opcode table, text forms in `xlac/text`, checks in `verify.py`.
+An instruction names its operands; a computation is an unordered graph with a root; a module is the set of
+computations that can be reached from its entry. Shape rules live in the opcode table, text forms in `xlac/text`,
+checks in `verify.py`.
 """
 
 from __future__ import annotations
@@ -235,7 +236,9 @@ class Computation:
         for instruction in self._instructions:
             if old in instruction.control_predecessors:
                 instruction.control_predecessors = tuple(
-                    new if x is old else x for x in instruction.control_predecessors if x is not old or new is not instruction
+                    new if x is old else x
+                    for x in instruction.control_predecessors
+                    if x is not old or new is not instruction
                 )
         if self.root is old:
             self.root = new

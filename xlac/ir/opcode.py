@@ -1,8 +1,8 @@
 """The opcode table: one row per opcode, holding all that is known of it outside code generation.
 
-A row is declared once, by `opcode(...)` in `xlac/ir/ops/`. It gives the text name, the arity, the attributes with their
-text forms, the shape rule, and the reference evaluation. Tables of code generation, differentiation and batching use the
-same names as keys and check themselves against this table at import.
+A row is declared once, by `opcode(...)` in `xlac/ir/ops/`. It gives the text name, the arity, the attributes with
+their text forms, the shape rule, and the reference evaluation. Tables of code generation, differentiation and
+batching use the same names as keys and check themselves against this table at import.
 """
 
 from __future__ import annotations
@@ -59,8 +59,7 @@ class Attr:
 
 
 INT, INTS, FLOAT, BOOL, WORD, WORDS, STRING, RAW = (
-    Attr(kind)
-    for kind in (Kind.INT, Kind.INTS, Kind.FLOAT, Kind.BOOL, Kind.WORD, Kind.WORDS, Kind.STRING, Kind.RAW)
+    Attr(kind) for kind in (Kind.INT, Kind.INTS, Kind.FLOAT, Kind.BOOL, Kind.WORD, Kind.WORDS, Kind.STRING, Kind.RAW)
 )
 COMPUTATION, COMPUTATIONS, SLICES, PADDING, WINDOW, DIM_LABELS, LITERAL = (
     Attr(kind)
@@ -88,7 +87,8 @@ class Opcode:
       attrs: attribute name to `Attr`.
       shape: `shape(*operand_shapes, **attrs) -> Shape`; raises ShapeError. Where `declared`, it also gets `shape=`, the
         shape the instruction claims, and checks it.
-      evaluate: `evaluate(*arrays, **attrs) -> array or tuple`; also gets `shape=` where `declared`, and `call=` (a function of a
+      evaluate: `evaluate(*arrays, **attrs) -> array or tuple`; also gets `shape=` where `declared`, and `call=` (a
+      function of a
         computation and its arguments) where the opcode has regions.
       elementwise: the result at an index depends on the operands at that index alone, all of equal dimensions.
       declared: the shape cannot be inferred from operands and attributes and is given.
@@ -115,7 +115,8 @@ class Opcode:
         return f"<opcode {self.name}>"
 
     def __call__(self, *operands: Any, name: str = "") -> Any:
-        """A pattern that matches this opcode over operand patterns (see `xlac/ir/match.py`); `make` builds instructions."""
+        """A pattern that matches this opcode over operand patterns (see `xlac/ir/match.py`); `make` builds
+        instructions."""
         from xlac.ir.match import Op
 
         return Op((self,), operands, name)

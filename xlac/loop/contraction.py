@@ -1,12 +1,12 @@
 """The schedule of dot and convolution: register tiles, with the epilogue applied to each tile before it is stored.
 
-Both are sums of products a(out, k) * b(out, k) over contracted indices k. One dimension of the result, the *column*, is the vector
-loop; a tile is one wide vector of columns by several *rows*, indices of another dimension which the operand that varies with the
-column does not depend on. The tile's sums stay in registers over the whole contraction, each step of which loads one vector and
-multiplies it by one broadcast element for every row.
+Both are sums of products a(out, k) * b(out, k) over contracted indices k. One dimension of the result, the *column*,
+is the vector loop; a tile is one wide vector of columns by several *rows*, indices of another dimension which the
+operand that varies with the column does not depend on. The tile's sums stay in registers over the whole contraction,
+each step of which loads one vector and multiplies it by one broadcast element for every row.
 
-Operands are brought into a form that needs no tests and has neighbouring columns side by side: a padded or dilated convolution
-input is written out with its zeros, an operand that steps over memory along the column is transposed.
+Operands are brought into a form that needs no tests and has neighbouring columns side by side: a padded or dilated
+convolution input is written out with its zeros, an operand that steps over memory along the column is transposed.
 """
 
 from __future__ import annotations

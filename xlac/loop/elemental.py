@@ -1,8 +1,8 @@
 """HLO instructions as values at an index: the way a fused computation becomes expressions of the loop IR.
 
-`Elemental.at(instruction, indices)` gives the element of an instruction's result at the indices, recursively through its
-operands, once for each index. What is already in memory (an operand of the kernel) becomes a load; what sums over elements
-(reduce, dot, ...) first appends loops that fill registers to the statements built so far.
+`Elemental.at(instruction, indices)` gives the element of an instruction's result at the indices, recursively through
+its operands, once for each index. What is already in memory (an operand of the kernel) becomes a load; what sums over
+elements (reduce, dot, ...) first appends loops that fill registers to the statements built so far.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from xlac.errors import CompileError
 from xlac.ir.module import Computation, Instruction
 from xlac.ir.ops.reduction import monoid
-from xlac.ir.shape import F32, PRED, S64, ArrayShape, ElementType, TupleShape
+from xlac.ir.shape import F32, PRED, ElementType, TupleShape
 from xlac.loop.ir import (
     ZERO,
     Accumulate,
@@ -172,10 +172,11 @@ class Elemental:
         result_types: Sequence[ElementType] | None = None,
         exists: Callable[[Indices], Value | None] | None = None,
     ) -> tuple[Value, ...]:
-        """Reduce `element(indices)` over all indices below `extents`, from `initial`, by a computation or a monoid's opcode.
+        """Reduce `element(indices)` over all indices below `extents`, from `initial`, by a computation or a monoid's
+        opcode.
 
-        Appends the loops and returns the registers' values. With `vector` the last dimension is a vector loop. Elements for
-        which `exists` gives a false value are left out.
+        Appends the loops and returns the registers' values. With `vector` the last dimension is a vector loop.
+        Elements for which `exists` gives a false value are left out.
         """
         name = reducer if isinstance(reducer, str) else monoid(reducer)
         wide = [accumulator_type(v.element_type) if name in ("add", "multiply") else v.element_type for v in initial]
@@ -442,8 +443,7 @@ def _dynamic_slice(e: Elemental, x: Instruction, i: Indices, guard: Value | None
     operand, *starts = x.operands
     values = _start_values(e, starts, len(operand.dims), guard)
     source = tuple(
-        j + start_index(v, n - size)
-        for j, v, n, size in zip(i, values, operand.dims, x["dynamic_slice_sizes"])
+        j + start_index(v, n - size) for j, v, n, size in zip(i, values, operand.dims, x["dynamic_slice_sizes"])
     )
     return e.at(operand, source, guard)
 
@@ -600,8 +600,3 @@ def _dot(e: Elemental, x: Instruction, i: Indices, guard: Value | None) -> Value
         result_types=[result],
     )
     return total
-
-
-FUSIBLE = frozenset(_RULES)
-
-__all__ = ["FUSIBLE", "S64", "ArrayShape", "Elemental", "delinearize", "linearize"]

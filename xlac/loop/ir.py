@@ -1,12 +1,12 @@
 """The loop IR: kernels of parallel, vector and serial loops over flat buffers.
 
-A *program* is a list of steps: kernels, copies, loops and branches over whole steps. A *kernel* is a tree of statements. Its
-expressions come in two sorts: *indices*, 64-bit integers that are affine in loop variables, and *values*, elements of HLO
-types. Every array lies in a flat row-major buffer, so an access is a buffer and one index.
+A *program* is a list of steps: kernels, copies, loops and branches over whole steps. A *kernel* is a tree of
+statements. Its expressions come in two sorts: *indices*, 64-bit integers that are affine in loop variables, and
+*values*, elements of HLO types. Every array lies in a flat row-major buffer, so an access is a buffer and one index.
 
-A vector loop runs its body for `width` neighbouring values of its variable at once: whatever depends on the variable is a
-vector, whatever does not is a scalar. Nodes are immutable and interned, so equal expressions are one object and are
-computed once.
+A vector loop runs its body for `width` neighbouring values of its variable at once: whatever depends on the variable
+is a vector, whatever does not is a scalar. Nodes are immutable and interned, so equal expressions are one object and
+are computed once.
 """
 
 from __future__ import annotations
@@ -214,9 +214,10 @@ def atom_text(atom: Atom) -> str:
 class Buffer:
     """A flat array.
 
-    `space` is "parameter", "constant", "result", "temp" (in the arena), or "local" (on the stack of the kernel that uses
-    it). `number` counts within parameters, constants and results; `offset` is the place in the arena. A buffer merged with
-    another by the buffer plan has `merged` set to it. A view reads another buffer's bytes as another type.
+    `space` is "parameter", "constant", "result", "temp" (in the arena), or "local" (on the stack of the kernel that
+    uses it). `number` counts within parameters, constants and results; `offset` is the place in the arena. A buffer
+    merged with another by the buffer plan has `merged` set to it. A view reads another buffer's bytes as another
+    type.
     """
 
     name: str
@@ -362,7 +363,9 @@ class Read(Value):
         return self.register.name
 
 
-def _fill(node: Value, element_type: ElementType, variables: frozenset, registers: frozenset, buffers: frozenset) -> None:
+def _fill(
+    node: Value, element_type: ElementType, variables: frozenset, registers: frozenset, buffers: frozenset
+) -> None:
     node.element_type, node.variables, node.registers, node.buffers = element_type, variables, registers, buffers
 
 
@@ -397,7 +400,11 @@ def load(buffer: Buffer, at: Index, guard: Value | None = None) -> Load:
         node = _values[key] = Load()
         variables, registers, buffers = index_parts(at)
         if guard is not None:
-            variables, registers, buffers = variables | guard.variables, registers | guard.registers, buffers | guard.buffers
+            variables, registers, buffers = (
+                variables | guard.variables,
+                registers | guard.registers,
+                buffers | guard.buffers,
+            )
         _fill(node, buffer.element_type, variables, registers, buffers | {buffer})
         node.buffer, node.index, node.guard = buffer, at, guard
     return node  # type: ignore[return-value]
@@ -491,8 +498,9 @@ class Assign:
 class Accumulate:
     """register = opcode(register, value) for a commutative, associative opcode.
 
-    In a vector loop inside the register's scope, each lane accumulates by itself from the opcode's identity, and the lanes are
-    combined after the loop in a fixed order. With `factor`, the value is value * factor, added with one rounding.
+    In a vector loop inside the register's scope, each lane accumulates by itself from the opcode's identity, and the
+    lanes are combined after the loop in a fixed order. With `factor`, the value is value * factor, added with one
+    rounding.
     """
 
     register: Register
@@ -527,8 +535,8 @@ Statement = Union[For, Store, Assign, Accumulate, If, Loop]
 class Kernel:
     """A nest of loops that is called as one function.
 
-    With `parallel`, which is the variable of its one outermost loop, the iterations of that loop run in any order and on any
-    thread; `grain` is the least number of them worth a thread.
+    With `parallel`, which is the variable of its one outermost loop, the iterations of that loop run in any order and
+    on any thread; `grain` is the least number of them worth a thread.
     """
 
     name: str

@@ -1,7 +1,8 @@
 """HLO modules as loop programs: which buffer holds what, and which kernels run in which order.
 
-Every array value gets a buffer; tuples are trees of buffers and cost nothing. Reshapes share their operand's buffer. Values that
-must end in a given place (results, loop states) are copied there, and the buffer plan removes the copies it can.
+Every array value gets a buffer; tuples are trees of buffers and cost nothing. Reshapes share their operand's buffer.
+Values that must end in a given place (results, loop states) are copied there, and the buffer plan removes the copies
+it can.
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ class Lowering:
         found = self.constants.get(id(literal))
         if found is None:
             self._literals.append(literal)  # its id stays its own
-            found = Buffer(self.name(name), element_type, literal.size, "constant", len(self.constants), literal=literal)
+            found = Buffer(
+                self.name(name), element_type, literal.size, "constant", len(self.constants), literal=literal
+            )
             self.constants[id(literal)] = found
         return found
 
@@ -160,7 +163,9 @@ class Lowering:
         if pending:
             name = self.name(f"k.{named.name}")
             try:
-                self.steps.extend(schedule(name, [r for r, _ in pending], [o for _, o in pending], storage, self.machine))
+                self.steps.extend(
+                    schedule(name, [r for r, _ in pending], [o for _, o in pending], storage, self.machine)
+                )
             except RecursionError:
                 raise CompileError(f"{named.name}: it is nested too deeply to compile") from None
         return tuple(results) if several else results[0]

@@ -1,8 +1,8 @@
 """The buffer plan: which buffers share memory, and where each lies in the arena.
 
-Every step has a position in program order and every buffer the interval of positions in which its contents matter. Two buffers
-become one where a copy between them is the only point they meet at; a kernel's result takes the memory of an operand that dies
-there if each element is read only where it is written; what remains is packed into one arena.
+Every step has a position in program order and every buffer the interval of positions in which its contents matter.
+Two buffers become one where a copy between them is the only point they meet at; a kernel's result takes the memory of
+an operand that dies there if each element is read only where it is written; what remains is packed into one arena.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ class Plan:
             self._join(source, target)
 
     def _updated(self, copy: Copy, position: int) -> int:
-        """The position of the kernel that first writes over the copied elements, if it may still read the originals: each only
-        where it writes; -1 if there is none."""
+        """The position of the kernel that first writes over the copied elements, if it may still read the originals:
+        each only where it writes; -1 if there is none."""
         source, target = copy.source.resolve(), copy.target.resolve()
         after = [a for a in self.life(target).accesses if a.position > position]
         if not after:
@@ -185,7 +185,11 @@ class Plan:
         for access in self.life(target).accesses:
             if loop not in access.loops or access.step is copy or access.position < first.position:
                 continue
-            if access.position == first.position and not access.write and self._meets_in_place(first.step, target, source):
+            if (
+                access.position == first.position
+                and not access.write
+                and self._meets_in_place(first.step, target, source)
+            ):
                 continue
             if isinstance(first.step, Copy) and first.step.source.resolve() is target and not access.write:
                 if access.position == self._updated(first.step, first.position):
@@ -205,7 +209,11 @@ class Plan:
             if written.space not in ("temp", "result") or self.interval(written)[0] != position:
                 continue
             for read in dict.fromkeys(r.resolve() for r in self._reads[kernel]):
-                if self._can_join(read, written) and self.interval(read)[1] == position and in_place(kernel, read, written):
+                if (
+                    self._can_join(read, written)
+                    and self.interval(read)[1] == position
+                    and in_place(kernel, read, written)
+                ):
                     self._join(read, written)
                     break
 
@@ -262,13 +270,16 @@ def store_groups(body: list[ir.Statement]) -> Iterator[list[Store]]:
 
 
 def in_place(kernel: Kernel, read: Buffer, written: Buffer) -> bool:
-    """Whether each element of `read` is loaded only by the group of stores that writes the same element of `written`."""
+    """Whether each element of `read` is loaded only by the group of stores that writes the same element of
+    `written`."""
     allowed = 0
     for group in store_groups(kernel.body):
         places = {s.index for s in group if s.buffer.resolve() is written}
         for access in set(ir.loads(v for s in group for v in ir.statement_values(s))):
             if access.buffer.resolve() is read:
-                if access.index not in places or access.buffer.element_type.dtype.itemsize != _item_size(written, group):
+                if access.index not in places or access.buffer.element_type.dtype.itemsize != _item_size(
+                    written, group
+                ):
                     return False
                 allowed += 1
     everywhere = 0

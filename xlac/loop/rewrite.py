@@ -101,7 +101,9 @@ class Rewriter:
         if isinstance(value, Apply):
             result = apply(value.opcode, value.element_type, *map(self.value, value.args), **dict(value.attrs))
         elif isinstance(value, Load):
-            result = load(value.buffer, self.index(value.index), None if value.guard is None else self.value(value.guard))
+            result = load(
+                value.buffer, self.index(value.index), None if value.guard is None else self.value(value.guard)
+            )
         elif isinstance(value, FromIndex):
             result = from_index(self.index(value.index), value.element_type)
         elif isinstance(value, InRange):
@@ -130,7 +132,8 @@ class Rewriter:
 
 
 def merge_loops(variables: Sequence[Var], body: list[Statement]) -> tuple[list[Var], list[Statement]]:
-    """for u < A: for v < B: body(u, v)  ->  for w < A*B: body, where every index depends on u and v through u*B + v alone.
+    """for u < A: for v < B: body(u, v)  ->  for w < A*B: body, where every index depends on u and v through u*B + v
+    alone.
 
     `variables` are those of perfectly nested loops around `body`, outermost first; returns what remains of them.
     """

@@ -33,7 +33,8 @@ from xlac.loop.windows import window_place
 def schedule_scatter(
     name: str, x: Instruction, outputs: Sequence[Buffer], storage: dict[Instruction, Storage], machine: Machine
 ) -> list[ir.Step]:
-    """Each update's window, in the order of the indices, is combined with what is there, or dropped if it does not fit inside.
+    """Each update's window, in the order of the indices, is combined with what is there, or dropped if it does not
+    fit inside.
 
     Elements of one window go to different places, so the window's last dimension is a vector loop.
     """

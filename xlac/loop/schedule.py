@@ -1,7 +1,7 @@
 """Schedules: how a kernel's values are looped over. Fusion decided what is computed together; here it is decided how.
 
-Every schedule gives kernels that store the roots of a computation into their buffers. It may reorder, vectorise and split
-loops, but never changes in which order the terms of a sum are added by the number of threads.
+Every schedule gives kernels that store the roots of a computation into their buffers. It may reorder, vectorise and
+split loops, but never changes in which order the terms of a sum are added by the number of threads.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from xlac.ir.module import Instruction
 from xlac.ir.ops.reduction import monoid
-from xlac.ir.shape import PRED, ArrayShape, ElementType, TupleShape
+from xlac.ir.shape import ArrayShape, ElementType
 from xlac.loop import ir
 from xlac.loop.elemental import (
     Elemental,
@@ -21,7 +21,6 @@ from xlac.loop.elemental import (
     accumulate_statement,
     accumulator_type,
     convert,
-    dot_indices,
     linearize,
     monoid_identity,
     reduce_indices,
@@ -29,18 +28,13 @@ from xlac.loop.elemental import (
     vector_width_for,
 )
 from xlac.loop.ir import (
-    ZERO,
     Apply,
     Assign,
     Buffer,
     For,
-    FromIndex,
     If,
-    Index,
-    InRange,
     Kernel,
     Load,
-    Register,
     Statement,
     Store,
     Value,
@@ -116,7 +110,11 @@ def live_instructions(roots: Sequence[Instruction], storage: dict[Instruction, S
 
 
 def schedule(
-    name: str, roots: Sequence[Instruction], outputs: Sequence[Buffer], storage: dict[Instruction, Storage], machine: Machine
+    name: str,
+    roots: Sequence[Instruction],
+    outputs: Sequence[Buffer],
+    storage: dict[Instruction, Storage],
+    machine: Machine,
 ) -> list[ir.Step]:
     """Kernels that store `roots` (arrays of equal or, around reductions, related dimensions) into `outputs`."""
     live = live_instructions(roots, storage)
@@ -158,7 +156,9 @@ class Scheduler:
             live,
         )
         types = [leaf.element_type for x in live for leaf in ([x.shape] if isinstance(x.shape, ArrayShape) else [])]
-        self.width = min((machine.lanes(t) for t in types if t.kind != "p"), default=machine.lanes(roots[0].shape.element_type))
+        self.width = min(
+            (machine.lanes(t) for t in types if t.kind != "p"), default=machine.lanes(roots[0].shape.element_type)
+        )
 
     def elemental(self, vector: bool) -> Elemental:
         """A fresh value builder, whose reductions are vector loops if `vector`."""
@@ -194,10 +194,14 @@ class Scheduler:
             return rank - 1 in x["dimensions"] and monoid(x["to_apply"]) is not None and x.operands[0].dims[-1] >= 4
         if x.is_a("dot"):
             lhs, rhs = x.operands
-            return x["lhs_contracting_dims"] == (len(lhs.dims) - 1,) and x["rhs_contracting_dims"] == (len(rhs.dims) - 1,)
+            return x["lhs_contracting_dims"] == (len(lhs.dims) - 1,) and x["rhs_contracting_dims"] == (
+                len(rhs.dims) - 1,
+            )
         return False
 
-    def nest(self, name: str, variables: Sequence[Var], body: list[Statement], vector: bool, last: int | None = None) -> Kernel:
+    def nest(
+        self, name: str, variables: Sequence[Var], body: list[Statement], vector: bool, last: int | None = None
+    ) -> Kernel:
         """A kernel of loops over `variables`, outermost first, with the innermost a vector loop if `vector`."""
         kept = [v for v in variables if v.extent > 1]
         kept, body = merge_loops(kept, body)
@@ -242,7 +246,8 @@ class Scheduler:
         return merge_kernels(self.name, steps)
 
     def update_in_place(self) -> list[ir.Step]:
-        """dynamic-update-slice: the operand is copied, which the buffer plan makes nothing where it may, then the slice written."""
+        """dynamic-update-slice: the operand is copied, which the buffer plan makes nothing where it may, then the
+        slice written."""
         (root,), (output,) = self.roots, self.outputs
         operand, update = root.operands[:2]
         steps: list[ir.Step] = []
@@ -254,7 +259,9 @@ class Scheduler:
             variables = self.variables(e, root.dims)
             at = tuple(index(v) for v in variables)
             value = e.at(operand, at)
-            steps.append(self.nest(self.name, variables, [*e.body, Store(output, linearize(at, root.dims), value)], True))
+            steps.append(
+                self.nest(self.name, variables, [*e.body, Store(output, linearize(at, root.dims), value)], True)
+            )
         if update.shape.size:
             e = self.elemental(vector=False)
             variables = self.variables(e, update.dims)
@@ -269,8 +276,8 @@ class Scheduler:
     # ---- reductions
 
     def reduction(self) -> list[ir.Step] | None:
-        """Rows: every reduce is over the same trailing dimensions of equal operands, and a loop over the leading dimensions makes
-        passes over the row. Few long sums are split in two stages."""
+        """Rows: every reduce is over the same trailing dimensions of equal operands, and a loop over the leading
+        dimensions makes passes over the row. Few long sums are split in two stages."""
         reduces = [x for x in self.live if x.is_a("reduce")]
         first = reduces[0]
         dims = first.operands[0].dims
@@ -375,7 +382,8 @@ class Scheduler:
     def _values_worth_keeping(
         self, reduces: list[Instruction], level: dict[Instruction, int], dims: tuple[int, ...]
     ) -> dict[int, list[Instruction]]:
-        """Costly row values that one pass computes and a later one needs again, by the first pass that computes them."""
+        """Costly row values that one pass computes and a later one needs again, by the first pass that computes
+        them."""
         row_size = math.prod(dims[d] for d in range(len(dims)) if d in reduces[0]["dimensions"])
         passes = max(level.values()) + 1
         needed: list[list[Instruction]] = []
@@ -397,7 +405,8 @@ class Scheduler:
     def _two_stages(
         self, reduces: list[Instruction], lead: tuple[int, ...], dims: tuple[int, ...], reduced: list[int]
     ) -> list[ir.Step] | None:
-        """Partial results for pieces of the first reduced dimension, then their reduction; pieces depend on shapes alone."""
+        """Partial results for pieces of the first reduced dimension, then their reduction; pieces depend on shapes
+        alone."""
         count = math.prod(dims[d] for d in reduced)
         kept = math.prod(lead)
         extent = dims[reduced[0]]
@@ -427,7 +436,9 @@ class Scheduler:
             for root, _, name, wide, partial in partials:
                 extents = [n if d == reduced[0] else dims[d] for d in reduced]
 
-                def element(r: Indices, root: Instruction = root, wide: ElementType = wide) -> list[Value]:
+                def element(
+                    r: Indices, root: Instruction = root, wide: ElementType = wide, at_lead: Indices = at_lead
+                ) -> list[Value]:
                     shifted = (r[0] + index(piece) * size, *r[1:])
                     by_dim = dict(zip(reduced, shifted))
                     order = tuple(by_dim[d] for d in root["dimensions"])
@@ -481,7 +492,11 @@ def loop_nest(variables: Sequence[Var], body: list[Statement], width: int) -> li
     kept = [v for v in variables if v.extent > 1]
     kept, body = merge_loops(kept, body)
     for depth, variable in enumerate(reversed(kept)):
-        body = [For(variable, body, "vector", vector_width_for(variable.extent, width)) if depth == 0 else For(variable, body)]
+        body = [
+            For(variable, body, "vector", vector_width_for(variable.extent, width))
+            if depth == 0
+            else For(variable, body)
+        ]
     return body
 
 
@@ -531,16 +546,3 @@ def value_ns(value: Value, width: int, seen: set[Value]) -> float:
         elif isinstance(node, Load):
             total += _BYTE_NS * node.buffer.element_type.dtype.itemsize
     return total
-
-
-__all__ = [
-    "FromIndex",
-    "InRange",
-    "Index",
-    "Machine",
-    "Register",
-    "TupleShape",
-    "ZERO",
-    "dot_indices",
-    "schedule",
-]

@@ -1,7 +1,7 @@
 """The schedule of sort: a stable bottom-up merge sort of each row, by any comparator.
 
-Rows are independent and may go to different threads. A row is merged back and forth between the two halves of a scratch row,
-runs of 1, 2, 4, ... elements at a time, without branches on the data.
+Rows are independent and may go to different threads. A row is merged back and forth between the two halves of a
+scratch row, runs of 1, 2, 4, ... elements at a time, without branches on the data.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Tiling of loops that walk some operand across its rows.
 
-A vector loop over v whose loads step over memory, while another loop variable u walks it in order, touches a cache line for every
-element. The tiled loops read a square tile along u into a buffer on the stack, then compute along v from there:
+A vector loop over v whose loads step over memory, while another loop variable u walks it in order, touches a cache
+line for every element. The tiled loops read a square tile along u into a buffer on the stack, then compute along v
+from there:
 
     for u: for v (vector): out[u, v] = f(in[v, u])
     ->  for u tile: for v tile:

@@ -77,122 +77,59 @@ def broadcast_shapes(*shapes: object) -> tuple[int, ...]:
 
 
 __all__ = [
-    *creation.__all__, *elementwise.__all__, *products.__all__, *reductions.__all__, *shaping.__all__,
-    "bfloat16", "bool_", "broadcast_shapes", "complex128", "complex64", "complexfloating", "dtype", "e", "
-    ""
-    ""
-    ""
-    ""euler_gamma", "
-    ""
-    ""
-    ""
-    ""
-    ""
-    ""
-    ""
-  
-     ""finfo", "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "floating", "generic", "iinfo", "
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""index_exp", "
-    ""
-    ""
-    ""inexact", "
-    ""
-    ""
-    ""
-    ""
-    ""
-    ""
-    ""
-  
-     ""inf", "int16", "int32", "int4", "int64", "int8", "integer", "iscomplexobj", "isscalar", "issubdtype", "ix_", "
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""linalg", "
-    ""
-    ""
-  
-     ""nan", "ndarray", "newaxis", "number", "pi", "printoptions", "promote_types", "result_type", "s_", "
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-   
-      ""set_printoptions",
-    "signedinteger", "trace", "uint16", "uint32", "uint4", "uint64", "uint8", "unsignedinteger",
-]  # fmt: skip
+    *creation.__all__,
+    *elementwise.__all__,
+    *products.__all__,
+    *reductions.__all__,
+    *shaping.__all__,
+    "bfloat16",
+    "bool_",
+    "broadcast_shapes",
+    "complex128",
+    "complex64",
+    "complexfloating",
+    "dtype",
+    "e",
+    "euler_gamma",
+    "finfo",
+    "float16",
+    "float32",
+    "float64",
+    "float8_e4m3fn",
+    "float8_e5m2",
+    "floating",
+    "generic",
+    "iinfo",
+    "index_exp",
+    "inexact",
+    "inf",
+    "int16",
+    "int32",
+    "int4",
+    "int64",
+    "int8",
+    "integer",
+    "iscomplexobj",
+    "isscalar",
+    "issubdtype",
+    "ix_",
+    "linalg",
+    "nan",
+    "ndarray",
+    "newaxis",
+    "number",
+    "pi",
+    "printoptions",
+    "promote_types",
+    "result_type",
+    "s_",
+    "set_printoptions",
+    "signedinteger",
+    "trace",
+    "uint16",
+    "uint32",
+    "uint4",
+    "uint64",
+    "uint8",
+    "unsignedinteger",
+]

@@ -10,28 +10,20 @@ from xlac.numpy.products import cross, matmul, norm, outer, tensordot, vecdot
 from xlac.numpy.shaping import diagonal, matrix_transpose, trace_
 
 __all__ = [
-    "cross", "diagonal", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot", "norm", "outer", "
-    ""
-    ""
-    ""
-  
-     ""tensordot", "trace", "vecdot", "
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-     ""
-   
-      ""vector_norm",
-]  # fmt: skip
+    "cross",
+    "diagonal",
+    "matmul",
+    "matrix_norm",
+    "matrix_power",
+    "matrix_transpose",
+    "multi_dot",
+    "norm",
+    "outer",
+    "tensordot",
+    "trace",
+    "vecdot",
+    "vector_norm",
+]
 
 trace = trace_
 

@@ -85,7 +85,8 @@ class Executable:
         raise NotImplementedError
 
     def as_text(self, stage: str = "hlo") -> str:
-        """The program as it is at a stage: "hlo", "stablehlo", "optimized" (hlo after the passes), "loops", "llvm", "asm"."""
+        """The program as it is at a stage: "hlo", "stablehlo", "optimized" (hlo after the passes), "loops", "llvm",
+        "asm"."""
         raise NotImplementedError
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xlac.errors import ShapeError
-from xlac.ir.opcode import COMPUTATION, INTS, opcode
+from xlac.errors import EvaluateError, ShapeError
+from xlac.ir.opcode import BOOL, COMPUTATION, INT, INTS, WORD, opcode
 from xlac.ir.ops.control import check_call
 from xlac.ir.ops.elementwise import convert_values, is_narrow, quiet, require_array, same_dims
 from xlac.ir.ops.movement import check_dims
@@ -204,4 +204,41 @@ opcode(
     attrs={"dimensions": INTS.optional(()), "to_apply": COMPUTATION},
     shape=_map_shape,
     evaluate=quiet(_map),
+)
+
+
+def _scan_shape(
+    *operands: Shape, shape: Shape, dimensions: tuple[int, ...], num_carries: int, to_apply: Computation, **_: Any
+) -> Shape:
+    if not 0 <= num_carries <= len(operands):
+        raise ShapeError(f"scan: num_carries={num_carries} of {len(operands)} operands")
+    inputs = [require_array("scan", i, s) for i, s in enumerate(operands[: len(operands) - num_carries])]
+    for i, operand in enumerate(inputs):
+        check_dims("scan", "dimensions", dimensions, operand.rank)
+        if len(dimensions) != 1:
+            raise ShapeError(f"scan: dimensions={{{','.join(map(str, dimensions))}}}; it must name one dimension")
+        if operand.dims[dimensions[0]] != inputs[0].dims[dimensions[0]]:
+            raise ShapeError(
+                f"scan: operand {i} is {operand} but operand 0 is {inputs[0]}; dimension {dimensions[0]} must be equal"
+            )
+    return shape
+
+
+def _scan(*_: np.ndarray, **__: Any) -> Any:
+    raise EvaluateError("scan: evaluating it is not supported; write it as a while loop")
+
+
+opcode(
+    "scan",
+    arity=(1, None),
+    attrs={
+        "dimensions": INTS,
+        "num_carries": INT.optional(0),
+        "is_reverse": BOOL.optional(False),
+        "is_associative": WORD.optional(None),
+        "to_apply": COMPUTATION,
+    },
+    shape=_scan_shape,
+    evaluate=_scan,
+    declared=True,
 )
