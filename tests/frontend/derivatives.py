@@ -93,7 +93,9 @@ case(
     lambda np, lax, nn, x: (x - x.mean(1, keepdims=True)) * lax.rsqrt(x.var(1, keepdims=True) + 1e-5) * B,
     A,
 )
-for _name in "relu softplus silu gelu elu selu leaky_relu sigmoid log_sigmoid softmax log_softmax celu soft_sign hard_tanh".split():
+for _name in (
+    "relu softplus silu gelu elu selu leaky_relu sigmoid log_sigmoid softmax log_softmax celu soft_sign hard_tanh"
+).split():
     case(_name, lambda np, lax, nn, x, f=_name: getattr(nn, f)(x) * B, A)
 case("exact gelu", lambda np, lax, nn, x: nn.gelu(x, approximate=False), A)
 case("logsumexp", lambda np, lax, nn, x: nn.logsumexp(x, axis=1), A)
@@ -116,7 +118,8 @@ def _rnn(np, lax, nn, xs, w, h):
 
 
 case("scan", _rnn, draw(5, 4), SQUARE, V)
-case("reverse scan", lambda np, lax, nn, xs, c: lax.scan(lambda c, x: (c * x[0] + x[1], np.sin(c)), c, xs, reverse=True)[1],
+case("reverse scan", lambda np, lax, nn, xs, c: lax.scan(
+    lambda c, x: (c * x[0] + x[1], np.sin(c)), c, xs, reverse=True)[1],
      draw(5, 2), np.array(0.7))  # fmt: skip
 case(
     "scan that shares a matrix",

@@ -100,7 +100,9 @@ for _name in "log log1p log2 log10 sqrt".split():
 for _name in "arcsin arccos arctanh".split():
     case(_name, UNIT)
 case("arccosh", ABOVE_ONE)
-for _name in "floor ceil trunc rint sign abs isnan isinf isfinite signbit isposinf isneginf nan_to_num sqrt exp tanh sinh cosh".split():
+for _name in (
+    "floor ceil trunc rint sign abs isnan isinf isfinite signbit isposinf isneginf nan_to_num sqrt exp tanh sinh cosh"
+).split():
     case(_name, SPECIAL)
 for _name in "sin cos exp log sqrt tanh sinh cosh abs conj real imag angle negative sum prod mean".split():
     case(_name, C)

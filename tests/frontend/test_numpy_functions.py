@@ -1,4 +1,4 @@
-"""Every function of `xlac.numpy` that has a NumPy twin gives NumPy's values: inside jit, at once, and by plain NumPy's own name."""
+"""Functions of `xlac.numpy` give NumPy's values: inside jit, outside it, and called by plain NumPy's name."""
 
 import importlib.util
 import pathlib
@@ -16,9 +16,6 @@ _spec.loader.exec_module(functions)
 
 EVALUATED = xlac.Options(evaluate=True)
 IDS = [f"{i}-{name}" for i, (name, _, _) in enumerate(functions.CASES)]
-
-# NumPy's names, where they are others; and functions that NumPy has only as methods or not at all.
-ONLY_HERE = {"matrix_transpose", "vecdot", "bitwise_count"}
 
 
 def find(module, name):

@@ -13,8 +13,7 @@ from xlac.options import Options
 from xlac.text.hlo_parser import parse_hlo
 
 PROGRAMS = {
-    "a state whose parts change places":
-    """
+    "a state whose parts change places": """
 cond { s = (s32[], f32[4], f32[4]) parameter(0)
   i = s32[] get-tuple-element(s), index=0
   n = s32[] constant(5)
@@ -31,8 +30,7 @@ ENTRY main { x = f32[4] parameter(0)
   zero = s32[] constant(0)
   init = (s32[], f32[4], f32[4]) tuple(zero, x, y)
   ROOT w = (s32[], f32[4], f32[4]) while(init), condition=cond, body=body }""",
-    "a state read after its next value is made":
-    """
+    "a state read after its next value is made": """
 cond { s = (s32[], f32[4]) parameter(0)
   i = s32[] get-tuple-element(s), index=0
   n = s32[] constant(3)
@@ -51,8 +49,7 @@ ENTRY main { x = f32[4] parameter(0)
   w = (s32[], f32[4]) while(init), condition=cond, body=body
   r = f32[4] get-tuple-element(w), index=1
   ROOT out = (f32[4], f32[4], f32[4]) tuple(r, x, r) }""",
-    "a loop in a loop":
-    """
+    "a loop in a loop": """
 icond { s = (s32[], s32[]) parameter(0)
   j = s32[] get-tuple-element(s), index=0
   n = s32[] constant(3)
@@ -83,8 +80,7 @@ ENTRY main { x = s32[] parameter(0)
   zero = s32[] constant(0)
   init = (s32[], s32[]) tuple(zero, x)
   ROOT w = (s32[], s32[]) while(init), condition=cond, body=body }""",
-    "a conditional whose branches give its argument back":
-    """
+    "a conditional whose branches give its argument back": """
 yes { p = (f32[3], f32[3]) parameter(0)
   a = f32[3] get-tuple-element(p), index=0
   b = f32[3] get-tuple-element(p), index=1
@@ -99,8 +95,7 @@ ENTRY main { x = f32[3] parameter(0)
   e = f32[3] exponential(x)
   t = (f32[3], f32[3]) tuple(e, y)
   ROOT r = (f32[3], f32[3]) conditional(c, t, t), true_computation=yes, false_computation=no }""",
-    "an operand that is updated and read":
-    """
+    "an operand that is updated and read": """
 ENTRY main { x = f32[6] parameter(0)
   u = f32[2] parameter(1)
   i = s32[] parameter(2)
@@ -108,8 +103,7 @@ ENTRY main { x = f32[6] parameter(0)
   d = f32[6] dynamic-update-slice(e, u, i)
   s = f32[6] add(d, e)
   ROOT t = (f32[6], f32[6], f32[6]) tuple(d, s, e) }""",
-    "an update that reads what it overwrites":
-    """
+    "an update that reads what it overwrites": """
 ENTRY main { x = f32[6] parameter(0)
   i = s32[] parameter(1)
   e = f32[6] exponential(x)
@@ -135,8 +129,7 @@ def test_results_are_the_evaluators(name: str, fusion: bool) -> None:
             np.testing.assert_array_equal(x, old)
 
 
-SCAN =
-"""
+SCAN = """
 cond { s = (s32[], f32[100,8]) parameter(0)
   i = s32[] get-tuple-element(s), index=0
   n = s32[] constant(100)

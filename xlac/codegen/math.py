@@ -894,9 +894,9 @@ def _power_float_fast(x: Lanes, y: Lanes) -> tuple[Lanes, Lanes] | None:
     t = y * high
     t_low = fma(y, high, -t) + y * low
     n, ni = _round(t, 1.0)
-    r = t - n
+    r, r_low = _two_sum(t - n, t_low)
     z = r * _LN2[0]
-    z_low = fma(t_low, _LN2[0], fma(r, _LN2[1], fma(r, _LN2[0], -z)))
+    z_low = fma(r_low, _LN2[0], fma(r, _LN2[1], fma(r, _LN2[0], -z)))
     p = 1 + (z + fma(z * z, polynomial(z, _FLOAT.exp), z_low))
     result = (p.bits + (ni << _FLOAT.fraction)).as_float(x.type)
     b = x.bits - (1 << _FLOAT.fraction)

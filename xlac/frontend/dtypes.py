@@ -82,7 +82,7 @@ def default_complex() -> np.dtype:
 
 
 def scalar_dtype(value: bool | int | float | complex) -> np.dtype:
-    """The type a Python scalar has where it meets no array: bool, int32 (int64 if it needs it), default float or complex."""
+    """The type a Python scalar has where it meets no array: bool, int32 (int64 if needed), default float or complex."""
     if isinstance(value, bool):
         return BOOL
     if isinstance(value, int):
@@ -139,8 +139,10 @@ def real_dtype(dtype: np.dtype) -> np.dtype:
 
 @functools.cache
 def to_inexact(dtype: np.dtype) -> np.dtype:
-    """The type in which functions such as `sin` compute: floats and complex numbers their own, 64-bit integers float64, other
-    integers and bool the default float type."""
+    """The type in which functions such as `sin` compute.
+
+    Floats and complex numbers compute in their own, 64-bit integers in float64, others and bool in the default float.
+    """
     if is_inexact(dtype):
         return dtype
     return FLOAT64 if dtype in (INT64, np.dtype(np.uint64)) else default_float()

@@ -1,4 +1,4 @@
-"""Array functions that work both while tracing, where they record instructions, and on concrete arrays, where they run at once."""
+"""Array functions that record instructions while tracing, and run at once on concrete arrays."""
 
 from __future__ import annotations
 

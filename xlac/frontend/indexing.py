@@ -241,7 +241,7 @@ def _gather(x: Tracer, plan: Plan) -> Tracer:
 
 
 def _advanced_place(plan: Plan) -> int:
-    """Where in the layout the dimensions of the index arrays go: at the first array if all stand together, else at the front."""
+    """Where in the layout the index arrays' dimensions go: at the first array if all stand together, else in front."""
     places = [i for i, item in enumerate(plan.layout) if item != "new" and item in plan.arrays]
     together = places[-1] - places[0] + 1 == len(places)
     return places[0] if together else 0

@@ -129,7 +129,7 @@ def _reached(outputs: list[Instruction], session: trace.Session) -> set[Instruct
 def _residuals(
     results: list[Instruction], parameters: list[Instruction], constants: int, carries: int, incoming: set[Instruction]
 ) -> list[Instruction]:
-    """The values of the forward turn, the carry before it included, that the reverse turn reads and cannot cheaply make."""
+    """The values of the forward turn, its carry included, that the reverse turn reads and cannot cheaply make."""
     at_hand = set(parameters[:constants]) | set(parameters[constants + carries :])
     depends: dict[Instruction, bool] = {}
     varies: dict[Instruction, bool] = {}
