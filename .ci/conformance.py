@@ -3,8 +3,8 @@
 
     python .ci/conformance.py FOLDER [--only SET] [--engine xlac|evaluator] [--update]
 
-FOLDER holds the runners check_hlo.py, check_stablehlo.py and run_zoo.py beside their samples. The exit status is 1 if any
-set passes fewer than recorded. `--update` records the numbers of this run where they are higher.
+FOLDER holds the runners check_hlo.py, check_stablehlo.py and run_zoo.py beside their samples. The exit status is 1 if
+any set passes fewer than recorded. `--update` records the numbers of this run where they are higher.
 """
 
 from __future__ import annotations

@@ -943,15 +943,21 @@ def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: in
     xs = [lift(x) for x in (operand if several else (operand,))]
     if not 1 <= num_keys <= len(xs):
         raise shape_error(f"sort: num_keys={num_keys} of {len(xs)} operands")
+    results = _sort(xs, dimension % xs[0].ndim, is_stable, num_keys, False)
+    return tuple(results) if several else results[0]
+
+
+def _sort(xs: list[Tracer], dimension: int, is_stable: bool, num_keys: int, descending: bool) -> list[Tracer]:
+    """One sort instruction."""
     active = trace.active()
-    key = ("sort", ",".join([str(num_keys), *(x.dtype.name for x in xs)]))
+    key = ("descending" if descending else "sort", ",".join([str(num_keys), *(x.dtype.name for x in xs)]))
     if key not in active.session.reducers:
         scalars = [ArrayShape(element_type(x.dtype)) for x in xs for _ in range(2)]
 
         def before(*pairs: Tracer) -> Tracer:
             result = None
             for a, b in reversed(list(zip(pairs[: 2 * num_keys : 2], pairs[1 : 2 * num_keys : 2]))):
-                less, equal = _before(a, b)
+                less, equal = _before(b, a) if descending else _before(a, b)
                 result = less if result is None else bitwise_or(less, bitwise_and(equal, result))
             return result  # type: ignore[return-value]
 
@@ -959,14 +965,11 @@ def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: in
     instruction = trace.emit_instruction(
         op.sort,
         *[active.use(x) for x in xs],
-        dimensions=(dimension % xs[0].ndim,),
+        dimensions=(dimension,),
         is_stable=is_stable,
         to_apply=active.session.reducers[key],
     )
-    if len(xs) == 1:
-        result = Tracer(active, instruction, xs[0].weak_type)
-        return (result,) if several else result
-    return tuple(trace.elements(instruction))
+    return [Tracer(active, instruction, xs[0].weak_type)] if len(xs) == 1 else trace.elements(instruction)
 
 
 def _before(a: Tracer, b: Tracer) -> tuple[Tracer, Tracer]:
@@ -1002,10 +1005,8 @@ def top_k(operand: ArrayLike, k: int) -> tuple[Array, Array]:
     axis = x.ndim - 1
     if x.ndim == 0 or not 0 <= k <= x.shape[axis]:
         raise shape_error(f"top_k: k={k} of an array of shape {list(x.shape)}; it must be at most the last extent")
-    active = trace.active()
-    instruction = trace.emit_instruction(op.topk, active.use(x), k=k, largest=True)
-    values, indices = trace.elements(instruction)
-    return values, indices
+    values, indices = _sort([x, broadcasted_iota(np.int32, x.shape, axis)], axis, True, 1, True)
+    return slice_in_dim(values, 0, k, axis=axis), slice_in_dim(indices, 0, k, axis=axis)
 
 
 class Precision:

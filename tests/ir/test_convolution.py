@@ -25,7 +25,7 @@ window_dims = st.builds(
 
 
 def convolve(x, kernel, window, feature_groups, batch_groups):
-    """x [batch, features, spatial...], kernel [inputs, outputs, spatial...] -> [batch, outputs, spatial...], by loops."""
+    """By loops: [batch, features, spatial...] with kernel [inputs, outputs, spatial...]."""
     batch, outputs, inputs = x.shape[0] // batch_groups, kernel.shape[1], kernel.shape[0]
     result = np.zeros((batch, outputs, *(d.positions(n) for d, n in zip(window, x.shape[2:]))), x.dtype)
     for b, o, *at in np.ndindex(*result.shape):

@@ -7,6 +7,7 @@ from tests.rows import array, infer, run
 from xlac.errors import ShapeError
 from xlac.ir.shape import ArrayShape, element_type
 
+ROWS = {"lhs_contracting_dims": (1,), "rhs_contracting_dims": (1,), "lhs_ragged_dims": (0,), "rhs_group_dims": (0,)}
 MATMUL = {"lhs_contracting_dims": (1,), "rhs_contracting_dims": (0,)}
 
 
@@ -31,8 +32,17 @@ def test_ragged_rows_meet_their_groups_matrix():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(6, 4)), rng.normal(size=(3, 4, 5))
     sizes = np.array([2, 0, 3], np.int32)
-    got = run("ragged-dot", x, y, sizes, shape=array("f64[6,5]"), lhs_contracting_dims=(1,), rhs_contracting_dims=(1,),
-              lhs_ragged_dims=(0,), rhs_group_dims=(0,))  # fmt: skip
+    got = run(
+        "ragged-dot",
+        x,
+        y,
+        sizes,
+        shape=array("f64[6,5]"),
+        lhs_contracting_dims=(1,),
+        rhs_contracting_dims=(1,),
+        lhs_ragged_dims=(0,),
+        rhs_group_dims=(0,),
+    )
     wanted = np.concatenate([x[:2] @ y[0], x[2:5] @ y[2], np.zeros((1, 5))])
     np.testing.assert_allclose(got, wanted, rtol=1e-12)
 
@@ -40,7 +50,8 @@ def test_ragged_rows_meet_their_groups_matrix():
 def test_a_ragged_contraction_gives_a_product_for_each_group():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(3, 6)), rng.normal(size=(6, 2))
-    got = run("ragged-dot", x, y, np.array([4, 2], np.int64), shape=array("f64[2,3,2]"), lhs_ragged_dims=(1,), **MATMUL)
+    sizes = np.array([4, 2], np.int64)
+    got = run("ragged-dot", x, y, sizes, shape=array("f64[2,3,2]"), lhs_ragged_dims=(1,), **MATMUL)
     np.testing.assert_allclose(got, np.stack([x[:, :4] @ y[:4], x[:, 4:] @ y[4:]]), rtol=1e-12)
 
 
@@ -48,14 +59,14 @@ def test_a_ragged_batch_is_a_batched_product():
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(5, 3, 4)), rng.normal(size=(5, 4, 2))
     attrs = {"lhs_batch_dims": (0,), "rhs_batch_dims": (0,), "lhs_contracting_dims": (2,), "rhs_contracting_dims": (1,)}
-    got = run("ragged-dot", x, y, np.array([2, 3], np.int32), shape=array("f64[5,3,2]"), lhs_ragged_dims=(0,), **attrs)
+    sizes = np.array([2, 3], np.int32)
+    got = run("ragged-dot", x, y, sizes, shape=array("f64[5,3,2]"), lhs_ragged_dims=(0,), **attrs)
     np.testing.assert_allclose(got, x @ y, rtol=1e-12)
 
 
 def test_ragged_dot_names_groups_that_do_not_match():
     with pytest.raises(ShapeError, match=r"dimension 0 of operand 1, f32\[3,4,5\], must be the number of groups"):
-        infer("ragged-dot", array("f32[6,4]"), array("f32[3,4,5]"), array("s32[2]"), shape=array("f32[6,5]"),
-              lhs_contracting_dims=(1,), rhs_contracting_dims=(1,), lhs_ragged_dims=(0,), rhs_group_dims=(0,))  # fmt: skip
+        infer("ragged-dot", array("f32[6,4]"), array("f32[3,4,5]"), array("s32[2]"), shape=array("f32[6,5]"), **ROWS)
 
 
 def test_scaled_dot_multiplies_blocks_by_their_scales():
@@ -67,5 +78,12 @@ def test_scaled_dot_multiplies_blocks_by_their_scales():
     with pytest.raises(
         ShapeError, match=r"operand 2 is f32\[2,3\]; it must be a scalar, or its dimensions must divide"
     ):
-        infer("scaled-dot", array("f32[2,4]"), array("f32[4,3]"), array("f32[2,3]"), array("f32[]"),
-              shape=array("f32[2,3]"), **MATMUL)  # fmt: skip
+        infer(
+            "scaled-dot",
+            array("f32[2,4]"),
+            array("f32[4,3]"),
+            array("f32[2,3]"),
+            array("f32[]"),
+            shape=array("f32[2,3]"),
+            **MATMUL,
+        )

@@ -37,6 +37,7 @@ from xlac.loop.ir import (
     Register,
     Statement,
     Store,
+    Transpose,
     Var,
 )
 
@@ -73,7 +74,7 @@ def changed(body: Iterable[Statement]) -> tuple[frozenset[Register], frozenset[B
     for statement in ir.statements(body):
         if isinstance(statement, (Assign, Accumulate)):
             registers.add(statement.register)
-        elif isinstance(statement, Store):
+        elif isinstance(statement, (Store, Transpose)):
             buffers.add(statement.buffer.resolve())
     return frozenset(registers), frozenset(buffers)
 
@@ -126,6 +127,8 @@ class KernelEmitter:
                 self.accumulate(statement)
             elif isinstance(statement, If):
                 self.branch(statement)
+            elif isinstance(statement, Transpose):
+                self.transpose(statement)
             else:
                 self.while_loop(statement)
         self.stores(pending)
@@ -349,6 +352,26 @@ class KernelEmitter:
         e.br(header)
         e.at(done)
         self.leave()
+
+    def transpose(self, statement: Transpose) -> None:
+        """Rows as vectors, whose off-diagonal blocks change places: halves, then quarters, down to single elements."""
+        e, t, n = self.e, statement.buffer.element_type, statement.size
+        kind = vector(n, scalar.memory_type(t))
+        base = self.pointer[statement.buffer.resolve()]
+        places = [e.gep(base, k * statement.pitch * t.dtype.itemsize) for k in range(n)]
+        rows = [e.load(kind, p, alignment(t)) for p in places]
+        block = n // 2
+        while block:
+            upper = [c if not c & block else n + c - block for c in range(n)]
+            lower = [c + block if not c & block else n + c for c in range(n)]
+            for i in range(n):
+                if not i & block:
+                    a, b = rows[i], rows[i + block]
+                    rows[i], rows[i + block] = e.shuffle(a, b, upper), e.shuffle(a, b, lower)
+            block //= 2
+        for row, p in zip(rows, places):
+            e.store(row, p, alignment(t))
+        self.invalidate((), (statement.buffer.resolve(),))
 
     # ---- registers
 
@@ -658,7 +681,7 @@ class KernelEmitter:
             for access in ir.loads(ir.statement_values(statement)):
                 used[access.buffer.resolve()] = None
                 loaded.add(access.buffer)
-            if isinstance(statement, Store):
+            if isinstance(statement, (Store, Transpose)):
                 used[statement.buffer.resolve()] = None
                 stored.add(statement.buffer.resolve())
         self.unstable = frozenset(b for b in loaded if b.resolve() in stored)

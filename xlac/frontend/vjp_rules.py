@@ -651,24 +651,8 @@ def _with_one_more(comparator: Any) -> Any:
     return trace.scalar_computation(comparator.name, shapes, build)
 
 
-def _topk(instruction: Instruction, g: Any, needed: Needed) -> Sequence[Any]:
-    """The cotangents go back to the elements that were chosen."""
-    import xlac.numpy as xnp
-    from xlac.frontend.indexing import At
-
-    (x,) = _tracers(instruction)
-    owner = trace.active()
-    if g[0] is None:
-        return [None]
-    places = Tracer(owner, emit_instruction(op.get_tuple_element, instruction, index=1))
-    rows = [lax.broadcasted_iota(np.int32, places.shape, d) for d in range(x.ndim - 1)]
-    return [lambda: At(xnp.zeros(x.shape, x.dtype))[(*rows, places)].add(g[0])]
-
-
 if "sort" in OPCODES:
     RULES["sort"] = _sort
-if "topk" in OPCODES:
-    RULES["topk"] = _topk
 RULES["tuple"] = _tuple
 RULES["get-tuple-element"] = _get_tuple_element
 RULES["while"] = _while

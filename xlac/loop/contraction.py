@@ -221,10 +221,16 @@ class Tiling:
         self.k = [self.e.fresh("k", n) for n in c.extents]
         self.column = column
         lanes = s.machine.lanes(self.wide)
-        self.width = vector_width_for(c.x.dims[column], 2 * lanes)
-        registers = max(1, self.width // lanes) * (2 if self.wide.is_complex else 1)
-        self.most_rows = max(1, (s.machine.vector_registers - 4) // registers)
         self.row = self._choose_row()
+        # Two vectors of columns for as many rows as there are registers for; more where there are few rows.
+        spare = s.machine.vector_registers - 4
+        rows = c.x.dims[self.row] if self.row is not None else 1
+        vectors = 2
+        while vectors < 16 and 2 * vectors * rows <= spare:
+            vectors *= 2
+        self.width = vector_width_for(c.x.dims[column], vectors * lanes)
+        registers = max(1, self.width // lanes) * (2 if self.wide.is_complex else 1)
+        self.most_rows = max(1, spare // registers)
 
     def _choose_row(self) -> int | None:
         """The dimension that tiles have rows of: the longest that only the broadcast operand depends on."""

@@ -526,7 +526,16 @@ class Loop:
     body: list[Statement]
 
 
-Statement = Union[For, Store, Assign, Accumulate, If, Loop]
+@dataclass(eq=False)
+class Transpose:
+    """Exchange the rows and columns of a square tile of `size` in a buffer on the stack, whose rows are `pitch` apart."""
+
+    buffer: Buffer
+    size: int
+    pitch: int
+
+
+Statement = Union[For, Store, Assign, Accumulate, If, Loop, Transpose]
 
 # ---- steps
 

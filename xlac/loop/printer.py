@@ -19,6 +19,7 @@ from xlac.loop.ir import (
     Step,
     Store,
     Switch,
+    Transpose,
     Value,
     While,
     operands,
@@ -122,6 +123,8 @@ def _body(body: list[Statement], indent: str, shared: _Shared | None = None) -> 
             line = f"{indent}{s.register.name} {s.opcode}= {text(s.value)}"
             line += f" * {text(s.factor)}" if s.factor is not None else ""
             yield from (*lines, line)
+        elif isinstance(s, Transpose):
+            yield f"{indent}transpose {s.buffer.name}, {s.size} x {s.size}"
         elif isinstance(s, (If, Loop)):
             line = f"{indent}{'if' if isinstance(s, If) else 'while'} {text(s.condition)}:"
             yield from (*lines, line)

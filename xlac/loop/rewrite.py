@@ -20,6 +20,7 @@ from xlac.loop.ir import (
     Mod,
     Statement,
     Store,
+    Transpose,
     Value,
     Var,
     apply,
@@ -127,6 +128,8 @@ class Rewriter:
             return Accumulate(s.register, s.opcode, self.value(s.value), factor)
         if isinstance(s, If):
             return If(self.value(s.condition), self.body(s.body), self.body(s.otherwise))
+        if isinstance(s, Transpose):
+            return s
         assert isinstance(s, Loop)
         return Loop(self.value(s.condition), self.body(s.body))
 

@@ -7,7 +7,8 @@ from there:
     for u: for v (vector): out[u, v] = f(in[v, u])
     ->  for u tile: for v tile:
             for v in tile: for u in tile (vector): local[v, u] = in[v, u]
-            for u in tile: for v in tile (vector): out[u, v] = f(local[v, u])
+            transpose local
+            for u in tile: for v in tile (vector): out[u, v] = f(local[u, v])
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from xlac.loop.ir import (
     Load,
     Statement,
     Store,
+    Transpose,
     Value,
     Var,
     apply,
@@ -34,10 +36,8 @@ from xlac.loop.ir import (
 )
 from xlac.loop.rewrite import Rewriter
 
-# Rows and columns of a tile: a cache line of four-byte elements, one way of a first-level cache.
-TILE = 16
-# A row of the tile on the stack is one longer, so that a column does not fall into one cache set.
-PITCH = TILE + 1
+# Bytes in a row of a tile: a cache line, one vector of the widest kind.
+ROW_BYTES = 64
 
 
 def crossing_loads(variables: Sequence[Var], body: Sequence[Statement]) -> tuple[list[Load], Var] | None:
@@ -49,7 +49,7 @@ def crossing_loads(variables: Sequence[Var], body: Sequence[Statement]) -> tuple
     walked: Var | None = None
     for access in loads(v for s in body for v in statement_values(s)):
         step = access.index.coefficient(inner)
-        if abs(step) < 2 or access.guard is not None:
+        if abs(step) < 2 or access.guard is not None or access.element_type.is_complex:
             continue
         if any(not isinstance(a, Var) for a, _ in access.index.terms):
             continue
@@ -74,18 +74,19 @@ def tile_loops(variables: Sequence[Var], body: list[Statement], width: int) -> l
         return None
     found, u = crossing
     v = variables[-1]
-    ut, vt = Var(f"{u.name}t", -(-u.extent // TILE)), Var(f"{v.name}t", -(-v.extent // TILE))
-    ui, vi = Var(f"{u.name}i", TILE), Var(f"{v.name}i", TILE)
-    inside_u = in_range(index(ut) * TILE + index(ui), 0, u.extent)
-    inside_v = in_range(index(vt) * TILE + index(vi), 0, v.extent)
+    size = max(4, ROW_BYTES // max(4, *(x.element_type.dtype.itemsize for x in found)))
+    ut, vt = Var(f"{u.name}t", -(-u.extent // size)), Var(f"{v.name}t", -(-v.extent // size))
+    ui, vi = Var(f"{u.name}i", size), Var(f"{v.name}i", size)
+    inside_u = in_range(index(ut) * size + index(ui), 0, u.extent)
+    inside_v = in_range(index(vt) * size + index(vi), 0, v.extent)
 
     def change(i: Index) -> Index:
         result = Index(i.const)
         for atom, factor in i.terms:
             if atom is u:
-                result = result + (index(ut) * TILE + index(ui)) * factor
+                result = result + (index(ut) * size + index(ui)) * factor
             elif atom is v:
-                result = result + (index(vt) * TILE + index(vi)) * factor
+                result = result + (index(vt) * size + index(vi)) * factor
             else:
                 result = result + Index(0, ((atom, factor),))
         return result
@@ -94,18 +95,21 @@ def tile_loops(variables: Sequence[Var], body: list[Statement], width: int) -> l
     guard = _both(inside_u, inside_v)
     tiles: dict[Value, Value] = {}
     fill: list[Statement] = []
-    place = index(vi) * PITCH + index(ui)
+    turns: list[Statement] = []
+    place, across = index(vi) * size + index(ui), index(ui) * size + index(vi)
     for access in found:
-        local = Buffer(f"{access.buffer.name}.tile", access.element_type, TILE * PITCH, "local")
+        local = Buffer(f"{access.buffer.name}.tile", access.element_type, size * size, "local")
         moved = rewriter.index(access.index)
         fill.append(Store(local, place, load(access.buffer, moved, guard)))
-        tiles[access] = load(local, place)
+        tiles[access] = load(local, across)
+        turns.append(Transpose(local, size, size))
     compute = Rewriter(change, tiles).body(body)
     if guard is not None:
         compute = [Store(s.buffer, s.index, s.value, _both(guard, s.guard)) for s in compute if isinstance(s, Store)]
-    lanes = min(width, TILE)
+    lanes = min(width, size)
     tile: list[Statement] = [
         For(vi, [For(ui, fill, "vector", lanes)]),
+        *turns,
         For(ui, [For(vi, compute, "vector", lanes)]),
     ]
     nest = tile

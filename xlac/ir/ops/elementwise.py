@@ -280,8 +280,11 @@ _part("imag", lambda x: x.imag.copy() if x.dtype.kind == "c" else np.zeros(x.sha
 
 
 def convert_values(x: np.ndarray, to: ElementType) -> np.ndarray:
-    """`x` in the element type `to`: floats to integers saturate and truncate (NaN to 0), integers wrap, complex to real drops
-    the imaginary part, anything but 0 is true."""
+    """`x` in the element type `to`.
+
+    Floats to integers saturate and truncate (NaN to 0), integers wrap, complex to real drops the imaginary part,
+    anything but 0 is true.
+    """
     source = element_type(x.dtype)
     if source is to:
         return x
