@@ -6,7 +6,7 @@ from xlac.codegen.emit import FunctionEmitter, ModuleEmitter, Value
 from xlac.codegen.kernel import KernelEmitter
 from xlac.codegen.scalar import check_table, memory_type
 from xlac.codegen.target import Target
-from xlac.loop.ir import Buffer, Copy, Kernel, Program, Step, Switch, While
+from xlac.loop.ir import Buffer, Copy, HostCall, Kernel, Program, Step, Switch, While
 
 ENTRY = "xlac_entry"
 PARALLEL_FOR = "xlac_parallel_for"
@@ -19,7 +19,8 @@ check_table()
 
 def emit_program(program: Program, target: Target) -> str:
     """LLVM text of a planned program. Its entry is `void xlac_entry(ptr parameters, ptr results, ptr constants, ptr
-    arena)`: three arrays of pointers, and the arena's memory, aligned to 64 bytes."""
+    arena)`: three arrays of pointers, and the arena's memory, aligned to 64 bytes. After the constants come the addresses of the
+    host's functions, `i32 f(ptr arrays)`, which end the program by a result other than 0."""
     module = ModuleEmitter(target)
     return ProgramEmitter(module).emit(program)
 
@@ -34,8 +35,13 @@ class ProgramEmitter:
     def emit(self, program: Program) -> str:
         e = self.module.function(ENTRY, [(name, "ptr") for name in TABLES])
         self.e: FunctionEmitter = e
+        self.constants = len(program.constants)
+        self.failed = e.new_block("failed") if program.host_calls else None
         self.steps(program.steps)
         e.ret()
+        if self.failed is not None:
+            e.at(self.failed)
+            e.ret()
         e.end()
         return self.module.text()
 
@@ -47,6 +53,8 @@ class ProgramEmitter:
                 self.copy(step)
             elif isinstance(step, While):
                 self.while_loop(step)
+            elif isinstance(step, HostCall):
+                self.host_call(step)
             else:
                 self.switch(step)
 
@@ -82,6 +90,20 @@ class ProgramEmitter:
         if copy.source.resolve() is not copy.target.resolve() and copy.target.bytes:
             size = self.e.const("i64", copy.target.bytes)
             self.e.memcpy(self.pointer(copy.target), self.pointer(copy.source), size)
+
+    def host_call(self, step: HostCall) -> None:
+        e = self.e
+        arrays = [*step.operands, *step.results]
+        table = e.alloca(f"[{max(1, len(arrays))} x ptr]", 8)
+        for i, buffer in enumerate(arrays):
+            e.store(self.pointer(buffer), e.gep(table, 8 * i), 8)
+        constants = e.arguments[TABLES.index("constant")]
+        function = e.load("ptr", e.gep(constants, 8 * (self.constants + step.number)), 8)
+        status = e.call(function.name, "i32", table)
+        done = e.new_block("returned")
+        assert self.failed is not None
+        e.cond_br(e.icmp("eq", status, e.const("i32", 0)), done, self.failed)
+        e.at(done)
 
     def while_loop(self, step: While) -> None:
         e = self.e

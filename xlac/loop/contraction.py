@@ -31,7 +31,7 @@ from xlac.loop.elemental import (
     vector_width_for,
     zero,
 )
-from xlac.loop.ir import Accumulate, Assign, Buffer, For, Index, Statement, Store, Value, apply, index, load, read
+from xlac.loop.ir import Accumulate, Assign, Buffer, For, Index, Statement, Store, Value, Var, apply, index, load, read
 from xlac.loop.rewrite import merge_loops
 from xlac.loop.windows import window_place
 
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # Nanoseconds of one multiply-add in one lane of a full vector.
 _FMA_NS = 0.012
+# Nanoseconds to read a byte once.
+_BYTE_NS = 0.04
 
 Operand = Callable[[Indices, Indices], Value]
 
@@ -53,6 +55,8 @@ class Contraction:
       extents: those of the contracted indices.
       a, b: the operands' elements by the indices of the result and the contracted indices, none of them guarded.
       steps: what prepares the operands.
+      pack: the dimensions of the result besides the column that b depends on, if b may be packed into panels.
+      crossing: b steps over memory along the column.
     """
 
     x: Instruction
@@ -60,12 +64,14 @@ class Contraction:
     a: Operand
     b: Operand
     steps: list[ir.Step]
+    pack: list[int] | None = None
+    crossing: bool = False
 
 
 def schedule_contraction(s: Scheduler, x: Instruction) -> list[ir.Step] | None:
     """Kernels for the one dot or convolution `x` among a scheduler's live instructions, and all that follows it.
 
-    None where tiles make no sense: results with few columns, sums of nothing.
+    None where tiles make no sense: results with few columns, sums of nothing, transposing for few rows.
     """
     e = s.elemental(vector=False)
     operands = [e.buffer_of(o) for o in x.operands]
@@ -81,7 +87,10 @@ def schedule_contraction(s: Scheduler, x: Instruction) -> list[ir.Step] | None:
         contraction = _convolution(s, x, left, right)
     if contraction is None or 0 in contraction.extents:
         return None
-    return Tiling(s, contraction, column).steps()
+    tiling = Tiling(s, contraction, column)
+    if contraction.crossing and tiling.rows < 4:
+        return None  # a sum along both operands' rows is quicker than transposing one for so few uses
+    return tiling.steps()
 
 
 # ---- operands
@@ -124,10 +133,8 @@ def _dot(s: Scheduler, x: Instruction, left: Buffer, right: Buffer) -> Contracti
     if not free or not extents:
         return None
     pitch = _pitches(rhs.dims)
-    steps: list[ir.Step] = []
-    if pitch[free[-1]] != 1:
-        right, pitch, step = _transposed(s, right, rhs.dims, [*taken, *free], "packed")
-        steps.append(step)
+    batch = len(x["rhs_batch_dims"])
+    first_column = len(x.dims) - len(free)
 
     def a(out: Indices, k: Indices) -> Value:
         return load(left, linearize(dot_indices(x, out, k)[0], lhs.dims))
@@ -135,7 +142,8 @@ def _dot(s: Scheduler, x: Instruction, left: Buffer, right: Buffer) -> Contracti
     def b(out: Indices, k: Indices) -> Value:
         return _strided(right, pitch, dot_indices(x, out, k)[1])
 
-    return Contraction(x, extents, a, b, steps)
+    others = [*range(batch), *range(first_column, len(x.dims) - 1)]
+    return Contraction(x, extents, a, b, [], others, pitch[free[-1]] != 1)
 
 
 def _convolution(s: Scheduler, x: Instruction, left: Buffer, right: Buffer) -> Contraction | None:
@@ -220,13 +228,16 @@ class Tiling:
         self.out = s.variables(self.e, c.x.dims)
         self.k = [self.e.fresh("k", n) for n in c.extents]
         self.column = column
+        self.at: list[Index] = [index(v) for v in self.out]
+        self.panel: Var | None = None
+        self.lane: Var | None = None
         lanes = s.machine.lanes(self.wide)
         self.row = self._choose_row()
         # Two vectors of columns for as many rows as there are registers for; more where there are few rows.
         spare = s.machine.vector_registers - 4
-        rows = c.x.dims[self.row] if self.row is not None else 1
+        self.rows = c.x.dims[self.row] if self.row is not None else 1
         vectors = 2
-        while vectors < 16 and 2 * vectors * rows <= spare:
+        while vectors < 16 and 2 * vectors * self.rows <= spare:
             vectors *= 2
         self.width = vector_width_for(c.x.dims[column], vectors * lanes)
         registers = max(1, self.width // lanes) * (2 if self.wide.is_complex else 1)
@@ -249,23 +260,72 @@ class Tiling:
     def steps(self) -> list[ir.Step]:
         x, s = self.x, self.s
         row = self.out[self.row] if self.row is not None else None
-        rows = row.extent if row is not None else 1
-        tiles = -(-rows // self.most_rows)
-        base, extra = divmod(rows, tiles)
+        tiles = -(-self.rows // self.most_rows)
+        base, extra = divmod(self.rows, tiles)
         lanes = s.machine.lanes(self.wide)
-        total_ns = x.shape.size * math.prod(self.c.extents) * _FMA_NS * 16 / lanes
+        operand_bytes = sum(o.shape.byte_size for o in x.operands)
+        total_ns = max(x.shape.size * math.prod(self.c.extents) * _FMA_NS * 16 / lanes, operand_bytes * _BYTE_NS)
         column = self.out[self.column]
+        columns = -(-column.extent // self.width)
+        if self.c.pack is not None and (self.c.crossing or self._worth_packing(tiles)):
+            self._pack(columns)
         others = [v for v in self.out if v is not row and v is not column and v.extent > 1]
         # A loop that splits well over threads goes outermost.
         others.sort(key=lambda v: v.extent < 8)
-        columns = -(-column.extent // self.width)
         if not others and columns < 4 and tiles >= 8 and total_ns > 40_000:
             body = self._rows_outermost(base, extra, tiles)
         else:
-            body = [For(column, self._row_loops(base, extra, tiles), "vector", self.width)]
+            body = self._columns(self._row_loops(base, extra, tiles))
         for variable in reversed(others):
             body = [For(variable, body)]
         return [*self.c.steps, s.parallel(s.name, body, total_ns)]
+
+    def _worth_packing(self, tiles: int) -> bool:
+        """Whether b is read often enough, and is too large to be found in the nearest cache in any order."""
+        size = math.prod(self.c.extents) * self.x.dims[self.column] * self.wide.dtype.itemsize
+        return tiles >= 4 and size > 1 << 17
+
+    def _pack(self, panels: int) -> None:
+        """Copy b into panels [other dimensions, panel, contracted indices, lanes], which are read from end to end."""
+        s, x, c, width = self.s, self.x, self.c, self.width
+        assert c.pack is not None
+        others = c.pack
+        count, rest = divmod(x.dims[self.column], width)
+        dims = [*(x.dims[d] for d in others), panels, *c.extents, width]
+        first = c.b(tuple(index(v) for v in self.out), tuple(index(v) for v in self.k))
+        packed = Buffer(f"{s.name}.panels", first.element_type, math.prod(dims))
+        for many, start in ((count, 0), (min(rest, 1), count)):
+            if not many:
+                continue
+            e = s.elemental(vector=False)
+            panel, lane = e.fresh("p", many), e.fresh("l", width)
+            by_dim = {d: e.fresh("b", x.dims[d]) for d in others}
+            k = [e.fresh("k", n) for n in c.extents]
+            at = [index(by_dim[d]) if d in by_dim else Index(0) for d in range(len(x.dims))]
+            at[self.column] = (index(panel) + start) * width + index(lane)
+            value = c.b(tuple(at), tuple(index(v) for v in k))
+            if start == count:
+                inside = ir.in_range(at[self.column], 0, x.dims[self.column])
+                assert isinstance(value, ir.Load)
+                there = load(value.buffer, value.index, inside)
+                value = apply("select", value.element_type, inside, there, zero(value.element_type))
+            where = [*(index(by_dim[d]) for d in others), index(panel) + start, *(index(v) for v in k), index(lane)]
+            loops = [*(by_dim[d] for d in others), panel, *k, lane]
+            c.steps.append(s.nest(f"{s.name}.pack", loops, [Store(packed, linearize(where, dims), value)], vector=True))
+        self.panel, self.lane = self.e.fresh("jo", panels), self.e.fresh("ji", width)
+        self.at[self.column] = index(self.panel) * width + index(self.lane)
+
+        def b(out: Indices, k: Indices) -> Value:
+            return load(packed, linearize([*(out[d] for d in others), index(self.panel), *k, index(self.lane)], dims))
+
+        c.b = b
+
+    def _columns(self, body: list[Statement]) -> list[Statement]:
+        """The loops over the columns."""
+        if self.panel is None or self.lane is None:
+            return [For(self.out[self.column], body, "vector", self.width)]
+        inner: list[Statement] = [For(self.lane, body, "vector", self.width)]
+        return [For(self.panel, inner)]
 
     def _row_loops(self, base: int, extra: int, tiles: int) -> list[Statement]:
         """Tiles of base + 1 rows, then tiles of base rows."""
@@ -284,7 +344,7 @@ class Tiling:
         t = self.e.fresh("t", tiles)
 
         def columns(first: Index, count: int) -> list[Statement]:
-            return [For(self.out[self.column], self._tile(first, count), "vector", self.width)]
+            return self._columns(self._tile(first, count))
 
         if not extra:
             return [For(t, columns(index(t) * base, base))]
@@ -299,7 +359,7 @@ class Tiling:
         builder._numbers = self.e._numbers
         outs: list[Indices] = []
         for r in range(count):
-            out = [index(v) for v in self.out]
+            out = list(self.at)
             if self.row is not None:
                 out[self.row] = first + r
             outs.append(tuple(out))
@@ -319,8 +379,10 @@ class Tiling:
         body.extend(inner)
         builder.body = body
         stores: list[Statement] = []
+        inside = ir.in_range(self.at[self.column], 0, x.dims[self.column])
+        guard = None if isinstance(inside, ir.Const) else inside
         for out, register in zip(outs, sums):
             builder.known[(x, out)] = convert(read(register), x.shape.element_type)
             for root, output in zip(s.roots, s.outputs):
-                stores.append(Store(output, linearize(out, x.dims), builder.at(root, out)))
+                stores.append(Store(output, linearize(out, x.dims), builder.at(root, out, guard), guard))
         return [*body, *stores]

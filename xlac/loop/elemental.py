@@ -16,6 +16,7 @@ import numpy as np
 
 from xlac.errors import CompileError
 from xlac.ir.module import Computation, Instruction
+from xlac.ir.opcode import Opcode
 from xlac.ir.ops.reduction import monoid
 from xlac.ir.shape import F32, PRED, ElementType, TupleShape
 from xlac.loop.ir import (
@@ -548,6 +549,11 @@ _SEVERAL: dict[str, Several] = {"reduce": lambda e, x, i, g: reduce_at(e, x, i, 
 def several_rule(name: str, rule: Several) -> None:
     """Register how all results of an opcode with a tuple result are computed at an index."""
     _SEVERAL[name] = rule
+
+
+def has_code(row: Opcode) -> bool:
+    """Whether an opcode can be computed element by element."""
+    return row.elementwise or row.name in _RULES or row.name in _SEVERAL
 
 
 @elemental_rule("map")

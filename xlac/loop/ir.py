@@ -1,6 +1,6 @@
 """The loop IR: kernels of parallel, vector and serial loops over flat buffers.
 
-A *program* is a list of steps: kernels, copies, loops and branches over whole steps. A *kernel* is a tree of
+A *program* is a list of steps: kernels, copies, loops and branches over whole steps, calls of the host. A *kernel* is a tree of
 statements. Its expressions come in two sorts: *indices*, 64-bit integers that are affine in loop variables, and
 *values*, elements of HLO types. Every array lies in a flat row-major buffer, so an access is a buffer and one index.
 
@@ -11,13 +11,13 @@ are computed once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Union
 
 import numpy as np
 
-from xlac.ir.shape import S64, ElementType
+from xlac.ir.shape import S64, ArrayShape, ElementType
 
 # ---- indices
 
@@ -579,7 +579,24 @@ class Switch:
     branches: list[list[Step]]
 
 
-Step = Union[Kernel, Copy, While, Switch]
+@dataclass(eq=False)
+class HostCall:
+    """Call `function`, which is Python, on the operands' arrays and put the arrays it returns into the results.
+
+    It is the way to compute what has no code of its own. `number` counts within a program; `operand_shapes` and
+    `result_shapes` say how the flat buffers are seen. If the function raises, the program ends.
+    """
+
+    name: str
+    function: Callable[..., list[np.ndarray]]
+    operands: list[Buffer]
+    results: list[Buffer]
+    operand_shapes: list[ArrayShape]
+    result_shapes: list[ArrayShape]
+    number: int = -1
+
+
+Step = Union[Kernel, Copy, While, Switch, HostCall]
 
 
 @dataclass(eq=False)
@@ -591,6 +608,7 @@ class Program:
     results: list[Buffer]
     constants: list[Buffer]
     steps: list[Step]
+    host_calls: list[HostCall] = field(default_factory=list)
     arena_bytes: int = 0
     aliases: dict[int, int] = field(default_factory=dict)
 

@@ -16,8 +16,9 @@ from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import op
 from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape
 from xlac.loop import ir
-from xlac.loop.elemental import Storage
-from xlac.loop.ir import Buffer, Copy, Program, Step, Switch, While
+from xlac.loop.elemental import Storage, has_code
+from xlac.loop.host import host_call
+from xlac.loop.ir import Buffer, Copy, HostCall, Program, Step, Switch, While
 from xlac.loop.scatter import schedule_scatter, schedule_select_and_scatter
 from xlac.loop.schedule import Machine, schedule
 from xlac.loop.sort import schedule_sort
@@ -48,6 +49,7 @@ class Lowering:
         self.machine = machine
         self.constants: dict[int, Buffer] = {}
         self.steps: list[Step] = []
+        self.host_calls: list[HostCall] = []
         self._numbers: dict[str, int] = {}
         self._literals: list[np.ndarray] = []
 
@@ -67,7 +69,7 @@ class Lowering:
             result = Buffer(f"result{len(results)}", source.element_type, source.size, "result", len(results))
             results.append(result)
             self.steps.append(Copy(source, result))
-        return Program(module.name, parameters, results, list(self.constants.values()), self.steps)
+        return Program(module.name, parameters, results, list(self.constants.values()), self.steps, self.host_calls)
 
     def _parameter(self, shape: Shape, name: str, into: list[Buffer]) -> Storage:
         if isinstance(shape, TupleShape):
@@ -126,7 +128,23 @@ class Lowering:
 
     def kernel(self, instruction: Instruction, operands: list[Storage]) -> Storage:
         """One instruction as a kernel."""
-        return self.schedule([instruction], dict(zip(instruction.operands, operands)), instruction)
+        if not has_code(instruction.opcode):
+            return self.host(instruction, operands)
+        try:
+            return self.schedule([instruction], dict(zip(instruction.operands, operands)), instruction)
+        except CompileError:  # a computation it applies to elements holds what has no code for single elements
+            return self.host(instruction, operands)
+
+    def host(self, instruction: Instruction, operands: list[Storage]) -> Storage:
+        """An instruction that the host computes."""
+        result = self.temp(instruction.shape, instruction.name)
+        sources = [self.buffer(part, instruction.name) for part in storage_leaves(tuple(operands))]
+        targets = [b for b in storage_leaves(result) if isinstance(b, Buffer)]
+        step = host_call(instruction.name, instruction, sources, targets)
+        step.number = len(self.host_calls)
+        self.host_calls.append(step)
+        self.steps.append(step)
+        return result
 
     def fusion(self, instruction: Instruction, operands: list[Storage]) -> Storage:
         computation = instruction["calls"]
@@ -177,7 +195,11 @@ class Lowering:
         storage = dict(zip(instruction.operands, operands))
         how = _SCHEDULES[instruction.opcode.name]
         if any(o.size for o in outputs):
-            self.steps.extend(how(self.name(f"k.{instruction.name}"), instruction, outputs, storage, self.machine))
+            try:
+                steps = how(self.name(f"k.{instruction.name}"), instruction, outputs, storage, self.machine)
+            except CompileError:
+                return self.host(instruction, operands)
+            self.steps.extend(steps)
         return result
 
     # ---- instructions without kernels

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from xlac.loop import ir
-from xlac.loop.ir import Buffer, Copy, Kernel, Program, Step, Store, Switch, While
+from xlac.loop.ir import Buffer, Copy, HostCall, Kernel, Program, Step, Store, Switch, While
 
 ALIGNMENT = 64
 FOREVER = 1 << 60
@@ -74,6 +74,11 @@ class Plan:
                 self._walk(step.body, inner)
                 self._position += 1
                 self.spans[step] = (start, self._position)
+            elif isinstance(step, HostCall):
+                for buffer in step.operands:
+                    self._note(buffer, False, loops, step)
+                for buffer in step.results:
+                    self._note(buffer, True, loops, step)
             else:
                 assert isinstance(step, Switch)
                 self._note(step.selector, False, loops, step)

@@ -11,6 +11,7 @@ from xlac.loop.ir import (
     Buffer,
     Copy,
     For,
+    HostCall,
     If,
     Kernel,
     Loop,
@@ -57,6 +58,9 @@ def _steps(steps: list[Step], indent: str) -> Iterator[str]:
             yield from _steps(step.condition, indent + "    ")
             yield f"{indent}  test {_place(step.test)}, do:"
             yield from _steps(step.body, indent + "    ")
+        elif isinstance(step, HostCall):
+            results = ", ".join(map(_place, step.results))
+            yield f"{indent}host {results} = {step.name}({', '.join(map(_place, step.operands))})"
         elif isinstance(step, Switch):
             yield f"{indent}switch {_place(step.selector)}:"
             for i, branch in enumerate(step.branches):

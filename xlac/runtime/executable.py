@@ -14,6 +14,7 @@ from xlac.ir.module import Module
 from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves, shape_of
 from xlac.options import Options
 from xlac.runtime import memory
+from xlac.runtime.host import Host
 
 if TYPE_CHECKING:
     from xlac.codegen.link import Library
@@ -135,7 +136,10 @@ class NativeExecutable(Executable):
         self._aliases = dict(program.aliases)
         self._result_table = ctypes.c_void_p * max(1, len(program.results))
         self._constants = [np.ascontiguousarray(c.literal) for c in program.constants]
+        self._host = Host(program.host_calls) if program.host_calls else None
         addresses = [c.ctypes.data for c in self._constants]
+        if self._host is not None:
+            addresses += self._host.addresses
         self._constant_table = (ctypes.c_void_p * max(1, len(addresses)))(*addresses)
         self._arenas: list[Any] = []
         if library is not None:
@@ -175,6 +179,8 @@ class NativeExecutable(Executable):
             arena.ctypes.data,
         )
         self._arenas.append(arena)
+        if self._host is not None:
+            self._host.raise_error()
         return results
 
     def as_text(self, stage: str = "hlo") -> str:

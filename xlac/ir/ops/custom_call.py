@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -136,6 +137,21 @@ for _kernel, _run in lapack.KERNELS.items():
     TARGETS[_kernel] = _run
 
 
+def find_target(name: str) -> Target:
+    """What a target's name stands for.
+
+    Raises:
+      EvaluateError: it is not known; the message lists those that are.
+    """
+    found = TARGETS.get(name)
+    if found is None:
+        near = difflib.get_close_matches(name, TARGETS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        known = ", ".join(sorted(TARGETS))
+        raise EvaluateError(f'custom-call: target "{name}" is not known; {hint}Known are: {known}')
+    return found
+
+
 def _shape(*operands: Shape, shape: Shape, **_: Any) -> Shape:
     return shape
 
@@ -150,11 +166,7 @@ def _evaluate(
     called_computations: tuple[Any, ...],
     **_: Any,
 ) -> Any:
-    run = TARGETS.get(custom_call_target)
-    if run is None:
-        raise EvaluateError(
-            f'custom-call: target "{custom_call_target}" is not known; known are: {", ".join(sorted(TARGETS))}'
-        )
+    run = find_target(custom_call_target)
     comparator = to_apply or (called_computations[0] if called_computations else None)
     return run(*operands, shape=shape, config=parse_config(backend_config), to_apply=comparator, call=call)
 

@@ -60,7 +60,9 @@ def is_fusible(instruction: Instruction) -> bool:
     if name == "reduce":
         if not scalar_only(instruction["to_apply"]):
             return False
-        return isinstance(instruction.shape, ArrayShape) or all(map(is_part_of_reduce, instruction.users))
+        # Several results are read one by one, or their tuple is needed.
+        whole = instruction.is_root or not all(map(is_part_of_reduce, instruction.users))
+        return isinstance(instruction.shape, ArrayShape) or not whole
     if not isinstance(instruction.shape, ArrayShape):
         return False
     if name == "constant":

@@ -1,0 +1,98 @@
+"""`xlac.random`: random numbers that are functions of a key, with the names and the bits of `jax.random`.
+
+A key is an array uint32[2]; where JAX has typed keys, these are their key data. The same key always gives the same numbers, on
+arrays and under `jit`: those of JAX's default generator (threefry2x32, partitionable), bit for bit where only integers and
+exact float operations are involved (bits, uniform, randint, permutation, bernoulli, categorical, ...), otherwise up to the
+rounding of log, erf_inv and the like. Use every key once; get more with `split` or `fold_in`.
+
+Without a dtype, samples are float32 and int32. Samples of gamma, and of what is made from them, have no derivative by
+their parameters.
+"""
+
+from xlac.random.continuous import (
+    cauchy,
+    double_sided_maxwell,
+    exponential,
+    gumbel,
+    laplace,
+    logistic,
+    lognormal,
+    maxwell,
+    multivariate_normal,
+    normal,
+    orthogonal,
+    pareto,
+    rayleigh,
+    triangular,
+    truncated_normal,
+    wald,
+    weibull_min,
+)
+from xlac.random.discrete import (
+    bernoulli,
+    categorical,
+    choice,
+    geometric,
+    permutation,
+    rademacher,
+    randint,
+)
+from xlac.random.rejection import (
+    ball,
+    beta,
+    chisquare,
+    dirichlet,
+    f,
+    gamma,
+    generalized_normal,
+    loggamma,
+    poisson,
+    t,
+)
+from xlac.random.threefry import PRNGKey, bits, clone, fold_in, key, key_data, split, uniform, wrap_key_data
+
+__all__ = [
+    "PRNGKey",
+    "ball",
+    "bernoulli",
+    "beta",
+    "bits",
+    "categorical",
+    "cauchy",
+    "chisquare",
+    "choice",
+    "clone",
+    "dirichlet",
+    "double_sided_maxwell",
+    "exponential",
+    "f",
+    "fold_in",
+    "gamma",
+    "generalized_normal",
+    "geometric",
+    "gumbel",
+    "key",
+    "key_data",
+    "laplace",
+    "loggamma",
+    "logistic",
+    "lognormal",
+    "maxwell",
+    "multivariate_normal",
+    "normal",
+    "orthogonal",
+    "pareto",
+    "permutation",
+    "poisson",
+    "rademacher",
+    "randint",
+    "rayleigh",
+    "split",
+    "t",
+    "triangular",
+    "truncated_normal",
+    "uniform",
+    "wald",
+    "weibull_min",
+    "wrap_key_data",
+]
