@@ -42,13 +42,15 @@ def compile_module(module: Module, options: Options | None = None) -> Executable
         stage.done("1-hlo", module.to_string)
         optimized = optimize(module, options)
         stage.done("2-optimized-hlo", optimized.to_string)
-        program = lower(optimized, Machine(target.vector_bytes, target.vector_registers))
+        program = lower(optimized, Machine(target.vector_bytes, target.vector_registers, options.threads != 1))
         plan(program, module.donated)
         stage.done("3-loops", lambda: print_program(program))
         llvm = emit_program(program, target)
         stage.done("4-llvm", lambda: llvm)
     data = cache.compile_object(llvm, target) if options.cache else link.emit_object(llvm, target)
     library = None
+    if options.threads is not None and options.threads > 1:
+        threads.set_threads(options.threads)
     if target.runs_here():
         library = link.load(data, [ENTRY], {PARALLEL_FOR: threads.parallel_for_address()})
     stage.done("5-object", lambda: link.assembly(llvm, target))

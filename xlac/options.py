@@ -63,7 +63,8 @@ class Options:
 
     Attributes:
       fusion: fuse operations into kernels; False runs each by itself.
-      threads: threads that kernels are split over; None for all cores the process may use. Results do not depend on it.
+      threads: threads that kernels are split over; None for all cores the process may use. 1 makes programs that never
+        leave the calling thread; another number is that of the process's one pool. Results do not depend on it.
       target: processor to generate code for, "host" by default.
       evaluate: use the reference evaluator in place of generated code.
       verify: verify the module after each pass.

@@ -83,10 +83,12 @@ ROW_BYTES = 1 << 15
 
 @dataclass(frozen=True)
 class Machine:
-    """What a schedule has to know of the processor: bytes in a vector register and the number of them."""
+    """What a schedule has to know of the processor: bytes in a vector register, the number of them, and whether
+    kernels may be split over threads (which changes no result)."""
 
     vector_bytes: int = 64
     vector_registers: int = 32
+    parallel: bool = True
 
     def lanes(self, element_type: ElementType) -> int:
         """Lanes of a full vector; types narrower than four bytes are computed in four."""
@@ -218,7 +220,7 @@ class Scheduler:
 
     def parallel(self, name: str, body: list[Statement], total_ns: float) -> Kernel:
         """A kernel whose one outer loop is split over threads if that pays."""
-        if len(body) == 1 and isinstance(body[0], For) and total_ns > PARALLEL_NS:
+        if self.machine.parallel and len(body) == 1 and isinstance(body[0], For) and total_ns > PARALLEL_NS:
             outer = body[0]
             units = -(-outer.var.extent // outer.width)
             grain = max(1, math.ceil(units * PIECE_NS / total_ns))
@@ -459,7 +461,7 @@ class Scheduler:
             branches.append(body)
         whole, last = branches
         inner = whole if size == tail else [If(ir.in_range(index(piece), 0, pieces - 1), whole, last)]
-        first = Kernel(self.name, [For(piece, inner)], piece, 1)
+        first = Kernel(self.name, [For(piece, inner)], piece if self.machine.parallel else None, 1)
         e = self.elemental(vector=True)
         lead_vars = [e.fresh("i", d) for d in lead]
         at_lead = tuple(index(v) for v in lead_vars)

@@ -72,7 +72,7 @@ def schedule_sort(
     for d in reversed(others):
         body = [For(row_vars[d], body)]
     total = rows * n * max(1, math.ceil(math.log2(max(n, 2)))) * _STEP_NS
-    if others and total > PARALLEL_NS and isinstance(body[0], For) and body[0].var.extent > 1:
+    if machine.parallel and others and total > PARALLEL_NS and isinstance(body[0], For) and body[0].var.extent > 1:
         outer = body[0].var
         return [Kernel(name, body, outer, max(1, math.ceil(outer.extent * PIECE_NS / total)))]
     return [Kernel(name, body)]

@@ -1,0 +1,47 @@
+"""`xlac.lax`: the operations of HLO as functions, with JAX's names and signatures.
+
+Operands must have equal shapes and types, except that Python numbers take the type of the arrays beside them and
+scalars are broadcast. `xlac.numpy` has NumPy's broadcasting and type promotion.
+"""
+
+from __future__ import annotations
+
+from xlac.frontend.control import (
+    associative_scan,
+    cond,
+    fori_loop,
+    map,
+    scan,
+    switch,
+    while_loop,
+)
+from xlac.lax import contraction, creation, elementwise, indexing, movement, order, reductions
+from xlac.lax._core import as_dims as _dims
+from xlac.lax._core import convert as _convert
+from xlac.lax._core import expand as _broadcast
+from xlac.lax._core import identity as _identity
+from xlac.lax.contraction import *  # noqa: F403
+from xlac.lax.creation import *  # noqa: F403
+from xlac.lax.elementwise import *  # noqa: F403
+from xlac.lax.indexing import *  # noqa: F403
+from xlac.lax.movement import *  # noqa: F403
+from xlac.lax.order import *  # noqa: F403
+from xlac.lax.reductions import *  # noqa: F403
+from xlac.lax.reductions import _arg_extreme, _reduce_named
+
+__all__ = [
+    *contraction.__all__,
+    *creation.__all__,
+    *elementwise.__all__,
+    *indexing.__all__,
+    *movement.__all__,
+    *order.__all__,
+    *reductions.__all__,
+    "associative_scan",
+    "cond",
+    "fori_loop",
+    "map",
+    "scan",
+    "switch",
+    "while_loop",
+]

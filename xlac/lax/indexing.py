@@ -1,0 +1,220 @@
+"""Slices, gathers and scatters at places that are data."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xlac.frontend import dtypes, trace
+from xlac.frontend.eager import Array, ArrayLike
+from xlac.frontend.trace import emit, lift, shape_error
+from xlac.frontend.tracer import Tracer
+from xlac.ir.opcode import OPCODES, op
+from xlac.ir.shape import ArrayShape, element_type
+from xlac.lax._core import Declared, as_dims, convert
+from xlac.lax.elementwise import add, lt, select
+from xlac.lax.movement import expand_dims, index_in_dim, squeeze
+
+__all__: list[str] = ["GatherDimensionNumbers", "ScatterDimensionNumbers"]
+_declared = Declared(__name__, __all__)
+public, named = _declared.public, _declared.named
+
+
+def _starts(x: Tracer, starts: Any) -> list[Tracer]:
+    """Start indices as scalars of one integer type; negative ones count from the end."""
+    if isinstance(starts, Tracer) and starts.ndim == 1:
+        starts = [index_in_dim(starts, i, keepdims=False) for i in range(starts.shape[0])]
+    result = []
+    for start, n in zip(starts, x.shape):
+        if not isinstance(start, Tracer):
+            start = int(start)
+            start = lift(np.int32(start + n if start < 0 else start))
+        elif dtypes.kind(start.dtype) == "s":
+            start = convert(start, start.dtype)
+            start = select(lt(start, 0), add(start, lift(np.asarray(n, start.dtype))), start)
+        result.append(convert(start, start.dtype))
+    if len({s.dtype for s in result}) > 1:
+        common = dtypes.INT64 if builtins.any(s.dtype.itemsize == 8 for s in result) else dtypes.INT32
+        result = [convert(s, common) for s in result]
+    return result
+
+
+@public
+def dynamic_slice(operand: ArrayLike, start_indices: Sequence[ArrayLike], slice_sizes: Sequence[int]) -> Array:
+    """A slice of fixed sizes at computed starts, moved inside the array where it would leave it."""
+    x = lift(operand)
+    starts = _starts(x, start_indices)
+    if len(starts) != x.ndim:
+        raise shape_error(f"dynamic_slice: {len(starts)} start indices for an array of shape {list(x.shape)}")
+    if not x.ndim:
+        return x
+    return emit(op.dynamic_slice, x, *starts, dynamic_slice_sizes=as_dims(slice_sizes), weak=x.weak_type)
+
+
+@public
+def dynamic_slice_in_dim(operand: ArrayLike, start_index: ArrayLike, slice_size: int, axis: int = 0) -> Array:
+    """`dynamic_slice` along one dimension."""
+    x = lift(operand)
+    axis %= x.ndim
+    starts: list[Any] = [0] * x.ndim
+    starts[axis] = start_index
+    return dynamic_slice(x, starts, [slice_size if d == axis else n for d, n in enumerate(x.shape)])
+
+
+@public
+def dynamic_index_in_dim(operand: ArrayLike, index: ArrayLike, axis: int = 0, keepdims: bool = True) -> Array:
+    """One computed place along a dimension."""
+    x = lift(operand)
+    result = dynamic_slice_in_dim(x, index, 1, axis)
+    return result if keepdims else squeeze(result, (axis % x.ndim,))
+
+
+@public
+def dynamic_update_slice(operand: ArrayLike, update: ArrayLike, start_indices: Sequence[ArrayLike]) -> Array:
+    """The operand with a block replaced at computed starts, moved inside where it would leave it."""
+    x, patch = lift(operand), lift(update)
+    if patch.weak_type:
+        patch = convert(patch, x.dtype)
+    starts = _starts(x, start_indices)
+    if not x.ndim:
+        return patch
+    return emit(op.dynamic_update_slice, x, patch, *starts, weak=x.weak_type and patch.weak_type)
+
+
+@public
+def dynamic_update_slice_in_dim(operand: ArrayLike, update: ArrayLike, start_index: ArrayLike, axis: int) -> Array:
+    """`dynamic_update_slice` along one dimension."""
+    x = lift(operand)
+    starts: list[Any] = [0] * x.ndim
+    starts[axis % x.ndim] = start_index
+    return dynamic_update_slice(x, update, starts)
+
+
+@public
+def dynamic_update_index_in_dim(operand: ArrayLike, update: ArrayLike, index: ArrayLike, axis: int) -> Array:
+    """Replace one computed place along a dimension."""
+    x, patch = lift(operand), lift(update)
+    if patch.ndim != x.ndim:
+        patch = expand_dims(patch, (axis % x.ndim,))
+    return dynamic_update_slice_in_dim(x, patch, index, axis)
+
+
+class GatherDimensionNumbers(NamedTuple):
+    """How gather's operands and result correspond; index_vector_dim is always the last dimension of the indices."""
+
+    offset_dims: tuple[int, ...]
+    collapsed_slice_dims: tuple[int, ...]
+    start_index_map: tuple[int, ...]
+    operand_batching_dims: tuple[int, ...] = ()
+    start_indices_batching_dims: tuple[int, ...] = ()
+
+
+@public
+def gather(
+    operand: ArrayLike,
+    start_indices: ArrayLike,
+    dimension_numbers: GatherDimensionNumbers,
+    slice_sizes: Sequence[int],
+    *,
+    indices_are_sorted: bool = False,
+    unique_indices: bool = False,
+    mode: Any = None,
+    fill_value: Any = None,
+) -> Array:
+    """Slices of fixed sizes at computed places, clamped inside the operand (HLO's gather)."""
+    x, indices = lift(operand), lift(start_indices)
+    numbers = GatherDimensionNumbers(*dimension_numbers)
+    return emit(
+        op.gather,
+        x,
+        indices,
+        offset_dims=tuple(numbers.offset_dims),
+        collapsed_slice_dims=tuple(numbers.collapsed_slice_dims),
+        start_index_map=tuple(numbers.start_index_map),
+        operand_batching_dims=tuple(numbers.operand_batching_dims),
+        start_indices_batching_dims=tuple(numbers.start_indices_batching_dims),
+        index_vector_dim=indices.ndim - 1,
+        slice_sizes=as_dims(slice_sizes),
+        indices_are_sorted=indices_are_sorted,
+        weak=x.weak_type,
+    )
+
+
+class ScatterDimensionNumbers(NamedTuple):
+    """How scatter's operands correspond; index_vector_dim is always the last dimension of the indices."""
+
+    update_window_dims: tuple[int, ...]
+    inserted_window_dims: tuple[int, ...]
+    scatter_dims_to_operand_dims: tuple[int, ...]
+    operand_batching_dims: tuple[int, ...] = ()
+    scatter_indices_batching_dims: tuple[int, ...] = ()
+
+
+def _scatter(
+    name: str,
+    opcode: str | None,
+    operand: Any,
+    indices: Any,
+    updates: Any,
+    numbers: ScatterDimensionNumbers,
+    indices_are_sorted: bool,
+    unique_indices: bool,
+) -> Tracer:
+    if "scatter" not in OPCODES:
+        raise trace.trace_error(f"{name}: this build has no scatter opcode")
+    x, where, patch = lift(operand), lift(indices), lift(updates)
+    if patch.weak_type:
+        patch = convert(patch, x.dtype)
+    numbers = ScatterDimensionNumbers(*numbers)
+    if opcode is None:
+        shape = ArrayShape(element_type(x.dtype))
+        session = trace.active().session
+        key = ("second", shape.element_type.name)
+        if key not in session.reducers:
+            session.reducers[key] = trace.scalar_computation(f"second_{key[1]}", (shape, shape), lambda old, new: new)
+        combine = session.reducers[key]
+    else:
+        combine = trace.reducer(opcode, x.dtype)
+    return emit(
+        OPCODES["scatter"],
+        x,
+        where,
+        patch,
+        update_window_dims=tuple(numbers.update_window_dims),
+        inserted_window_dims=tuple(numbers.inserted_window_dims),
+        scatter_dims_to_operand_dims=tuple(numbers.scatter_dims_to_operand_dims),
+        input_batching_dims=tuple(numbers.operand_batching_dims),
+        scatter_indices_batching_dims=tuple(numbers.scatter_indices_batching_dims),
+        index_vector_dim=where.ndim - 1,
+        indices_are_sorted=indices_are_sorted,
+        unique_indices=unique_indices,
+        to_apply=combine,
+    )
+
+
+def _scatter_function(function: str, opcode: str | None, what: str) -> Any:
+    def call(
+        operand: ArrayLike,
+        scatter_indices: ArrayLike,
+        updates: ArrayLike,
+        dimension_numbers: ScatterDimensionNumbers,
+        *,
+        indices_are_sorted: bool = False,
+        unique_indices: bool = False,
+        mode: Any = None,
+    ) -> Array:
+        return _scatter(
+            function, opcode, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices
+        )
+
+    return named(call, function, what)
+
+
+scatter = _scatter_function("scatter", None, "Replace elements at computed places; updates outside are dropped.")
+scatter_add = _scatter_function("scatter_add", "add", "Add to elements at computed places.")
+scatter_mul = _scatter_function("scatter_mul", "multiply", "Multiply elements at computed places.")
+scatter_min = _scatter_function("scatter_min", "minimum", "Lower elements at computed places.")
+scatter_max = _scatter_function("scatter_max", "maximum", "Raise elements at computed places.")

@@ -1,0 +1,133 @@
+"""Reductions, running reductions, and indices of extremes."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xlac import tree
+from xlac.frontend import dtypes, trace
+from xlac.frontend.eager import Array, ArrayLike
+from xlac.frontend.trace import emit, lift
+from xlac.frontend.tracer import Tracer
+from xlac.ir.opcode import op
+from xlac.ir.shape import ArrayShape, TupleShape, element_type
+from xlac.lax._core import Declared, convert, expand, identity
+from xlac.lax.creation import broadcasted_iota, full_like
+from xlac.lax.elementwise import add, bitwise_or, max, min, mul, ne, select
+from xlac.lax.movement import pad
+
+__all__: list[str] = ["reduce"]
+_declared = Declared(__name__, __all__)
+public, named = _declared.public, _declared.named
+
+
+def _reduce_named(name: str, x: Tracer, axes: Sequence[int]) -> Tracer:
+    """Reduce by one opcode; no axes gives the operand."""
+    if not len(tuple(axes)):
+        return x
+    init = lift(identity(name, x.dtype))
+    return emit(op.reduce, x, init, dimensions=tuple(axes), to_apply=trace.reducer(name, x.dtype), weak=x.weak_type)
+
+
+def _reduction(function: str, opcode: str, what: str) -> Any:
+    def call(operand: ArrayLike, axes: Sequence[int]) -> Array:
+        return _reduce_named(opcode, lift(operand), axes)
+
+    return named(call, function, what)
+
+
+reduce_sum = _reduction("reduce_sum", "add", "Sum over axes.")
+reduce_prod = _reduction("reduce_prod", "multiply", "Product over axes.")
+reduce_max = _reduction("reduce_max", "maximum", "Greatest over axes; NaN if there is one.")
+reduce_min = _reduction("reduce_min", "minimum", "Least over axes; NaN if there is one.")
+reduce_and = _reduction("reduce_and", "and", "And of all over axes.")
+reduce_or = _reduction("reduce_or", "or", "Or of all over axes.")
+reduce_xor = _reduction("reduce_xor", "xor", "Exclusive or of all over axes.")
+
+
+def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], Any], dimensions: Sequence[int]) -> Any:
+    """Reduce arrays of equal shape over dimensions by any associative function.
+
+    `computation(accumulators, elements)` gets scalars nested as `operands` and gives the new accumulators;
+    `init_values`, nested alike, must be neutral. The function must not read other traced values.
+    """
+    if trace.current() is None:
+        from xlac.frontend.eager import run_program
+
+        return run_program(lambda: reduce(operands, init_values, computation, dimensions), "reduce")
+    found, structure = tree.flatten(operands)
+    xs = [lift(x) for x in found]
+    inits = []
+    for x, init in zip(xs, tree.leaves(init_values)):
+        value = lift(init)
+        inits.append(convert(value, x.dtype) if value.weak_type else value)
+    scalars = [ArrayShape(element_type(x.dtype)) for x in xs]
+
+    def build(*parts: Tracer) -> Any:
+        n = len(xs)
+        result = computation(tree.unflatten(structure, parts[:n]), tree.unflatten(structure, parts[n:]))
+        leaves = [convert(lift(r), x.dtype) if lift(r).weak_type else lift(r) for r, x in zip(tree.leaves(result), xs)]
+        return leaves if n > 1 else leaves[0]
+
+    reducer = trace.scalar_computation("reducer", scalars * 2, build)
+    active = trace.active()
+    instruction = trace.emit_instruction(
+        op.reduce, *[active.use(t) for t in (*xs, *inits)], dimensions=tuple(dimensions), to_apply=reducer
+    )
+    if isinstance(instruction.shape, TupleShape):
+        return tree.unflatten(structure, trace.elements(instruction))
+    return tree.unflatten(structure, [Tracer(active, instruction)])
+
+
+@public
+def argmax(operand: ArrayLike, axis: int, index_dtype: Any = np.int32) -> Array:
+    """Index of the greatest element along an axis, the first of several; the first NaN if there is one."""
+    return _arg_extreme(lift(operand), axis, index_dtype, "maximum")
+
+
+@public
+def argmin(operand: ArrayLike, axis: int, index_dtype: Any = np.int32) -> Array:
+    """Index of the least element along an axis, the first of several; the first NaN if there is one."""
+    return _arg_extreme(lift(operand), axis, index_dtype, "minimum")
+
+
+def _arg_extreme(x: Tracer, axis: int, index_dtype: Any, name: str) -> Tracer:
+    """The least index whose element equals the extreme: two reductions by one opcode each, which vectorise."""
+    axis %= x.ndim
+    dtype = dtypes.as_dtype(index_dtype)
+    best = _reduce_named(name, x, (axis,))
+    kept = [d for d in range(x.ndim) if d != axis]
+    wide = expand(best, x.shape, kept) if best.shape != x.shape else best
+    hit = emit(op.compare, x, wide, direction="EQ", type=None)
+    if dtypes.is_inexact(x.dtype):
+        hit = bitwise_or(hit, ne(x, x))
+    index = broadcasted_iota(dtype, x.shape, axis)
+    return _reduce_named("minimum", select(hit, index, full_like(index, builtins.max(x.shape[axis] - 1, 0))), (axis,))
+
+
+def _cumulative(function: str, combine: Callable[[Any, Any], Any], opcode: str, what: str) -> Any:
+    def call(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Array:
+        """In log2(n) steps, each combining every element with one that is 1, 2, 4, ... before it."""
+        x = lift(operand)
+        axis %= x.ndim
+        n = x.shape[axis]
+        fill = lift(identity(opcode, x.dtype))
+        step = 1
+        while step < n:
+            config = [(0, 0, 0)] * x.ndim
+            config[axis] = (-step, step, 0) if reverse else (step, -step, 0)
+            x = combine(x, pad(x, fill, config))
+            step *= 2
+        return x
+
+    return named(call, function, what)
+
+
+cumsum = _cumulative("cumsum", add, "add", "Running sum along an axis.")
+cumprod = _cumulative("cumprod", mul, "multiply", "Running product along an axis.")
+cummax = _cumulative("cummax", max, "maximum", "Running maximum along an axis.")
+cummin = _cumulative("cummin", min, "minimum", "Running minimum along an axis.")

@@ -1,0 +1,268 @@
+"""Samples found by rejection: gamma and Poisson numbers, and what is made from gamma numbers.
+
+Loops go on until every element has been accepted. Each element of a gamma array has a key of its own, so that it does not
+depend on how long the others took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import xlac.numpy as xnp
+from xlac import lax, nn
+from xlac.frontend.eager import Array, ArrayLike, array_function
+from xlac.frontend.trace import lift, shape_error
+from xlac.frontend.tracer import Tracer
+from xlac.numpy._core import as_tracer
+from xlac.random.continuous import exponential, normal, to_normal
+from xlac.random.discrete import rademacher
+from xlac.random.threefry import (
+    Words,
+    child,
+    counters,
+    float_dtype,
+    hash_words,
+    integer_dtype,
+    key_words,
+    parameter,
+    sample_shape,
+    split,
+    uniform,
+    unit,
+)
+
+
+def _own_uniform(keys: Words, dtype: np.dtype) -> Tracer:
+    """One number in [0, 1) from each of many keys."""
+    return unit(child(keys, 0), dtype)
+
+
+def _where(mask: Tracer, new: Words, old: Words) -> Words:
+    return lax.select(mask, new[0], old[0]), lax.select(mask, new[1], old[1])
+
+
+def _positive(keys: Words, c: Tracer, active: Tracer) -> tuple[Tracer, Tracer]:
+    """Normal x, drawn until v = 1 + c x is positive, and v; where not active, anything."""
+
+    def draw(state: Any) -> Any:
+        keys, x, v = state
+        wanted = lax.le(v, 0)
+        drawn = to_normal(_own_uniform(child(keys, 1), c.dtype))
+        x = lax.select(wanted, drawn, x)
+        return child(keys, 0), x, lax.select(wanted, lax.add(1, lax.mul(drawn, c)), v)
+
+    v = lax.select(active, lax.full_like(c, -1), lax.full_like(c, 1))
+    first = draw((keys, lax.full_like(c, 0), v))
+    _, x, v = lax.while_loop(lambda state: xnp.any(lax.le(state[2], 0)), draw, first)
+    return x, v
+
+
+def _gamma(key: Any, alpha: Tracer, log_space: bool) -> Tracer:
+    """Gamma numbers, or their logarithms, by the method of Marsaglia and Tsang, "A simple method for generating gamma
+    variables" (2000): d V for V = (1 + c x)^3 and normal x, accepted by a uniform number; alpha below 1 by a power of another.
+    """
+    dims, dtype = alpha.shape, alpha.dtype
+    alpha = lax.reshape(alpha, (alpha.size,))
+    keys = hash_words(key_words("gamma", key), counters(alpha.shape))
+    large = lax.ge(alpha, 1)
+    shifted = lax.select(large, alpha, lax.add(alpha, 1))
+    third = lift(np.asarray(1 / 3, dtype))
+    d = lax.sub(shifted, third)
+    c = lax.div(third, lax.sqrt(d))
+
+    def step(state: Any) -> Any:
+        keys, value, active = state
+        x, v = _positive(child(keys, 1), c, active)
+        u = _own_uniform(child(keys, 2), dtype)
+        square, cube = lax.mul(x, x), lax.mul(lax.mul(v, v), v)
+        quick = lax.ge(u, lax.sub(1, lax.mul(lift(np.asarray(0.0331, dtype)), lax.mul(square, square))))
+        bound = lax.add(lax.mul(square, 0.5), lax.mul(d, lax.add(lax.sub(1, cube), lax.log(cube))))
+        rejected = lax.bitwise_and(quick, lax.ge(lax.log(u), bound))
+        return child(keys, 0), lax.select(active, cube, value), lax.bitwise_and(active, rejected)
+
+    start = (child(keys, 0), lax.full_like(alpha, 1), lax.full_like(large, True))
+    _, value, _ = lax.while_loop(lambda state: xnp.any(state[2]), step, start)
+    u = _own_uniform(child(keys, 1), dtype)
+    inverse = lax.div(1, alpha)
+    if log_space:
+        log_u = lax.log1p(lax.neg(u))
+        whole = lax.bitwise_or(large, lax.eq(log_u, 0))
+        boost = lax.select(whole, lax.full_like(alpha, 0), lax.mul(log_u, inverse))
+        result = lax.add(lax.add(lax.log(d), lax.log(value)), boost)
+    else:
+        boost = lax.select(large, lax.full_like(alpha, 1), lax.pow(lax.sub(1, u), inverse))
+        result = lax.mul(lax.mul(d, value), boost)
+    return lax.reshape(result, dims)
+
+
+def _gamma_samples(name: str, key: Any, a: Any, shape: Any, dtype: Any, log_space: bool) -> Tracer:
+    kind = float_dtype(name, dtype)
+    alpha = as_tracer(a)
+    dims = sample_shape(name, shape, alpha.shape)
+    return _gamma(key, parameter(alpha, kind, dims), log_space)
+
+
+@array_function
+def gamma(key: ArrayLike, a: ArrayLike, shape: Sequence[int] | None = None, dtype: Any = None) -> Array:
+    """Gamma floats of shape parameter `a` and scale 1."""
+    return _gamma_samples("gamma", key, a, shape, dtype, False)
+
+
+@array_function
+def loggamma(key: ArrayLike, a: ArrayLike, shape: Sequence[int] | None = None, dtype: Any = None) -> Array:
+    """Logarithms of gamma floats, finite for small `a` where the floats themselves are 0."""
+    return _gamma_samples("loggamma", key, a, shape, dtype, True)
+
+
+@array_function
+def beta(key: ArrayLike, a: ArrayLike, b: ArrayLike, shape: Sequence[int] | None = None, dtype: Any = None) -> Array:
+    """Beta floats: G(a) / (G(a) + G(b)) for two gamma floats, from their logarithms."""
+    kind = float_dtype("beta", dtype)
+    first, second = as_tracer(a), as_tracer(b)
+    dims = sample_shape("beta", shape, first.shape, second.shape)
+    key_a, key_b = split(key)
+    x, y = _gamma(key_a, parameter(first, kind, dims), True), _gamma(key_b, parameter(second, kind, dims), True)
+    top = lax.max(x, y)
+    x, y = lax.exp(lax.sub(x, top)), lax.exp(lax.sub(y, top))
+    return lax.div(x, lax.add(x, y))
+
+
+@array_function
+def dirichlet(key: ArrayLike, alpha: ArrayLike, shape: Sequence[int] | None = None, dtype: Any = None) -> Array:
+    """Dirichlet vectors [*shape, n] of parameters [..., n]: gamma floats divided by their sum."""
+    kind = float_dtype("dirichlet", dtype)
+    given = as_tracer(alpha)
+    if not given.ndim:
+        raise shape_error("dirichlet: alpha is a scalar; it must be [..., n]")
+    dims = sample_shape("dirichlet", shape, given.shape[:-1])
+    logarithms = _gamma(key, parameter(given, kind, (*dims, given.shape[-1])), True)
+    return nn.softmax(logarithms, -1)
+
+
+@array_function
+def chisquare(key: ArrayLike, df: ArrayLike, shape: Sequence[int] | None = None, dtype: Any = None) -> Array:
+    """Chi-square floats of `df` degrees of freedom: twice a gamma float of df / 2."""
+    kind = float_dtype("chisquare", dtype)
+    degrees = as_tracer(df)
+    dims = sample_shape("chisquare", shape, degrees.shape)
+    return lax.mul(lax.exp(_gamma(key, lax.div(parameter(degrees, kind, dims), 2), True)), 2)
+
+
+@array_function
+def f(
+    key: ArrayLike, dfnum: ArrayLike, dfden: ArrayLike, shape: Sequence[int] | None = None, dtype: Any = None
+) -> Array:
+    """F floats: the quotient of two chi-square floats, each divided by its degrees of freedom."""
+    kind = float_dtype("f", dtype)
+    above, below = as_tracer(dfnum), as_tracer(dfden)
+    dims = sample_shape("f", shape, above.shape, below.shape)
+    above, below = parameter(above, kind, dims), parameter(below, kind, dims)
+    key_below, key_above = split(key)
+    numerator = lax.div(chisquare(key_above, above, dims, kind), above)
+    return lax.div(numerator, lax.div(chisquare(key_below, below, dims, kind), below))
+
+
+@array_function
+def t(key: ArrayLike, df: ArrayLike, shape: Sequence[int] | None = None, dtype: Any = None) -> Array:
+    """Student's t floats of `df` degrees of freedom."""
+    kind = float_dtype("t", dtype)
+    degrees = as_tracer(df)
+    dims = sample_shape("t", shape, degrees.shape)
+    key_n, key_g = split(key)
+    half = lax.div(parameter(degrees, kind, dims), 2)
+    return lax.mul(normal(key_n, dims, kind), lax.sqrt(lax.div(half, _gamma(key_g, half, False))))
+
+
+@array_function
+def generalized_normal(key: ArrayLike, p: ArrayLike, shape: Sequence[int] = (), dtype: Any = None) -> Array:
+    """Floats with density in proportion to e^(-|x|^p), from gamma floats and signs."""
+    kind = float_dtype("generalized_normal", dtype)
+    power = as_tracer(p)
+    dims = sample_shape("generalized_normal", shape, power.shape)
+    inverse = lax.div(1, parameter(power, kind, dims))
+    key_g, key_r = split(key)
+    return lax.mul(rademacher(key_r, dims, kind), lax.pow(_gamma(key_g, inverse, False), inverse))
+
+
+@array_function
+def ball(key: ArrayLike, d: int, p: ArrayLike = 2, shape: Sequence[int] = (), dtype: Any = None) -> Array:
+    """Points [*shape, d] uniform in the unit ball of the p-norm (Barthe, Guedon, Mendelson and Naor, 2005)."""
+    kind = float_dtype("ball", dtype)
+    dims = lax._dims(shape)
+    power = parameter(p, kind)
+    if power.shape:
+        raise shape_error(f"ball: p is {power._instruction.shape}; it must be a single number")
+    first, second = split(key)
+    points = generalized_normal(first, power, (*dims, d), kind)
+    size = xnp.sum(xnp.abs(points) ** power, -1) + exponential(second, dims, kind)
+    return points / xnp.expand_dims(size ** (1 / power), -1)
+
+
+# ---- Poisson numbers
+
+
+def _poisson_small(key: Any, rate: Tracer, dtype: np.dtype, turns: int) -> Tracer:
+    """The number of uniform numbers whose product stays above e^-rate (Knuth), for rates up to 10."""
+
+    def wanted(state: Any) -> Any:
+        return lax.gt(state[3], lax.neg(rate))
+
+    def step(state: Any) -> Any:
+        i, count, key, log_product = state
+        key, subkey = split(key)
+        count = lax.select(wanted(state), lax.add(count, 1), count)
+        log_u = lax.log(uniform(subkey, rate.shape, rate.dtype))
+        return lax.add(i, 1), count, key, lax.add(log_product, log_u)
+
+    start = (lift(np.int32(0)), lax.full(rate.shape, 0, dtype), key, lax.full_like(rate, 0))
+    state = lax.while_loop(lambda s: lax.bitwise_and(xnp.any(wanted(s)), lax.lt(s[0], turns)), step, start)
+    return lax.sub(state[1], 1)
+
+
+def _poisson_large(key: Any, rate: Tracer, dtype: np.dtype, turns: int) -> Tracer:
+    """Hörmann's transformed rejection, "The transformed rejection method for generating Poisson random variables"
+    (1993), algorithm PTRS, for rates from 10 up."""
+    log_rate = lax.log(rate)
+    b = 0.931 + 2.53 * lax.sqrt(rate)
+    a = -0.059 + 0.02483 * b
+    inverse_alpha = 1.1239 + 1.1328 / (b - 3.4)
+    quick = 0.9277 - 3.6224 / (b - 2)
+
+    def step(state: Any) -> Any:
+        i, count, accepted, key = state
+        key, first, second = split(key, 3)
+        u = uniform(first, rate.shape, rate.dtype) - 0.5
+        v = uniform(second, rate.shape, rate.dtype)
+        inner = 0.5 - lax.abs(u)
+        k = lax.floor((2 * a / inner + b) * u + rate + 0.43)
+        s = lax.log(v * inverse_alpha / (a / (inner * inner) + b))
+        exact = s <= -rate + k * log_rate - lax.lgamma(k + 1)
+        certain = (inner >= 0.07) & (v <= quick)
+        impossible = (k < 0) | ((inner < 0.013) & (v > inner))
+        accept = certain | (~impossible & exact)
+        return lax.add(i, 1), lax.select(accept, k, count), accepted | accept, key
+
+    start = (lift(np.int32(0)), lax.full_like(rate, -1), lax.full(rate.shape, False, np.bool_), key)
+    state = lax.while_loop(lambda s: xnp.any(~s[2]) & lax.lt(s[0], turns), step, start)
+    return lax.convert_element_type(state[1], dtype)
+
+
+@array_function
+def poisson(key: ArrayLike, lam: ArrayLike, shape: Sequence[int] | None = None, dtype: Any = None) -> Array:
+    """Poisson integers of rate `lam`, which is taken in float32; -1 where it is NaN; int32 without a dtype."""
+    kind = integer_dtype("poisson", dtype)
+    given = as_tracer(lam)
+    dims = sample_shape("poisson", shape, given.shape)
+    rate = parameter(given, np.dtype(np.float32), dims)
+    key_words("poisson", key)
+    key = as_tracer(key)
+    small = lax.bitwise_or(lax.ne(rate, rate), lax.lt(rate, 10))
+    turns = min(np.iinfo(kind).max, 2**31 - 1)
+    # Rates that belong to the other method are replaced by ones that are soon done.
+    low = _poisson_small(key, lax.select(small, rate, lax.full_like(rate, 0)), kind, turns)
+    high = _poisson_large(key, lax.select(small, lax.full_like(rate, 1e5), rate), kind, turns)
+    count = lax.select(small, low, high)
+    return lax.select(lax.eq(rate, 0), lax.full_like(count, 0), count)
