@@ -38,15 +38,17 @@ def compile_module(module: Module, options: Options | None = None) -> Executable
     target = Target.parse(options.target or "host")
     stage = Stages(module.name, options)
     with _lock:
-        loop_ir.clear_interned()
-        stage.done("1-hlo", module.to_string)
-        optimized = optimize(module, options)
-        stage.done("2-optimized-hlo", optimized.to_string)
-        program = lower(optimized, Machine(target.vector_bytes, target.vector_registers, options.threads != 1))
-        plan(program, module.donated)
-        stage.done("3-loops", lambda: print_program(program))
-        llvm = emit_program(program, target)
-        stage.done("4-llvm", lambda: llvm)
+        try:
+            stage.done("1-hlo", module.to_string)
+            optimized = optimize(module, options)
+            stage.done("2-optimized-hlo", optimized.to_string)
+            program = lower(optimized, Machine(target.vector_bytes, target.vector_registers, options.threads != 1))
+            plan(program, module.donated)
+            stage.done("3-loops", lambda: print_program(program))
+            llvm = emit_program(program, target)
+            stage.done("4-llvm", lambda: llvm)
+        finally:
+            loop_ir.clear_interned()
     data = cache.compile_object(llvm, target) if options.cache else link.emit_object(llvm, target)
     library = None
     if options.threads is not None and options.threads > 1:

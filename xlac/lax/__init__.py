@@ -15,11 +15,11 @@ from xlac.frontend.control import (
     switch,
     while_loop,
 )
-from xlac.lax import contraction, creation, elementwise, indexing, movement, order, reductions
-from xlac.lax._core import as_dims as _dims
-from xlac.lax._core import convert as _convert
-from xlac.lax._core import expand as _broadcast
-from xlac.lax._core import identity as _identity
+from xlac.lax import contraction, creation, elementwise, indexing, movement, order, reductions, special
+from xlac.lax._core import as_dims as _dims  # noqa: F401
+from xlac.lax._core import convert as _convert  # noqa: F401
+from xlac.lax._core import expand as _broadcast  # noqa: F401
+from xlac.lax._core import identity as _identity  # noqa: F401
 from xlac.lax.contraction import *  # noqa: F403
 from xlac.lax.creation import *  # noqa: F403
 from xlac.lax.elementwise import *  # noqa: F403
@@ -27,7 +27,8 @@ from xlac.lax.indexing import *  # noqa: F403
 from xlac.lax.movement import *  # noqa: F403
 from xlac.lax.order import *  # noqa: F403
 from xlac.lax.reductions import *  # noqa: F403
-from xlac.lax.reductions import _arg_extreme, _reduce_named
+from xlac.lax.reductions import _arg_extreme, _reduce_named  # noqa: F401
+from xlac.lax.special import *  # noqa: F403
 
 __all__ = [
     *contraction.__all__,
@@ -37,6 +38,7 @@ __all__ = [
     *movement.__all__,
     *order.__all__,
     *reductions.__all__,
+    *special.__all__,
     "associative_scan",
     "cond",
     "fori_loop",

@@ -54,3 +54,9 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Array:
     return emit(
         op.iota, shape=ArrayShape(element_type(dtypes.as_dtype(dtype)), as_dims(shape)), iota_dimension=dimension
     )
+
+
+@public
+def empty(shape: Sequence[int], dtype: Any) -> Array:
+    """An array of zeros: results do not depend on what memory held."""
+    return full(shape, 0, dtype)

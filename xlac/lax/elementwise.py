@@ -65,6 +65,13 @@ log = _unary("log", "log", "Natural logarithm.")
 log1p = _unary("log1p", "log-plus-one", "log(1 + x), exact for small x.")
 logistic = _unary("logistic", "logistic", "1 / (1 + e^-x).")
 tanh = _unary("tanh", "tanh", "Hyperbolic tangent.")
+sinh = _unary("sinh", "sinh", "Hyperbolic sine.")
+cosh = _unary("cosh", "cosh", "Hyperbolic cosine.")
+asin = _unary("asin", "asin", "Inverse sine; NaN outside [-1, 1].")
+acos = _unary("acos", "acos", "Inverse cosine; NaN outside [-1, 1].")
+asinh = _unary("asinh", "asinh", "Inverse hyperbolic sine.")
+acosh = _unary("acosh", "acosh", "Inverse hyperbolic cosine; NaN below 1.")
+atanh = _unary("atanh", "atanh", "Inverse hyperbolic tangent; NaN outside [-1, 1].")
 sin = _unary("sin", "sine", "Sine.")
 cos = _unary("cos", "cosine", "Cosine.")
 tan = _unary("tan", "tan", "Tangent.")
@@ -91,6 +98,7 @@ bitwise_xor = _binary("bitwise_xor", "xor", "x ^ y.")
 shift_left = _binary("shift_left", "shift-left", "x << y; 0 for y of at least the width.")
 shift_right_arithmetic = _binary("shift_right_arithmetic", "shift-right-arithmetic", "x >> y, keeping the sign.")
 shift_right_logical = _binary("shift_right_logical", "shift-right-logical", "x >> y, filling with zeros.")
+mulhi = _binary("mulhi", "mulhi", "The upper half of the product of two integers.")
 complex = _binary("complex", "complex", "The complex number x + iy.")
 
 eq = _compare("eq", "EQ", "x == y.")
@@ -139,12 +147,6 @@ def integer_pow(x: ArrayLike, y: int) -> Array:
         if y:
             base = mul(base, base)
     return result
-
-
-@public
-def erfc(x: ArrayLike) -> Array:
-    """1 - erf(x)."""
-    return sub(1, erf(x))
 
 
 @public

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+import enum
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +14,14 @@ from xlac.frontend import dtypes, trace
 from xlac.frontend.eager import Array, ArrayLike
 from xlac.frontend.trace import emit, lift, shape_error
 from xlac.frontend.tracer import Tracer
-from xlac.ir.opcode import OPCODES, op
+from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
-from xlac.lax._core import Declared, as_dims, convert
-from xlac.lax.elementwise import add, lt, select
-from xlac.lax.movement import expand_dims, index_in_dim, squeeze
+from xlac.lax._core import Declared, as_dims, convert, expand, identity
+from xlac.lax.creation import full_like
+from xlac.lax.elementwise import add, bitwise_and, ge, le, lt, max, min, neg, select
+from xlac.lax.movement import concatenate, expand_dims, index_in_dim, squeeze
 
-__all__: list[str] = ["GatherDimensionNumbers", "ScatterDimensionNumbers"]
+__all__: list[str] = ["GatherDimensionNumbers", "GatherScatterMode", "ScatterDimensionNumbers"]
 _declared = Declared(__name__, __all__)
 public, named = _declared.public, _declared.named
 
@@ -102,6 +105,36 @@ def dynamic_update_index_in_dim(operand: ArrayLike, update: ArrayLike, index: Ar
     return dynamic_update_slice_in_dim(x, patch, index, axis)
 
 
+class GatherScatterMode(enum.Enum):
+    """What happens to indices outside: dropped (gather: filled), clamped, or promised not to be there."""
+
+    CLIP = "clip"
+    FILL_OR_DROP = "fill"
+    PROMISE_IN_BOUNDS = "promise_in_bounds"
+    ONE_HOT = "one_hot"
+
+    @staticmethod
+    def from_any(mode: Any) -> GatherScatterMode | None:
+        """The mode a name stands for; None stays None.
+
+        Raises:
+          ShapeError: there is no such mode.
+        """
+        if mode is None or isinstance(mode, GatherScatterMode):
+            return mode
+        word = "fill" if mode == "drop" else mode
+        for member in GatherScatterMode:
+            if member.value == word:
+                return member
+        raise shape_error(f"mode={mode!r}; it must be clip, fill, drop or promise_in_bounds")
+
+
+def _bounds(x: Tracer, where: Tracer, dims: Sequence[int], sizes: Sequence[int]) -> Tracer:
+    """The greatest index vector at which a window of these sizes fits, as wide as the indices."""
+    top = np.array([x.shape[d] - sizes[d] for d in dims], where.dtype)
+    return expand(lift(top), where.shape, (where.ndim - 1,))
+
+
 class GatherDimensionNumbers(NamedTuple):
     """How gather's operands and result correspond; index_vector_dim is always the last dimension of the indices."""
 
@@ -124,10 +157,14 @@ def gather(
     mode: Any = None,
     fill_value: Any = None,
 ) -> Array:
-    """Slices of fixed sizes at computed places, clamped inside the operand (HLO's gather)."""
+    """Slices of fixed sizes at computed places, clamped inside the operand (HLO's gather).
+
+    With mode "fill", slices that leave the operand are `fill_value`: by default NaN, of signed integers the least
+    number, of others the greatest.
+    """
     x, indices = lift(operand), lift(start_indices)
     numbers = GatherDimensionNumbers(*dimension_numbers)
-    return emit(
+    found = emit(
         op.gather,
         x,
         indices,
@@ -141,6 +178,27 @@ def gather(
         indices_are_sorted=indices_are_sorted,
         weak=x.weak_type,
     )
+    if GatherScatterMode.from_any(mode) is not GatherScatterMode.FILL_OR_DROP:
+        return found
+    high = _bounds(x, indices, numbers.start_index_map, slice_sizes)
+    inside = _all_last(bitwise_and(ge(indices, 0), le(indices, high)))
+    batch = [d for d in range(found.ndim) if d not in numbers.offset_dims]
+    missing = missing_value(x.dtype) if fill_value is None else fill_value
+    return select(expand(inside, found.shape, batch), found, full_like(found, missing))
+
+
+def _all_last(mask: Tracer) -> Tracer:
+    true = lift(np.asarray(True))
+    reducer = trace.reducer("and", mask.dtype)
+    return emit(op.reduce, mask, true, dimensions=(mask.ndim - 1,), to_apply=reducer)
+
+
+def missing_value(dtype: np.dtype) -> Any:
+    """What stands where an index is out of range: NaN, the least signed or greatest unsigned integer, or True."""
+    kind = dtypes.kind(dtype)
+    if kind in "fc":
+        return math.nan
+    return True if kind == "p" else identity("maximum" if kind == "s" else "minimum", dtype)[()].item()
 
 
 class ScatterDimensionNumbers(NamedTuple):
@@ -162,13 +220,17 @@ def _scatter(
     numbers: ScatterDimensionNumbers,
     indices_are_sorted: bool,
     unique_indices: bool,
+    mode: Any,
 ) -> Tracer:
-    if "scatter" not in OPCODES:
-        raise trace.trace_error(f"{name}: this build has no scatter opcode")
     x, where, patch = lift(operand), lift(indices), lift(updates)
     if patch.weak_type:
         patch = convert(patch, x.dtype)
     numbers = ScatterDimensionNumbers(*numbers)
+    if GatherScatterMode.from_any(mode) is GatherScatterMode.CLIP:
+        still = (*numbers.inserted_window_dims, *numbers.operand_batching_dims)
+        window = iter([patch.shape[d] for d in numbers.update_window_dims])
+        sizes = [1 if d in still else next(window) for d in range(x.ndim)]
+        where = max(min(where, _bounds(x, where, numbers.scatter_dims_to_operand_dims, sizes)), 0)
     if opcode is None:
         shape = ArrayShape(element_type(x.dtype))
         session = trace.active().session
@@ -178,8 +240,14 @@ def _scatter(
         combine = session.reducers[key]
     else:
         combine = trace.reducer(opcode, x.dtype)
+    return _emit_scatter(x, where, patch, numbers, combine, indices_are_sorted, unique_indices)
+
+
+def _emit_scatter(
+    x: Tracer, where: Tracer, patch: Tracer, numbers: Any, combine: Any, indices_are_sorted: bool, unique_indices: bool
+) -> Tracer:
     return emit(
-        OPCODES["scatter"],
+        op.scatter,
         x,
         where,
         patch,
@@ -207,7 +275,15 @@ def _scatter_function(function: str, opcode: str | None, what: str) -> Any:
         mode: Any = None,
     ) -> Array:
         return _scatter(
-            function, opcode, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices
+            function,
+            opcode,
+            operand,
+            scatter_indices,
+            updates,
+            dimension_numbers,
+            indices_are_sorted,
+            unique_indices,
+            mode,
         )
 
     return named(call, function, what)
@@ -215,6 +291,65 @@ def _scatter_function(function: str, opcode: str | None, what: str) -> Any:
 
 scatter = _scatter_function("scatter", None, "Replace elements at computed places; updates outside are dropped.")
 scatter_add = _scatter_function("scatter_add", "add", "Add to elements at computed places.")
+
+
+@public
+def scatter_sub(
+    operand: ArrayLike,
+    scatter_indices: ArrayLike,
+    updates: ArrayLike,
+    dimension_numbers: ScatterDimensionNumbers,
+    *,
+    indices_are_sorted: bool = False,
+    unique_indices: bool = False,
+    mode: Any = None,
+) -> Array:
+    """Subtract from elements at computed places."""
+    return scatter_add(
+        operand,
+        scatter_indices,
+        neg(lift(updates)),
+        dimension_numbers,
+        indices_are_sorted=indices_are_sorted,
+        unique_indices=unique_indices,
+        mode=mode,
+    )
+
+
 scatter_mul = _scatter_function("scatter_mul", "multiply", "Multiply elements at computed places.")
 scatter_min = _scatter_function("scatter_min", "minimum", "Lower elements at computed places.")
 scatter_max = _scatter_function("scatter_max", "maximum", "Raise elements at computed places.")
+
+
+@public
+def scatter_apply(
+    operand: ArrayLike,
+    scatter_indices: ArrayLike,
+    func: Callable[[Any], Any],
+    dimension_numbers: ScatterDimensionNumbers,
+    *,
+    update_shape: Sequence[int] = (),
+    indices_are_sorted: bool = False,
+    unique_indices: bool = False,
+    mode: Any = None,
+) -> Array:
+    """`func` applied to the elements at computed places, once for each time a place is named."""
+    x, where = lift(operand), lift(scatter_indices)
+    numbers = ScatterDimensionNumbers(*dimension_numbers)
+    shape = ArrayShape(element_type(x.dtype))
+    combine = trace.scalar_computation("apply", (shape, shape), lambda old, new: convert(lift(func(old)), x.dtype))
+    return _emit_scatter(
+        x, where, full_like(x, 0, shape=update_shape), numbers, combine, indices_are_sorted, unique_indices
+    )
+
+
+@public
+def index_take(src: ArrayLike, idxs: ArrayLike, axes: Sequence[int]) -> Array:
+    """The elements at computed places along the axes, one index array for each."""
+    x = lift(src)
+    indices = [lift(i) for i in idxs]
+    count = indices[0].ndim
+    joined = concatenate([expand_dims(i, (count,)) for i in indices], count)
+    sizes = [1 if d in axes else n for d, n in enumerate(x.shape)]
+    window = range(count, count + x.ndim - len(axes))
+    return gather(x, joined, GatherDimensionNumbers(tuple(window), tuple(axes), tuple(axes)), sizes)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+
+from xlac import tree
+from xlac.frontend import trace
 from xlac.frontend.eager import Array, ArrayLike
 from xlac.frontend.trace import emit, lift, shape_error
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
 from xlac.lax._core import Declared, as_dims, convert, expand
 
-__all__: list[str] = []
+__all__: list[str] = ["broadcast_shapes"]
 _declared = Declared(__name__, __all__)
 public, named = _declared.public, _declared.named
 
@@ -160,3 +165,78 @@ def pad(operand: ArrayLike, padding_value: ArrayLike, padding_config: Sequence[t
     if value.weak_type:
         value = convert(value, x.dtype)
     return emit(op.pad, x, value, padding=tuple(tuple(int(n) for n in p) for p in padding_config), weak=x.weak_type)
+
+
+@public
+def stack(operands: Sequence[ArrayLike], axis: int = 0) -> Array:
+    """Arrays of one shape and type joined along a new axis."""
+    xs = [lift(x) for x in operands]
+    axis %= xs[0].ndim + 1
+    return concatenate([expand_dims(x, (axis,)) for x in xs], axis)
+
+
+@public
+def unstack(x: ArrayLike, axis: int = 0) -> tuple[Array, ...]:
+    """The elements along an axis."""
+    a = lift(x)
+    return tuple(index_in_dim(a, i, axis, keepdims=False) for i in range(a.shape[axis]))
+
+
+@public
+def split(operand: ArrayLike, sizes: Sequence[int], axis: int = 0) -> list[Array]:
+    """Parts of the given sizes, which must add up to the extent of the axis."""
+    x = lift(operand)
+    points = np.cumsum([0, *as_dims(sizes)])
+    if points[-1] != x.shape[axis]:
+        raise shape_error(
+            f"split: sizes {list(sizes)} add up to {points[-1]}; axis {axis} of {list(x.shape)} has {x.shape[axis]}"
+        )
+    return [slice_in_dim(x, int(a), int(b), axis=axis) for a, b in zip(points, points[1:])]
+
+
+@public
+def tile(operand: ArrayLike, reps: Sequence[int]) -> Array:
+    """The array repeated along each dimension."""
+    x = lift(operand)
+    reps = as_dims(reps)
+    if len(reps) != x.ndim:
+        raise shape_error(f"tile: {len(reps)} numbers of repeats for an array of shape {list(x.shape)}")
+    wide = expand(x, [n for pair in zip(reps, x.shape) for n in pair], range(1, 2 * x.ndim, 2))
+    return reshape(wide, [r * n for r, n in zip(reps, x.shape)])
+
+
+def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape that arrays of these shapes broadcast to."""
+    try:
+        return tuple(np.broadcast_shapes(*(tuple(s) for s in shapes)))
+    except ValueError:
+        listed = ", ".join(str(list(s)) for s in shapes)
+        raise shape_error(f"broadcast_shapes: shapes {listed} do not broadcast together") from None
+
+
+@public
+def broadcast_to_rank(x: ArrayLike, rank: int) -> Array:
+    """Leading dimensions of extent 1 added up to a number of dimensions."""
+    a = lift(x)
+    return reshape(a, (1,) * (rank - a.ndim) + a.shape)
+
+
+@public
+def broadcast_like(arr: ArrayLike, like_arr: ArrayLike) -> Array:
+    """An array stretched to the shape of another by NumPy's rules."""
+    x, shape = lift(arr), lift(like_arr).shape
+    return broadcast_in_dim(x, shape, range(len(shape) - x.ndim, len(shape)))
+
+
+@public
+def optimization_barrier(operand: ArrayLike) -> Any:
+    """The operands themselves; what is before is not optimised together with what is after."""
+    leaves, structure = tree.flatten(operand)
+    xs = [lift(x) for x in leaves]
+    if not xs:
+        return operand
+    if len(xs) == 1:
+        return tree.unflatten(structure, [emit(op.opt_barrier, xs[0], weak=xs[0].weak_type)])
+    active = trace.active()
+    packed = trace.emit_instruction(op.tuple, *[active.use(x) for x in xs])
+    return tree.unflatten(structure, trace.elements(trace.emit_instruction(op.opt_barrier, packed)))

@@ -138,6 +138,11 @@ def _body(body: list[Statement], indent: str, shared: _Shared | None = None) -> 
                 yield from _inner(s.otherwise, indent, shared)
 
 
+def statement_text(statement: Statement) -> str:
+    """A statement on one line, for messages."""
+    return "; ".join(line.strip() for line in _body([statement], ""))
+
+
 def _inner(body: list[Statement], indent: str, shared: _Shared) -> Iterator[str]:
     """An inner body; what it names is not known outside."""
     outer = dict(shared.names)

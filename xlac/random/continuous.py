@@ -18,6 +18,7 @@ from xlac.frontend import dtypes
 from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
+from xlac.lax._core import as_dims
 from xlac.numpy._core import as_tracer, promote_inexact
 from xlac.random.discrete import rademacher
 from xlac.random.threefry import (
@@ -47,7 +48,7 @@ def to_normal(u: Tracer) -> Tracer:
 def normal(key: ArrayLike, shape: Sequence[int] = (), dtype: Any = None) -> Array:
     """Standard normal floats: sqrt(2) erf_inv of uniform ones. Complex ones have variance 1, half of it in each part."""
     kind = float_dtype("normal", dtype, complex_too=True)
-    dims = lax._dims(shape)
+    dims = as_dims(shape)
     if dtypes.is_complex(kind):
         part = dtypes.real_dtype(kind)
         real, imag = split(key)
@@ -158,7 +159,7 @@ def gumbel(key: ArrayLike, shape: Sequence[int] = (), dtype: Any = None, mode: s
     mode = "low" if mode is None else mode
     if mode not in GUMBEL_MODES:
         raise shape_error(f"gumbel: mode is {mode!r}; it must be one of {', '.join(GUMBEL_MODES)}")
-    dims = lax._dims(shape)
+    dims = as_dims(shape)
     if mode == "low":
         return _gumbel_of(lax.log(uniform(key, dims, kind, minval=_tiny(kind), maxval=1.0)))
     both = uniform(key, (2, *dims), kind)
@@ -213,7 +214,7 @@ def wald(key: ArrayLike, mean: ArrayLike, shape: Sequence[int] | None = None, dt
 def maxwell(key: ArrayLike, shape: Sequence[int] = (), dtype: Any = None) -> Array:
     """Maxwell floats of scale 1: the lengths of normal vectors in three dimensions."""
     kind = float_dtype("maxwell", dtype)
-    return xnp.linalg.norm(normal(key, (*lax._dims(shape), 3), kind), axis=-1)
+    return xnp.linalg.norm(normal(key, (*as_dims(shape), 3), kind), axis=-1)
 
 
 @array_function
@@ -225,7 +226,7 @@ def double_sided_maxwell(
     centre, size = as_tracer(loc), as_tracer(scale)
     common = sample_shape("double_sided_maxwell", None, centre.shape, size.shape)
     # A shape left out is that of the parameters, which then come twice, as in JAX.
-    dims = (*(lax._dims(shape) or common), *common)
+    dims = (*(as_dims(shape) or common), *common)
     first, second = split(key)
     signed = lax.mul(rademacher(second, dims, kind), maxwell(first, dims, kind))
     return lax.add(lax.mul(signed, parameter(size, kind, dims)), parameter(centre, kind, dims))
@@ -285,9 +286,7 @@ def multivariate_normal(
 
 
 @array_function
-def orthogonal(
-    key: ArrayLike, n: int, shape: Sequence[int] = (), dtype: Any = None, m: int | None = None
-) -> Array:
+def orthogonal(key: ArrayLike, n: int, shape: Sequence[int] = (), dtype: Any = None, m: int | None = None) -> Array:
     """Matrices [*shape, n, m] uniform among those with orthonormal rows or columns; m is n if left out.
 
     The Q of a normal matrix's QR decomposition with positive diagonal of R, as Householder reflections give it.
@@ -295,7 +294,7 @@ def orthogonal(
     kind = float_dtype("orthogonal", dtype, complex_too=False)
     m = n if m is None else m
     tall, narrow = max(n, m), min(n, m)
-    z = normal(key, (*lax._dims(shape), tall, narrow), kind)
+    z = normal(key, (*as_dims(shape), tall, narrow), kind)
     q = _orthonormal(z)
     return lax.transpose(q, (*range(q.ndim - 2), q.ndim - 1, q.ndim - 2)) if n < m else q
 

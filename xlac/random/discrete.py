@@ -15,6 +15,7 @@ from xlac.frontend import dtypes
 from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import lift, shape_error, trace_error
 from xlac.frontend.tracer import Tracer
+from xlac.lax._core import as_dims, convert
 from xlac.numpy._core import as_tracer, inexact, normalize_axis, promote_inexact, stretch
 from xlac.random.threefry import (
     bits,
@@ -45,13 +46,11 @@ def _integers(name: str, x: Any) -> Tracer:
     value = as_tracer(x)
     if not dtypes.is_integer(value.dtype):
         value = lax.convert_element_type(value, np.int32)
-    return lax._convert(value, value.dtype)
+    return convert(value, value.dtype)
 
 
 @array_function
-def randint(
-    key: ArrayLike, shape: Sequence[int], minval: ArrayLike, maxval: ArrayLike, dtype: Any = None
-) -> Array:
+def randint(key: ArrayLike, shape: Sequence[int], minval: ArrayLike, maxval: ArrayLike, dtype: Any = None) -> Array:
     """Integers uniform in [minval, maxval), `minval` where that is empty; int32 without a dtype.
 
     A `maxval` one above the greatest number of the type includes that number. Samples are remainders of twice as many random
@@ -64,15 +63,15 @@ def randint(
     drawn = kind
     if info.bits < 32:
         drawn = np.dtype(np.int32)
-        low = lax._convert(_clipped(low, info.min, info.max), drawn)
-        high = lax._convert(_clipped(high, info.min, info.max + 1), drawn)
+        low = convert(_clipped(low, info.min, info.max), drawn)
+        high = convert(_clipped(high, info.min, info.max + 1), drawn)
         info = np.iinfo(drawn)
     limit = lift(np.asarray(min(info.max, np.iinfo(high.dtype).max), high.dtype))
     beyond = stretch(lax.gt(high, limit), dims)
-    low = stretch(lax._convert(_clipped(low, info.min, info.max), drawn), dims)
-    high = stretch(lax._convert(_clipped(high, info.min, info.max), drawn), dims)
+    low = stretch(convert(_clipped(low, info.min, info.max), drawn), dims)
+    high = stretch(convert(_clipped(high, info.min, info.max), drawn), dims)
     unsigned = np.dtype(f"u{info.bits // 8}")
-    span = lax._convert(lax.sub(high, low), unsigned)
+    span = convert(lax.sub(high, low), unsigned)
     span = lax.select(lax.le(high, low), lax.full_like(span, 1), span)
     span = lax.select(lax.bitwise_and(beyond, lax.gt(high, low)), lax.add(span, lax.full_like(span, 1)), span)
     first, second = split(key)
@@ -81,13 +80,11 @@ def randint(
     half = lax.rem(lax.full_like(span, 2 ** (info.bits // 2)), span)
     power = lax.rem(lax.mul(half, half), span)
     offset = lax.rem(lax.add(lax.mul(lax.rem(upper, span), power), lax.rem(lower, span)), span)
-    return lax._convert(lax.add(low, lax._convert(offset, drawn)), kind)
+    return convert(lax.add(low, convert(offset, drawn)), kind)
 
 
 @array_function
-def bernoulli(
-    key: ArrayLike, p: ArrayLike = 0.5, shape: Sequence[int] | None = None, mode: str = "low"
-) -> Array:
+def bernoulli(key: ArrayLike, p: ArrayLike = 0.5, shape: Sequence[int] | None = None, mode: str = "low") -> Array:
     """Bools, true with probability `p`, a float; the mode "high" draws twice as many bits, for very small p."""
     if mode not in BERNOULLI_MODES:
         raise shape_error(f"bernoulli: mode is {mode!r}; it must be one of {', '.join(BERNOULLI_MODES)}")
@@ -109,7 +106,7 @@ def bernoulli(
 def rademacher(key: ArrayLike, shape: Sequence[int] = (), dtype: Any = None) -> Array:
     """-1 and 1 with equal probability; int32 without a dtype."""
     kind = dtypes.as_dtype(int if dtype is None else dtype)
-    heads = bernoulli(key, np.float32(0.5), lax._dims(shape))
+    heads = bernoulli(key, np.float32(0.5), as_dims(shape))
     return lax.select(heads, lax.full(heads.shape, 1, kind), lax.neg(lax.full(heads.shape, 1, kind)))
 
 
@@ -193,7 +190,9 @@ def _choice_places(
         return randint(key, shape, 0, n)
     (chances,) = promote_inexact(p)
     if chances.shape != (n,):
-        raise shape_error(f"choice: p is {chances._instruction.shape}; it must have one element for each of the {n} choices")
+        raise shape_error(
+            f"choice: p is {chances._instruction.shape}; it must have one element for each of the {n} choices"
+        )
     if replace:
         sums = xnp.cumsum(chances)
         total = lax.index_in_dim(sums, n - 1, keepdims=False)
@@ -224,7 +223,7 @@ def choice(
     Raises:
       ShapeError: there are fewer choices than draws without replacement, or `p` has another length.
     """
-    shape = lax._dims(shape)
+    shape = as_dims(shape)
     n = _count("choice", a)
     values = None
     if n is None:

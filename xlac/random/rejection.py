@@ -16,6 +16,7 @@ from xlac import lax, nn
 from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
+from xlac.lax._core import as_dims
 from xlac.numpy._core import as_tracer
 from xlac.random.continuous import exponential, normal, to_normal
 from xlac.random.discrete import rademacher
@@ -191,7 +192,7 @@ def generalized_normal(key: ArrayLike, p: ArrayLike, shape: Sequence[int] = (), 
 def ball(key: ArrayLike, d: int, p: ArrayLike = 2, shape: Sequence[int] = (), dtype: Any = None) -> Array:
     """Points [*shape, d] uniform in the unit ball of the p-norm (Barthe, Guedon, Mendelson and Naor, 2005)."""
     kind = float_dtype("ball", dtype)
-    dims = lax._dims(shape)
+    dims = as_dims(shape)
     power = parameter(p, kind)
     if power.shape:
         raise shape_error(f"ball: p is {power._instruction.shape}; it must be a single number")

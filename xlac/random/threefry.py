@@ -20,6 +20,7 @@ from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import emit, lift, shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.ir.opcode import op
+from xlac.lax._core import as_dims, convert, expand
 from xlac.numpy._core import as_tracer, stretch
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -35,14 +36,14 @@ def hash_words(key: Words, counter: Words) -> Words:
     wide: dict[Any, Tracer] = {}
 
     def spread(x: Tracer) -> Tracer:
-        return lax._broadcast(x, dims, ())
+        return expand(x, dims, ())
 
     def number(value: int) -> Tracer:
         if value not in wide:
             wide[value] = spread(lift(np.uint32(value)))
         return wide[value]
 
-    keys = [*key, emit(op.xor, emit(op.xor, *key), lax._broadcast(lift(_PARITY), key[0].shape, ()))]
+    keys = [*key, emit(op.xor, emit(op.xor, *key), expand(lift(_PARITY), key[0].shape, ()))]
     x, y = (emit(op.add, spread(c), spread(k)) for c, k in zip(counter, keys))
     for group in range(5):
         for distance in _ROTATIONS[group % 2]:
@@ -52,7 +53,7 @@ def hash_words(key: Words, counter: Words) -> Words:
             y = emit(op.xor, x, y)
         x = emit(op.add, x, spread(keys[(group + 1) % 3]))
         second = keys[(group + 2) % 3]
-        y = emit(op.add, y, spread(emit(op.add, second, lax._broadcast(lift(np.uint32(group + 1)), second.shape, ()))))
+        y = emit(op.add, y, spread(emit(op.add, second, expand(lift(np.uint32(group + 1)), second.shape, ()))))
     return x, y
 
 
@@ -63,7 +64,7 @@ def counters(shape: Sequence[int]) -> Words:
         return lift(np.uint32(0)), lax.reshape(lax.iota(_UINT32, size), shape)
     index = lax.reshape(lax.iota(np.uint64, size), shape)
     high = lax.shift_right_logical(index, lift(np.uint64(32)))
-    return lax._convert(high, _UINT32), lax._convert(index, _UINT32)
+    return convert(high, _UINT32), convert(index, _UINT32)
 
 
 def key_words(name: str, key: Any) -> Words:
@@ -76,7 +77,9 @@ def key_words(name: str, key: Any) -> Words:
     if x.dtype != _UINT32 or x.shape != (2,):
         several = x.dtype == _UINT32 and x.ndim > 1 and x.shape[-1] == 2
         what = "several keys, of which it takes one" if several else "no key"
-        raise shape_error(f"{name}: key is {x._instruction.shape}, {what}; a key is u32[2], as xlac.random.key(seed) gives")
+        raise shape_error(
+            f"{name}: key is {x._instruction.shape}, {what}; a key is u32[2], as xlac.random.key(seed) gives"
+        )
     return lax.index_in_dim(x, 0, keepdims=False), lax.index_in_dim(x, 1, keepdims=False)
 
 
@@ -94,9 +97,9 @@ def mixed(words: Words, width: int) -> Tracer:
     """Random bits of a width from the words of each element."""
     unsigned = np.dtype(f"u{width // 8}")
     if width == 64:
-        high, low = (lax._convert(w, unsigned) for w in words)
+        high, low = (convert(w, unsigned) for w in words)
         return lax.bitwise_or(lax.shift_left(high, lift(np.uint64(32))), low)
-    return lax._convert(lax.bitwise_xor(*words), unsigned)
+    return convert(lax.bitwise_xor(*words), unsigned)
 
 
 def unit(words: Words, dtype: np.dtype) -> Tracer:
@@ -104,7 +107,7 @@ def unit(words: Words, dtype: np.dtype) -> Tracer:
     info = ml_dtypes.finfo(dtype)
     width = info.bits if info.nmant >= 8 else 8
     unsigned = np.dtype(f"u{info.bits // 8}")
-    raw = lax._convert(mixed(words, width), unsigned)
+    raw = convert(mixed(words, width), unsigned)
     mantissa = lax.shift_right_logical(raw, lift(np.asarray(width - info.nmant, unsigned)))
     one = np.ones((), dtype)
     return lax.sub(lax.bitcast_convert_type(lax.bitwise_or(mantissa, lift(one.view(unsigned))), dtype), lift(one))
@@ -151,19 +154,21 @@ def sample_shape(name: str, shape: Any, *parameters: tuple[int, ...]) -> tuple[i
         raise shape_error(f"{name}: parameters of shapes {listed} do not broadcast together") from None
     if shape is None:
         return common
-    dims = lax._dims(shape)
+    dims = as_dims(shape)
     try:
         fits = np.broadcast_shapes(dims, common) == dims
     except ValueError:
         fits = False
     if not fits:
-        raise shape_error(f"{name}: parameters of shapes {listed} do not broadcast to the shape {list(dims)} of the samples")
+        raise shape_error(
+            f"{name}: parameters of shapes {listed} do not broadcast to the shape {list(dims)} of the samples"
+        )
     return dims
 
 
 def parameter(x: Any, dtype: np.dtype, shape: Sequence[int] | None = None) -> Tracer:
     """A parameter of a distribution in the samples' type, and shape if one is given."""
-    value = lax._convert(as_tracer(x), dtype)
+    value = convert(as_tracer(x), dtype)
     return value if shape is None else stretch(value, shape)
 
 
@@ -186,11 +191,11 @@ def key(seed: ArrayLike, *, impl: Any = None) -> Array:
     x = as_tracer(seed)
     if x.shape or not dtypes.is_integer(x.dtype):
         raise shape_error(f"key: seed is {x._instruction.shape}; it must be a single integer")
-    x = lax._convert(x, x.dtype)
+    x = convert(x, x.dtype)
     if x.dtype.itemsize < 8:
-        return join((lift(np.uint32(0)), lax._convert(x, _UINT32)))
+        return join((lift(np.uint32(0)), convert(x, _UINT32)))
     high = lax.shift_right_logical(x, lift(np.asarray(32, x.dtype)))
-    return join((lax._convert(high, _UINT32), lax._convert(x, _UINT32)))
+    return join((convert(high, _UINT32), convert(x, _UINT32)))
 
 
 PRNGKey = key
@@ -199,7 +204,7 @@ PRNGKey = key
 @array_function
 def split(key: ArrayLike, num: int | Sequence[int] = 2) -> Array:
     """New keys from one: uint32[num, 2], or uint32[*num, 2] for several dimensions."""
-    return join(hash_words(key_words("split", key), counters(lax._dims(num))))
+    return join(hash_words(key_words("split", key), counters(as_dims(num))))
 
 
 @array_function
@@ -208,7 +213,7 @@ def fold_in(key: ArrayLike, data: ArrayLike) -> Array:
     x = as_tracer(data)
     if x.shape or not dtypes.is_integer(x.dtype):
         raise shape_error(f"fold_in: data is {x._instruction.shape}; it must be a single integer")
-    number = lax._convert(lax._convert(x, x.dtype), _UINT32)
+    number = convert(convert(x, x.dtype), _UINT32)
     return join(hash_words(key_words("fold_in", key), (lift(np.uint32(0)), number)))
 
 
@@ -240,7 +245,7 @@ def bits(key: ArrayLike, shape: Sequence[int] = (), dtype: Any = None) -> Array:
     kind = dtypes.as_dtype(_UINT32 if dtype is None else dtype)
     if kind.kind != "u":
         raise shape_error(f"bits: dtype is {kind.name}; it must be uint8, uint16, uint32 or uint64")
-    words = hash_words(key_words("bits", key), counters(lax._dims(shape)))
+    words = hash_words(key_words("bits", key), counters(as_dims(shape)))
     return mixed(words, 8 * kind.itemsize)
 
 
@@ -253,7 +258,11 @@ def uniform(
     low, high = as_tracer(minval), as_tracer(maxval)
     dims = sample_shape("uniform", shape, low.shape, high.shape)
     floats = unit(hash_words(key_words("uniform", key), counters(dims)), kind)
-    if isinstance(low.exact, (int, float)) and isinstance(high.exact, (int, float)) and (low.exact, high.exact) == (0, 1):
+    if (
+        isinstance(low.exact, (int, float))
+        and isinstance(high.exact, (int, float))
+        and (low.exact, high.exact) == (0, 1)
+    ):
         return floats
     low, high = parameter(low, kind, dims), parameter(high, kind, dims)
     return lax.max(low, lax.add(lax.mul(floats, lax.sub(high, low)), low))

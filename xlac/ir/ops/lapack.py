@@ -26,7 +26,7 @@ def _kernel(name: str, types: str = "sdcz") -> Callable[[Callable[..., Any]], Ca
     return register
 
 
-def _letter(config: dict[str, Any], name: str, default: str) -> str:
+def option_letter(config: dict[str, Any], name: str, default: str) -> str:
     """A one-letter option, which configurations hold as its character code."""
     value = config.get(name, default)
     return chr(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
@@ -38,20 +38,20 @@ def _info(a: np.ndarray) -> np.ndarray:
 
 @_kernel("trsm")
 def _trsm(a: np.ndarray, b: np.ndarray, *scale: np.ndarray, config: dict[str, Any], **_: Any) -> np.ndarray:
-    transpose = {"N": "NO_TRANSPOSE", "T": "TRANSPOSE", "C": "ADJOINT"}[_letter(config, "trans_x", "N")]
+    transpose = {"N": "NO_TRANSPOSE", "T": "TRANSPOSE", "C": "ADJOINT"}[option_letter(config, "trans_x", "N")]
     return triangular_solve(
         a,
         b,
-        left_side=_letter(config, "side", "L") == "L",
-        lower=_letter(config, "uplo", "L") == "L",
-        unit_diagonal=_letter(config, "diag", "N") == "U",
+        left_side=option_letter(config, "side", "L") == "L",
+        lower=option_letter(config, "uplo", "L") == "L",
+        unit_diagonal=option_letter(config, "diag", "N") == "U",
         transpose_a=transpose,
     )
 
 
 @_kernel("potrf")
 def _potrf(a: np.ndarray, *, config: dict[str, Any], **_: Any) -> tuple[np.ndarray, np.ndarray]:
-    lower = _letter(config, "uplo", "L") == "L"
+    lower = option_letter(config, "uplo", "L") == "L"
     factor = cholesky_factor(a if lower else adjoint(a))
     failed = np.isnan(factor).any(axis=(-2, -1)) if a.size else np.zeros(a.shape[:-2], bool)
     below = np.tril(factor)
@@ -120,7 +120,7 @@ def _orgqr(a: np.ndarray, tau: np.ndarray, **_: Any) -> np.ndarray:
 def _gesdd(a: np.ndarray, *, shape: TupleShape, config: dict[str, Any], **_: Any) -> tuple[Any, ...]:
     """Singular values and vectors: (overwritten matrix, s, u, v*, info)."""
     dims = [s.dims for s in shape if isinstance(s, ArrayShape)]
-    mode = _letter(config, "mode", "S")
+    mode = option_letter(config, "mode", "S")
     good = np.isfinite(a).all(axis=(-2, -1))
     safe = np.where(good[..., None, None], a, 0)
     info = np.where(good, 0, -4).astype(np.int32)
@@ -139,7 +139,7 @@ def _gesdd(a: np.ndarray, *, shape: TupleShape, config: dict[str, Any], **_: Any
 def _syevd(a: np.ndarray, *, config: dict[str, Any], **_: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Eigenvectors and ascending eigenvalues of a symmetric or Hermitian matrix, and info."""
     good = np.isfinite(a).all(axis=(-2, -1))
-    w, v = np.linalg.eigh(np.where(good[..., None, None], a, 0), UPLO=_letter(config, "uplo", "L"))
+    w, v = np.linalg.eigh(np.where(good[..., None, None], a, 0), UPLO=option_letter(config, "uplo", "L"))
     v = np.where(good[..., None, None], v, np.nan).astype(a.dtype)
     w = np.where(good[..., None], w, np.nan).astype(a.real.dtype)
     return v, w, np.where(good, 0, 1).astype(np.int32)

@@ -18,7 +18,10 @@ from xlac.ir.shape import U64, ArrayShape, Shape, TupleShape, element_type
 
 ALGORITHMS = ("rng_default", "rng_three_fry", "rng_philox")
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+THREE_FRY_PARITY = 0x1BD11BDA
+PHILOX = (0xD2511F53, 0xCD9E8D57)  # multipliers
+PHILOX_KEYS = (0x9E3779B9, 0xBB67AE85)  # what the key grows by from round to round
 _MASK32 = np.uint64(0xFFFFFFFF)
 
 
@@ -35,11 +38,11 @@ def _joined(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 def three_fry(counter: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """ThreeFry-2x32-20 of 64-bit counters under a 64-bit key: two 32-bit words each."""
     keys = list(_halves(key))
-    keys.append(keys[0] ^ keys[1] ^ np.uint32(0x1BD11BDA))
+    keys.append(keys[0] ^ keys[1] ^ np.uint32(THREE_FRY_PARITY))
     x, y = _halves(counter)
     x, y = x + keys[0], y + keys[1]
     for group in range(5):
-        for distance in _ROTATIONS[group % 2]:
+        for distance in ROTATIONS[group % 2]:
             x = x + y
             y = (y << np.uint32(distance)) | (y >> np.uint32(32 - distance))
             y = x ^ y
@@ -53,11 +56,11 @@ def philox(low: np.ndarray, high: np.ndarray, key: np.ndarray) -> list[np.ndarra
     k0, k1 = _halves(key)
     x = [*_halves(low), *_halves(high)]
     for _ in range(10):
-        first = x[0].astype(np.uint64) * np.uint64(0xD2511F53)
-        second = x[2].astype(np.uint64) * np.uint64(0xCD9E8D57)
+        first = x[0].astype(np.uint64) * np.uint64(PHILOX[0])
+        second = x[2].astype(np.uint64) * np.uint64(PHILOX[1])
         (low0, high0), (low1, high1) = _halves(first), _halves(second)
         x = [high1 ^ x[1] ^ k0, low1, high0 ^ x[3] ^ k1, low0]
-        k0, k1 = k0 + np.uint32(0x9E3779B9), k1 + np.uint32(0xBB67AE85)
+        k0, k1 = k0 + np.uint32(PHILOX_KEYS[0]), k1 + np.uint32(PHILOX_KEYS[1])
     return x
 
 

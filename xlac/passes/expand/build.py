@@ -6,15 +6,16 @@ computation yet (or an operand that is in one), so that a formula reads like Num
 
 from __future__ import annotations
 
-import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Union
 
 import numpy as np
 
 from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import OPCODES, op
-from xlac.ir.shape import PRED, S32, ArrayShape, ElementType, TupleShape
+from xlac.ir.shape import S32, ArrayShape, ElementType, TupleShape
 from xlac.passes.rewrite import Names
 
 Number = Union[bool, int, float, complex, np.generic]
@@ -238,82 +239,68 @@ def binary(name: str, element_type: ElementType) -> Computation:
     return made
 
 
-def wide_type(row: ElementType) -> ElementType:
-    """The type in which a composed formula is computed: float32 for narrower floats."""
-    from xlac.loop_types import widened  # pragma: no cover
-
-    return widened(row)
-
-
-class Expander:
-    """What expansions of one module share: names for the computations they make."""
-
-    def __init__(self, module: Module) -> None:
-        self.module = module
-        self._names: Names | None = None
-
-    def name(self, base: str) -> str:
-        if self._names is None:
-            self._names = Names(self.module)
-        return self._names.fresh(base)
-
-    def loop(
-        self,
-        base: str,
-        count: int,
-        state: Sequence[Array],
-        body: Callable[..., Sequence[Array]],
-        invariant: Sequence[Array] = (),
-    ) -> list[Array]:
-        """The state after state = body(i, *state, *invariant) for i (s32) of 0 .. count-1."""
-        initial = [constant(S32, 0), *state, *invariant]
-        shape = TupleShape(tuple(ArrayShape(x.type, x.dims) for x in initial))
-        condition = Computation(self.name(f"{base}_condition"))
-        counter = element(condition.parameter(shape, "state"), 0)
-        condition.add(counter.compare("LT", count).node)
-        inner = Computation(self.name(f"{base}_body"))
-        argument = inner.parameter(shape, "state")
-        parts = [element(argument, i) for i in range(len(initial))]
-        results = body(*parts)
-        inner.add(tuple_(parts[0] + 1, *results, *parts[1 + len(results) :]))
-        made = op.while_.make(tuple_(*initial), condition=condition, body=inner)
-        return [element(made, 1 + i) for i in range(len(state))]
-
-    def inlined_names(self, computation: Computation) -> Computation:
-        """`computation` under a name of its own."""
-        computation.name = self.name(computation.name)
-        return computation
+def loop(
+    name: str,
+    count: int,
+    state: Sequence[Array],
+    body: Callable[..., Sequence[Array]],
+    invariant: Sequence[Array] = (),
+) -> list[Array]:
+    """The state after state = body(i, *state, *invariant) for i (s32) of 0 .. count-1."""
+    initial = [constant(S32, 0), *state, *invariant]
+    shape = TupleShape(tuple(ArrayShape(x.type, x.dims) for x in initial))
+    condition = Computation(f"{name}_condition")
+    counter = element(condition.parameter(shape, "state"), 0)
+    condition.add(counter.compare("LT", count).node)
+    inner = Computation(f"{name}_body")
+    argument = inner.parameter(shape, "state")
+    parts = [element(argument, i) for i in range(len(initial))]
+    results = body(*parts)
+    inner.add(tuple_(parts[0] + 1, *results, *parts[1 + len(results) :]))
+    made = op.while_.make(tuple_(*initial), condition=condition, body=inner)
+    return [element(made, 1 + i) for i in range(len(state))]
 
 
-Rule = Callable[[Expander, Instruction], Union[Instruction, None]]
+Rule = Callable[[Instruction], Union[Instruction, None]]
 
 
 def expand(module: Module, rules: Mapping[str, Rule]) -> bool:
     """Replace each instruction by what the rule of its opcode makes of it, if anything; return whether any was replaced.
 
-    An expansion may contain opcodes of the same rules, which are expanded in their turn.
+    What an expansion contains is expanded in its turn.
     """
-    expander = Expander(module)
     changed = False
-    for computation in module.computations:
-        waiting = [i for i in computation.post_order() if i.opcode.name in rules]
+    known = module.computations
+    for computation in known:
+        waiting = deque(i for i in computation.post_order() if i.opcode.name in rules)
         while waiting:
-            instruction = waiting.pop(0)
-            count = len(computation)
-            new = rules[instruction.opcode.name](expander, instruction)
+            instruction = waiting.popleft()
+            new = rules[instruction.opcode.name](instruction)
             if new is None:
                 continue
             if new.shape != instruction.shape:
                 raise AssertionError(f"{instruction!r} was expanded to {new!r}")
-            if new.metadata is None and new.parent is None:
+            if new.parent is None and new.metadata is None:
                 new.metadata = instruction.metadata
-            before = set(computation._instructions)
+            count = len(computation)
             computation.replace(instruction, new)
+            added = list(islice(computation._instructions, count, None))
+            waiting.extend(i for i in added if i.opcode.name in rules)
             instruction.control_predecessors = ()
             computation.remove(instruction)
-            del count
-            waiting.extend(i for i in computation._instructions if i not in before and i.opcode.name in rules)
             changed = True
     if changed:
-        _distinct_reducers(module, expander)
+        _name_computations(module, known)
     return changed
+
+
+def _name_computations(module: Module, known: Sequence[Computation]) -> None:
+    """Give computations that were not there before names of their own."""
+    names = Names(module)
+    before = set(known)
+    used = {c.name for c in known}
+    for computation in module.computations:
+        if computation not in before:
+            if computation.name in used:
+                computation.name = names.fresh(computation.name)
+            used.add(computation.name)

@@ -1,0 +1,272 @@
+"""cholesky and triangular-solve, and the LAPACK kernels that are no more, as blocked loops of matrix products.
+
+Each works on one batch dimension and lower triangles; other forms are brought to that. Blocks on the diagonal are done
+row by row and all else by products of matrices, of which the triangular ones' inverses on the diagonal are factors.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+
+from xlac.ir.module import Instruction, Module
+from xlac.ir.ops.custom_call import parse_config
+from xlac.ir.ops.lapack import option_letter
+from xlac.ir.shape import F32, S32, ElementType
+from xlac.passes.expand.build import Array, complex_, expand, full, iota, loop, tuple_
+
+# Rows of a block: enough for products to pay, few enough for the rest not to matter.
+BLOCK = 32
+
+
+def expand_linalg(module: Module) -> bool:
+    """Replace cholesky and triangular-solve by loops of matrix products; return whether there were any."""
+    return expand(module, {"cholesky": _cholesky, "triangular-solve": _triangular_solve, "custom-call": _kernel})
+
+
+def _wide(x: Array) -> Array:
+    return x.convert(F32) if x.type.is_float and x.type.bits < 32 else x
+
+
+def _batched(x: Array) -> Array:
+    """[..., m, n] as [batch, m, n]."""
+    return x.reshape(math.prod(x.dims[:-2]), *x.dims[-2:])
+
+
+def _adjoint(x: Array) -> Array:
+    return x.transpose(0, 2, 1).conj()
+
+
+def _places(dims: tuple[int, ...]) -> tuple[Array, Array]:
+    """The row and the column of each element."""
+    return iota(S32, dims, len(dims) - 2), iota(S32, dims, len(dims) - 1)
+
+
+def _eye(element_type: ElementType, dims: tuple[int, ...]) -> Array:
+    rows, columns = _places(dims)
+    return rows.compare("EQ", columns).select(full(element_type, 1, dims), full(element_type, 0, dims))
+
+
+def _padded(x: Array, size: int) -> Array:
+    """[batch, n, n] as [batch, size, size], with ones on the diagonal of what is new."""
+    n = x.dims[-1]
+    if n == size:
+        return x
+    wide = x.pad(0, size - n, size - n)
+    rows, _ = _places(wide.dims)
+    return rows.compare("GE", n).select(_eye(x.type, wide.dims), wide)
+
+
+def _divided(x: Array, by: Array) -> Array:
+    """`x`, which may be complex, over real numbers."""
+    return complex_(x.real() / by, x.imag() / by) if x.type.is_complex else x / by
+
+
+# ---- cholesky
+
+
+def _cholesky(x: Instruction) -> Instruction | None:
+    given = Array(x.operands[0])
+    a = _wide(given)
+    if not a.shape.size:
+        return given.node
+    a = _batched(a)
+    factor = _with_nans(_factor(a if x["lower"] else _adjoint(a)))
+    result = factor if x["lower"] else _adjoint(factor)
+    return result.reshape(*x.dims).convert(given.type).node
+
+
+def _factor(a: Array) -> Array:
+    """L with L L* = a, from the lower triangle; from the first pivot on that is not positive, NaN."""
+    batch, n, _ = a.dims
+    if n <= 2 * BLOCK:
+        return _factor_rows(a)
+    size = -(-n // BLOCK) * BLOCK
+    a = _padded(a, size)
+    rows, columns = _places((batch, size, BLOCK))
+
+    def body(k: Array, factor: Array, a: Array) -> list[Array]:
+        at = k * BLOCK
+        above = factor.dynamic_slice((0, at, 0), (batch, BLOCK, size))
+        panel = a.dynamic_slice((0, 0, at), (batch, size, BLOCK)) - factor.dot(above.conj(), ((2,), (2,)), ((0,), (0,)))
+        corner = _factor_rows(panel.dynamic_slice((0, at, 0), (batch, BLOCK, BLOCK)))
+        inverse = _solve_rows(corner, _eye(a.type, corner.dims))
+        below = panel.dot(inverse.conj(), ((2,), (2,)), ((0,), (0,)))
+        first = at.broadcast(rows.dims, ())
+        below = rows.compare("LT", first).select(full(a.type, 0, rows.dims), below)
+        factor = factor.dynamic_update(below, (0, 0, at))
+        return [factor.dynamic_update(corner, (0, at, at))]
+
+    (factor,) = loop("cholesky", size // BLOCK, [full(a.type, 0, a.dims)], body, [a])
+    return factor.slice(1, 0, n).slice(2, 0, n)
+
+
+def _factor_rows(a: Array) -> Array:
+    """`_factor`, one column after the other."""
+    batch, n, _ = a.dims
+    real = a.type.real
+
+    def body(j: Array, factor: Array, a: Array) -> list[Array]:
+        row = factor.dynamic_slice((0, j, 0), (batch, 1, n)).reshape(batch, n)
+        column = a.dynamic_slice((0, 0, j), (batch, n, 1)).reshape(batch, n)
+        rest = column - factor.dot(row.conj(), ((2,), (1,)), ((0,), (0,)))
+        pivot = rest.dynamic_slice((0, j), (batch, 1)).reshape(batch).real()
+        root = pivot.compare("GT", 0).select(pivot.apply("sqrt"), np.nan).broadcast((batch, n), (0,))
+        places = iota(S32, (batch, n), 1)
+        here = j.broadcast((batch, n), ())
+        zero = full(real, 0, (batch, n))
+        diagonal = complex_(root, zero) if a.type.is_complex else root
+        below = places.compare("GT", here).select(_divided(rest, root), 0)
+        made = places.compare("EQ", here).select(diagonal, below)
+        return [factor.dynamic_update(made.reshape(batch, n, 1), (0, 0, j))]
+
+    (factor,) = loop("cholesky_rows", n, [full(a.type, 0, a.dims)], body, [a])
+    return factor
+
+
+def _bad_pivots(factor: Array) -> Array:
+    """Which pivots [batch, n] are NaN: from the first bad one on, all."""
+    rows, columns = _places(factor.dims)
+    diagonal = rows.compare("EQ", columns).select(factor.real(), full(factor.type.real, 0, factor.dims)).sum(2)
+    return diagonal.compare("NE", diagonal)
+
+
+def _with_nans(factor: Array) -> Array:
+    """NaN throughout for each matrix that has a bad pivot."""
+    n = factor.dims[-1]
+    bad = _bad_pivots(factor).slice(1, n - 1, n).reshape(factor.dims[0]).broadcast(factor.dims, (0,))
+    nan = complex(np.nan, np.nan) if factor.type.is_complex else np.nan
+    return bad.select(full(factor.type, nan, factor.dims), factor)
+
+
+# ---- triangular-solve
+
+
+def _triangular_solve(x: Instruction) -> Instruction | None:
+    solved = triangular_solve(
+        Array(x.operands[0]),
+        Array(x.operands[1]),
+        left_side=x["left_side"],
+        lower=x["lower"],
+        unit_diagonal=x["unit_diagonal"],
+        transpose_a=x["transpose_a"],
+    )
+    return solved.node
+
+
+def triangular_solve(
+    a: Array, b: Array, *, left_side: bool, lower: bool, unit_diagonal: bool, transpose_a: str
+) -> Array:
+    """x with op(a) x = b, or x op(a) = b; see the opcode."""
+    dims, element_type = b.dims, b.type
+    if not b.shape.size:
+        return b
+    a, b = _batched(_wide(a)), _batched(_wide(b))
+    if transpose_a == "ADJOINT":
+        a = a.conj()
+    if transpose_a != "NO_TRANSPOSE":
+        a, lower = a.transpose(0, 2, 1), not lower
+    if not left_side:
+        # x a = b is a^T x^T = b^T.
+        a, b, lower = a.transpose(0, 2, 1), b.transpose(0, 2, 1), not lower
+    if not lower:
+        # Upper triangular systems become lower ones when rows and columns run backwards.
+        a, b = a.reverse(1, 2), b.reverse(1)
+    rows, columns = _places(a.dims)
+    a = rows.compare("GE", columns).select(a, 0)
+    if unit_diagonal:
+        a = rows.compare("EQ", columns).select(1, a)
+    x = _solve(a, b)
+    if not lower:
+        x = x.reverse(1)
+    if not left_side:
+        x = x.transpose(0, 2, 1)
+    return x.reshape(*dims).convert(element_type)
+
+
+def _solve(a: Array, b: Array) -> Array:
+    """x with a x = b for a [batch, n, n], zero above the diagonal."""
+    batch, n, m = b.dims
+    if n <= BLOCK:
+        return _solve_rows(a, b)
+    size = -(-n // BLOCK) * BLOCK
+    count = size // BLOCK
+    a, b = _padded(a, size), b.pad(0, size - n, 0)
+    # The blocks on the diagonal, their inverses, and the matrix without them.
+    blocks = a.reshape(batch, count, BLOCK, count, BLOCK)
+    own = iota(S32, blocks.dims, 1).compare("EQ", iota(S32, blocks.dims, 3))
+    corners = own.select(blocks, 0).sum(3).reshape(batch * count, BLOCK, BLOCK)
+    inverses = _solve_rows(corners, _eye(a.type, corners.dims)).reshape(batch, count, BLOCK, BLOCK)
+    rest = own.select(0, blocks).reshape(batch, size, size)
+
+    def body(k: Array, x: Array, rest: Array, b: Array, inverses: Array) -> list[Array]:
+        at = k * BLOCK
+        rows = rest.dynamic_slice((0, at, 0), (batch, BLOCK, size))
+        left = b.dynamic_slice((0, at, 0), (batch, BLOCK, m)) - rows.dot(x, ((2,), (1,)), ((0,), (0,)))
+        inverse = inverses.dynamic_slice((0, k, 0, 0), (batch, 1, BLOCK, BLOCK)).reshape(batch, BLOCK, BLOCK)
+        return [x.dynamic_update(inverse.dot(left, ((2,), (1,)), ((0,), (0,))), (0, at, 0))]
+
+    (x,) = loop("triangular_solve", count, [full(b.type, 0, b.dims)], body, [rest, b, inverses])
+    return x.slice(1, 0, n)
+
+
+def _solve_rows(a: Array, b: Array) -> Array:
+    """`_solve`, one row after the other."""
+    batch, n, m = b.dims
+    rows, columns = _places(a.dims)
+    diagonal = rows.compare("EQ", columns).select(a, 0).sum(2)
+    below = rows.compare("GT", columns).select(a, 0)
+
+    def body(i: Array, x: Array, below: Array, diagonal: Array, b: Array) -> list[Array]:
+        row = below.dynamic_slice((0, i, 0), (batch, 1, n)).reshape(batch, n)
+        pivot = diagonal.dynamic_slice((0, i), (batch, 1)).reshape(batch).broadcast((batch, m), (0,))
+        left = b.dynamic_slice((0, i, 0), (batch, 1, m)).reshape(batch, m) - row.dot(x, ((1,), (1,)), ((0,), (0,)))
+        return [x.dynamic_update((left / pivot).reshape(batch, 1, m), (0, i, 0))]
+
+    (x,) = loop("solve_rows", n, [full(b.type, 0, b.dims)], body, [below, diagonal, b])
+    return x
+
+
+# ---- LAPACK kernels
+
+
+def _kernel(x: Instruction) -> Instruction | None:
+    """lapack_?potrf_ffi and lapack_?trsm_ffi."""
+    match = re.fullmatch(r"lapack_[sdcz](potrf|trsm)_ffi", x["custom_call_target"])
+    if match is None:
+        return None
+    new = _potrf(x) if match[1] == "potrf" else _trsm(x)
+    return new if new is not None and new.shape == x.shape else None
+
+
+def _trsm(x: Instruction) -> Instruction:
+    config = parse_config(x["backend_config"])
+    a, b = Array(x.operands[0]), Array(x.operands[1])
+    solved = triangular_solve(
+        a,
+        b,
+        left_side=option_letter(config, "side", "L") == "L",
+        lower=option_letter(config, "uplo", "L") == "L",
+        unit_diagonal=option_letter(config, "diag", "N") == "U",
+        transpose_a={"N": "NO_TRANSPOSE", "T": "TRANSPOSE", "C": "ADJOINT"}[option_letter(config, "trans_x", "N")],
+    )
+    return solved.node
+
+
+def _potrf(x: Instruction) -> Instruction | None:
+    """The factor beside the other triangle of the operand, and the 1-based place of the first bad pivot, or 0."""
+    given = Array(x.operands[0])
+    if not given.shape.size:
+        return None
+    lower = option_letter(parse_config(x["backend_config"]), "uplo", "L") == "L"
+    a = _batched(given)
+    n = a.dims[-1]
+    factor = _factor(a if lower else _adjoint(a))
+    good = (~_bad_pivots(factor)).convert(S32).sum(1)
+    info = good.compare("EQ", n).select(full(S32, 0, good.dims), good + 1)
+    factor = _with_nans(factor)
+    rows, columns = _places(a.dims)
+    result = rows.compare("GE" if lower else "LE", columns).select(factor if lower else _adjoint(factor), a)
+    return tuple_(result.reshape(*given.dims), info.reshape(*given.dims[:-2]))
