@@ -479,6 +479,7 @@ class KernelEmitter:
         own = self.width if self.varying(v) else 1
         if own == n:
             return self.own_value(v)
+        assert own == 1, f"{v} differs between lanes where one value is needed"
         if isinstance(v, Const):
             return scalar.constant(self.e, v.element_type, v.number, n)
         key = (v, "splat", n)

@@ -84,15 +84,33 @@ def shape_error(message: str) -> ShapeError:
 
 @dataclass
 class Note:
-    """What the front end knows of an instruction beyond its opcode.
+    """What the front end knows of an instruction beyond its opcode; this one is of an elementwise instruction.
+
+    Notes of other kinds have the same three methods. A tangent or cotangent of a tuple is a list, with None for zero.
 
     Attributes:
       vjp: reverse rule used in place of the opcode's: `vjp(instruction, cotangent, needed) -> cotangents of the
-        operands`, where the cotangent of a tuple is a list with None for zero, and `needed(operand)` tells whether
-        one is asked for.
+        operands`, where `needed(operand)` tells whether one is asked for. Part k is the cotangent times the derivative
+        by operand k, element by element, so that the forward rule follows from it.
     """
 
     vjp: Callable[[Instruction, Any, Callable[[Instruction], bool]], Sequence[Any]]
+
+    def jvp(self, instruction: Instruction, tangents: Sequence[Any], moved: list[Any]) -> Any:
+        """The result's tangent; see `forward.forward`."""
+        from xlac.frontend.forward import diagonal
+
+        return diagonal(self.vjp, instruction, tangents)
+
+    def batch(self, instruction: Instruction, values: Sequence[Any], size: int) -> Any:
+        """The result for batched operands; see `batching.batch`."""
+        from xlac.frontend.batching import apply_rule
+
+        result = apply_rule(instruction, values, size)
+        made = result.value._instruction
+        if made.opcode is instruction.opcode:
+            active().session.notes[made] = self
+        return result
 
 
 @dataclass
@@ -273,6 +291,23 @@ _state = _State()
 # How many traces are open in all threads: 0 tells callers at once that nothing is being traced.
 open_traces = 0
 _count_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def resumed(trace: Trace) -> Iterator[Trace]:
+    """Record into a trace around the current one for a while.
+
+    Raises:
+      TraceError: it has ended.
+    """
+    inner = _state.trace
+    if trace.closed:
+        raise trace_error("this function belongs to a traced function that has returned; call it there")
+    _state.trace = trace
+    try:
+        yield trace
+    finally:
+        _state.trace = inner
 
 
 def current() -> Trace | None:

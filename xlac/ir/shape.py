@@ -80,6 +80,8 @@ ELEMENT_TYPES: dict[str, ElementType] = {
         _row("u32", "ui32", np.uint32, 32, "u"),
         _row("u64", "ui64", np.uint64, 64, "u"),
         _row("f4e2m1fn", "f4E2M1FN", ml_dtypes.float4_e2m1fn, 4, "f"),
+        _row("f6e2m3fn", "f6E2M3FN", ml_dtypes.float6_e2m3fn, 6, "f"),
+        _row("f6e3m2fn", "f6E3M2FN", ml_dtypes.float6_e3m2fn, 6, "f"),
         _row("f8e3m4", "f8E3M4", ml_dtypes.float8_e3m4, 8, "f"),
         _row("f8e4m3", "f8E4M3", ml_dtypes.float8_e4m3, 8, "f"),
         _row("f8e4m3fn", "f8E4M3FN", ml_dtypes.float8_e4m3fn, 8, "f"),

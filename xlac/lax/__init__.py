@@ -15,12 +15,13 @@ from xlac.frontend.control import (
     switch,
     while_loop,
 )
-from xlac.lax import contraction, creation, elementwise, indexing, movement, order, reductions, special
+from xlac.lax import contraction, convolution, creation, elementwise, indexing, movement, order, reductions, windows
 from xlac.lax._core import as_dims as _dims  # noqa: F401
 from xlac.lax._core import convert as _convert  # noqa: F401
 from xlac.lax._core import expand as _broadcast  # noqa: F401
 from xlac.lax._core import identity as _identity  # noqa: F401
 from xlac.lax.contraction import *  # noqa: F403
+from xlac.lax.convolution import *  # noqa: F403
 from xlac.lax.creation import *  # noqa: F403
 from xlac.lax.elementwise import *  # noqa: F403
 from xlac.lax.indexing import *  # noqa: F403
@@ -29,15 +30,18 @@ from xlac.lax.order import *  # noqa: F403
 from xlac.lax.reductions import *  # noqa: F403
 from xlac.lax.reductions import _arg_extreme, _reduce_named  # noqa: F401
 from xlac.lax.special import *  # noqa: F403
+from xlac.lax.windows import *  # noqa: F403
 
 __all__ = [
     *contraction.__all__,
+    *convolution.__all__,
     *creation.__all__,
     *elementwise.__all__,
     *indexing.__all__,
     *movement.__all__,
     *order.__all__,
     *reductions.__all__,
+    *windows.__all__,
     *special.__all__,
     "associative_scan",
     "cond",

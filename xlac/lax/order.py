@@ -88,11 +88,42 @@ def sort_key_val(keys: ArrayLike, values: ArrayLike, dimension: int = -1, is_sta
 
 
 @public
-def top_k(operand: ArrayLike, k: int) -> tuple[Array, Array]:
-    """The k greatest along the last dimension, descending, and their indices; of equals the first."""
+def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Array, Array]:
+    """The k greatest along an axis, descending, and their indices; of equals the first."""
     x = lift(operand)
-    axis = x.ndim - 1
-    if x.ndim == 0 or not 0 <= k <= x.shape[axis]:
-        raise shape_error(f"top_k: k={k} of an array of shape {list(x.shape)}; it must be at most the last extent")
+    if x.ndim == 0 or not -x.ndim <= axis < x.ndim or not 0 <= k <= x.shape[axis]:
+        raise shape_error(
+            f"top_k: k={k} along axis {axis} of an array of shape {list(x.shape)}; it must be at most the extent"
+        )
+    axis %= x.ndim
     values, indices = _sort([x, broadcasted_iota(np.int32, x.shape, axis)], axis, True, 1, True)
+    return slice_in_dim(values, 0, k, axis=axis), slice_in_dim(indices, 0, k, axis=axis)
+
+
+@public
+def approx_max_k(
+    operand: ArrayLike,
+    k: int,
+    reduction_dimension: int = -1,
+    recall_target: float = 0.95,
+    reduction_input_size_override: int = -1,
+    aggregate_to_topk: bool = True,
+) -> tuple[Array, Array]:
+    """The k greatest along a dimension, and their indices; exactly these, whatever recall is asked for."""
+    return top_k(operand, k, axis=reduction_dimension)
+
+
+@public
+def approx_min_k(
+    operand: ArrayLike,
+    k: int,
+    reduction_dimension: int = -1,
+    recall_target: float = 0.95,
+    reduction_input_size_override: int = -1,
+    aggregate_to_topk: bool = True,
+) -> tuple[Array, Array]:
+    """The k least along a dimension, and their indices; exactly these, whatever recall is asked for."""
+    x = lift(operand)
+    axis = reduction_dimension % x.ndim
+    values, indices = _sort([x, broadcasted_iota(np.int32, x.shape, axis)], axis, True, 1, False)
     return slice_in_dim(values, 0, k, axis=axis), slice_in_dim(indices, 0, k, axis=axis)

@@ -17,7 +17,7 @@ from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape, element_type
 from xlac.lax._core import Declared, convert, expand, identity
 from xlac.lax.creation import broadcasted_iota, full_like
-from xlac.lax.elementwise import add, bitwise_or, max, min, mul, ne, select
+from xlac.lax.elementwise import add, bitwise_or, eq, exp, log1p, max, min, mul, ne, neg, select, sub
 from xlac.lax.movement import pad
 
 __all__: list[str] = ["reduce"]
@@ -49,16 +49,12 @@ reduce_or = _reduction("reduce_or", "or", "Or of all over axes.")
 reduce_xor = _reduction("reduce_xor", "xor", "Exclusive or of all over axes.")
 
 
-def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], Any], dimensions: Sequence[int]) -> Any:
-    """Reduce arrays of equal shape over dimensions by any associative function.
+def reducer_of(operands: Any, init_values: Any, computation: Callable[[Any, Any], Any]) -> tuple[Any, Any, Any, Any]:
+    """The arrays, the initial values in their types, how the arrays nest, and the recorded function of scalars.
 
-    `computation(accumulators, elements)` gets scalars nested as `operands` and gives the new accumulators;
-    `init_values`, nested alike, must be neutral. The function must not read other traced values.
+    Raises:
+      TraceError: the function reads traced values other than its arguments.
     """
-    if trace.current() is None:
-        from xlac.frontend.eager import run_program
-
-        return run_program(lambda: reduce(operands, init_values, computation, dimensions), "reduce")
     found, structure = tree.flatten(operands)
     xs = [lift(x) for x in found]
     inits = []
@@ -73,7 +69,20 @@ def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], An
         leaves = [convert(lift(r), x.dtype) if lift(r).weak_type else lift(r) for r, x in zip(tree.leaves(result), xs)]
         return leaves if n > 1 else leaves[0]
 
-    reducer = trace.scalar_computation("reducer", scalars * 2, build)
+    return xs, inits, structure, trace.scalar_computation("reducer", scalars * 2, build)
+
+
+def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], Any], dimensions: Sequence[int]) -> Any:
+    """Reduce arrays of equal shape over dimensions by any associative function.
+
+    `computation(accumulators, elements)` gets scalars nested as `operands` and gives the new accumulators;
+    `init_values`, nested alike, must be neutral. The function must not read other traced values.
+    """
+    if trace.current() is None:
+        from xlac.frontend.eager import run_program
+
+        return run_program(lambda: reduce(operands, init_values, computation, dimensions), "reduce")
+    xs, inits, structure, reducer = reducer_of(operands, init_values, computation)
     active = trace.active()
     instruction = trace.emit_instruction(
         op.reduce, *[active.use(t) for t in (*xs, *inits)], dimensions=tuple(dimensions), to_apply=reducer
@@ -109,20 +118,23 @@ def _arg_extreme(x: Tracer, axis: int, index_dtype: Any, name: str) -> Tracer:
     return _reduce_named("minimum", select(hit, index, full_like(index, builtins.max(x.shape[axis] - 1, 0))), (axis,))
 
 
+def _running(x: Tracer, axis: int, reverse: bool, combine: Callable[[Any, Any], Any], fill: Tracer) -> Tracer:
+    """In log2(n) steps, each combining every element with one that is 1, 2, 4, ... before it."""
+    axis %= x.ndim
+    n = x.shape[axis]
+    step = 1
+    while step < n:
+        config = [(0, 0, 0)] * x.ndim
+        config[axis] = (-step, step, 0) if reverse else (step, -step, 0)
+        x = combine(x, pad(x, fill, config))
+        step *= 2
+    return x
+
+
 def _cumulative(function: str, combine: Callable[[Any, Any], Any], opcode: str, what: str) -> Any:
     def call(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Array:
-        """In log2(n) steps, each combining every element with one that is 1, 2, 4, ... before it."""
         x = lift(operand)
-        axis %= x.ndim
-        n = x.shape[axis]
-        fill = lift(identity(opcode, x.dtype))
-        step = 1
-        while step < n:
-            config = [(0, 0, 0)] * x.ndim
-            config[axis] = (-step, step, 0) if reverse else (step, -step, 0)
-            x = combine(x, pad(x, fill, config))
-            step *= 2
-        return x
+        return _running(x, axis, reverse, combine, lift(identity(opcode, x.dtype)))
 
     return named(call, function, what)
 
@@ -131,3 +143,16 @@ cumsum = _cumulative("cumsum", add, "add", "Running sum along an axis.")
 cumprod = _cumulative("cumprod", mul, "multiply", "Running product along an axis.")
 cummax = _cumulative("cummax", max, "maximum", "Running maximum along an axis.")
 cummin = _cumulative("cummin", min, "minimum", "Running minimum along an axis.")
+
+
+@public
+def cumlogsumexp(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Array:
+    """Running log(sum(e^x)) along an axis, without overflow."""
+    x = lift(operand)
+
+    def combine(a: Tracer, b: Tracer) -> Tracer:
+        high = max(a, b)
+        gap = select(eq(a, b), full_like(a, 0), neg(abs(sub(a, b))))
+        return add(high, log1p(exp(gap)))
+
+    return _running(x, axis, reverse, combine, lift(identity("maximum", x.dtype)))

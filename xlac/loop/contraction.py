@@ -189,7 +189,8 @@ def _convolution(s: Scheduler, x: Instruction, left: Buffer, right: Buffer) -> C
             at[i] = offset
         return _strided(right, kernel_pitch, tuple(at))
 
-    return Contraction(x, [*(w.size for w in window), features], a, b, steps)
+    pack = [] if by_feature and feature_groups == batch_groups == 1 else None
+    return Contraction(x, [*(w.size for w in window), features], a, b, steps, pack)
 
 
 def _padded(s: Scheduler, left: Buffer, lhs: Instruction, x: Instruction) -> tuple[Buffer, list[int], ir.Step]:
@@ -267,23 +268,34 @@ class Tiling:
         total_ns = max(x.shape.size * math.prod(self.c.extents) * _FMA_NS * 16 / lanes, operand_bytes * _BYTE_NS)
         column = self.out[self.column]
         columns = -(-column.extent // self.width)
-        if self.c.pack is not None and (self.c.crossing or self._worth_packing(tiles)):
+        if self.c.pack is not None and (self.c.crossing or self._worth_packing()):
             self._pack(columns)
         others = [v for v in self.out if v is not row and v is not column and v.extent > 1]
         # A loop that splits well over threads goes outermost.
         others.sort(key=lambda v: v.extent < 8)
         if not others and columns < 4 and tiles >= 8 and total_ns > 40_000:
             body = self._rows_outermost(base, extra, tiles)
+        elif self.panel is not None and self.lane is not None and columns >= 4:
+            # A panel stays in the cache while all that it is multiplied by goes past.
+            shared = [v for d, v in enumerate(self.out) if v in others and d not in (self.c.pack or ())]
+            body = [For(self.lane, self._row_loops(base, extra, tiles), "vector", self.width)]
+            for variable in reversed(shared):
+                body = [For(variable, body)]
+            body = [For(self.panel, body)]
+            others = [v for v in others if v not in shared]
         else:
             body = self._columns(self._row_loops(base, extra, tiles))
         for variable in reversed(others):
             body = [For(variable, body)]
         return [*self.c.steps, s.parallel(s.name, body, total_ns)]
 
-    def _worth_packing(self, tiles: int) -> bool:
-        """Whether b is read often enough, and is too large to be found in the nearest cache in any order."""
+    def _worth_packing(self) -> bool:
+        """Whether b is read by enough tiles, and is too large to be found in the nearest cache in any order."""
+        assert self.c.pack is not None
+        depends = [self.column, *self.c.pack]
+        reads = math.prod(n for d, n in enumerate(self.x.dims) if d not in depends) / self.most_rows
         size = math.prod(self.c.extents) * self.x.dims[self.column] * self.wide.dtype.itemsize
-        return tiles >= 4 and size > 1 << 17
+        return reads >= 4 and size > 1 << 17
 
     def _pack(self, panels: int) -> None:
         """Copy b into panels [other dimensions, panel, contracted indices, lanes], which are read from end to end."""

@@ -267,6 +267,8 @@ class Lowering:
         """The same bytes read as another type."""
         have, want = instruction.operands[0].shape.element_type, instruction.shape.element_type
         source = operands[0]
+        if have.bits != want.bits:
+            source = self.buffer(source, instruction.name)
         if PRED in (have, want) or min(have.bits, want.bits) < 8 or not isinstance(source, Buffer):
             return self.kernel(instruction, operands)
         return Buffer(self.name(instruction.name), want, instruction.shape.size, merged=source)

@@ -11,7 +11,7 @@ import numpy as np
 
 from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import op
-from xlac.ir.shape import ELEMENT_TYPES, ArrayShape, ElementType
+from xlac.ir.shape import ELEMENT_TYPES, F64, ArrayShape, ElementType
 
 
 def canonicalize(module: Module) -> bool:
@@ -29,7 +29,8 @@ def canonicalize(module: Module) -> bool:
 
 def _replace_all(computation: Computation, name: str, replacement: object) -> bool:
     changed = False
-    for instruction in [i for i in computation.post_order() if i.opcode.name == name]:
+    # Users first: what replaces an instruction has no layout, which its users may be defined by.
+    for instruction in [i for i in reversed(computation.post_order()) if i.opcode.name == name]:
         new = replacement(instruction)  # type: ignore[operator]
         if new is None:
             continue
@@ -41,10 +42,7 @@ def _replace_all(computation: Computation, name: str, replacement: object) -> bo
 
 
 def lower_bitcast(bitcast: Instruction) -> Instruction | None:
-    """`bitcast` by what it does to values: transpose to memory order, reinterpret, reshape, transpose back.
-
-    None where no element type of the width lies between two complex types and real ones.
-    """
+    """`bitcast` by what it does to values: transpose to memory order, reinterpret, reshape, transpose back."""
     (x,) = bitcast.operands
     source, target = x.shape, bitcast.shape
     assert isinstance(source, ArrayShape) and isinstance(target, ArrayShape)
@@ -53,8 +51,6 @@ def lower_bitcast(bitcast: Instruction) -> Instruction | None:
     stored = tuple(reversed(target.minor_to_major))
     value = _transposed(x, tuple(reversed(source.minor_to_major)))
     reinterpreted = _reinterpreted(value, target.element_type, tuple(target.dims[d] for d in stored))
-    if reinterpreted is None:
-        return None
     back = [0] * len(stored)
     for position, dim in enumerate(stored):
         back[dim] = position
@@ -70,19 +66,24 @@ def _reshaped(x: Instruction, dims: tuple[int, ...]) -> Instruction:
     return x if x.dims == dims else op.reshape.make(x, shape=x.shape.with_dims(dims))  # type: ignore[union-attr]
 
 
-def _reinterpreted(x: Instruction, row: ElementType, dims: tuple[int, ...]) -> Instruction | None:
+def _reinterpreted(x: Instruction, row: ElementType, dims: tuple[int, ...]) -> Instruction:
     """The row-major bits of `x` as an array of type `row` and `dims`."""
     shape = x.shape
     assert isinstance(shape, ArrayShape)
     source = shape.element_type
     if source is row:
         return _reshaped(x, dims)
+    if source.bits == 128 and source.is_complex:
+        parts = [op.reshape.make(part, shape=ArrayShape(F64, (*x.dims, 1))) for part in (op.real.make(x), op.imag.make(x))]
+        return _reinterpreted(op.concatenate.make(*parts, dimensions=(len(x.dims),)), row, dims)
+    if row.bits == 128 and row.is_complex:
+        flat = _reinterpreted(x, F64, (math.prod(dims), 2))
+        parts = [op.slice.make(flat, slice=((0, flat.dims[0], 1), (i, i + 1, 1))) for i in (0, 1)]
+        return _reshaped(op.complex.make(*parts), dims)
     if source.is_complex != row.is_complex and source.bits != row.bits:
-        between = ELEMENT_TYPES.get(f"u{source.bits if source.is_complex else row.bits}")
-        if between is None:
-            return None
+        between = ELEMENT_TYPES[f"u{source.bits if source.is_complex else row.bits}"]
         flat = _reinterpreted(x, between, (math.prod(dims) * row.bits // between.bits,))
-        return None if flat is None else _reinterpreted(flat, row, dims)
+        return _reinterpreted(flat, row, dims)
     if source.bits < row.bits:
         x = _reshaped(x, (shape.size * source.bits // row.bits, row.bits // source.bits))
         return _reshaped(op.bitcast_convert.make(x, shape=ArrayShape(row, x.dims[:1])), dims)

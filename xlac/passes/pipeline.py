@@ -21,6 +21,17 @@ from xlac.options import Options
 from xlac.passes.canonicalize import canonicalize
 from xlac.passes.cse import cse
 from xlac.passes.dce import dce
+from xlac.passes.expand import (
+    expand_batch_norm,
+    expand_devices,
+    expand_fft,
+    expand_linalg,
+    expand_products,
+    expand_random,
+    expand_scalar_branches,
+    expand_sizes,
+    expand_topk,
+)
 from xlac.passes.fold import fold
 from xlac.passes.fusion import fusion
 from xlac.passes.inline_calls import inline_calls
@@ -62,18 +73,50 @@ def _pass(run: Callable[[Module], bool]) -> Pass:
 
 
 PASSES: dict[str, Pass] = {
-    made.name: made for made in map(_pass, (canonicalize, cse, dce, fold, fusion, inline_calls, simplify, while_state))
+    made.name: made
+    for made in map(
+        _pass,
+        (
+            canonicalize,
+            cse,
+            dce,
+            expand_batch_norm,
+            expand_devices,
+            expand_fft,
+            expand_linalg,
+            expand_products,
+            expand_random,
+            expand_scalar_branches,
+            expand_sizes,
+            expand_topk,
+            fold,
+            fusion,
+            inline_calls,
+            simplify,
+            while_state,
+        ),
+    )
 }
 
 
 def pipeline(options: Options) -> list[Step]:
     """The passes that `options` ask for, in order."""
     steps: list[Step] = [
+        "canonicalize",  # while layouts still mean something: what comes next makes instructions without any
         "inline_calls",  # one graph: what is computed together is decided later, by fusion
-        "canonicalize",  # first of those that make instructions, while layouts still mean something
+        "expand_devices",
+        "expand_sizes",
+        "dce",
+        "expand_scalar_branches",
+        "expand_products",
+        "expand_topk",
+        "expand_linalg",
+        "expand_batch_norm",
+        "expand_fft",
+        "expand_random",
         "dce",
         # Each of these makes work for the others: a folded condition inlines a branch, a merged operand cancels.
-        Fixpoint(("simplify", "fold", "cse", "while_state")),
+        Fixpoint(("simplify", "fold", "cse", "while_state", "expand_sizes")),
         "dce",
     ]
     if options.fusion is not False:

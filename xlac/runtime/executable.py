@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xlac import tree
 from xlac.errors import CompileError, EvaluateError, ShapeError
 from xlac.ir.evaluate import evaluate_computation
 from xlac.ir.module import Module
 from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves, shape_of
 from xlac.options import Options
 from xlac.runtime import memory
+from xlac.runtime.dispatch import Binding, Dispatching, NativeProgram, Unsupported, bind
 from xlac.runtime.host import Host
+from xlac.runtime.trampoline import trampoline
 
 if TYPE_CHECKING:
     from xlac.codegen.link import Library
@@ -106,7 +109,7 @@ class EvaluatorExecutable(Executable):
         return self.module.to_string("stablehlo" if stage == "stablehlo" else "hlo")
 
 
-class NativeExecutable(Executable):
+class NativeExecutable(Dispatching, Executable):
     """A program compiled to native code.
 
     Attributes:
@@ -114,6 +117,7 @@ class NativeExecutable(Executable):
       program: the loop program.
       target: the processor it was compiled for.
       object_code: the relocatable object file.
+      native: what native calls need; None where there are none.
     """
 
     def __init__(
@@ -146,6 +150,53 @@ class NativeExecutable(Executable):
             from xlac.codegen.program import ENTRY
 
             self._entry = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)(library.address(ENTRY))
+        # The program writes into what aliases a result, and may use what is donated as scratch memory.
+        self._written = sorted({*module.donated, *self._aliases.values()})
+        self._flat = _Flat(self)
+        self.native: NativeProgram | None = None
+        if library is not None and self._host is None and trampoline() is not None:
+            self.native = self._native_program(library)
+            self._bind(self.native)
+
+    def _native_program(self, library: Library) -> NativeProgram:
+        from xlac.codegen.program import ENTRY
+        from xlac.loop.ir import While
+
+        program = self.program
+
+        def types(shapes: Iterable[Shape]) -> list[tuple[tuple[int, ...], np.dtype]]:
+            return [(s.dims, s.dtype) for shape in shapes for s in leaves(shape) if isinstance(s, ArrayShape)]
+
+        return NativeProgram(
+            entry=library.address(ENTRY),
+            constants=ctypes.addressof(self._constant_table),
+            arena_bytes=program.arena_bytes,
+            parameters=types(self._shapes),
+            results=types([self._result]),
+            aliases=self._aliases,
+            donated=self._written,
+            steps=len(program.steps),
+            long=any(isinstance(step, While) for step in program.steps),
+            keep=(library, self._constants, self._constant_table),
+        )
+
+    def _bind(self, native: NativeProgram) -> None:
+        """Make calls with arrays of the right types native: those of this object, and those of `run`."""
+        flat = Binding(native)
+        flat.begin(len(native.parameters))
+        for _ in native.parameters:
+            flat.array()
+        flat.flat_result()
+        bind(self._flat, flat)
+        nested = Binding(native)
+        nested.begin(len(self._shapes))
+        try:
+            for shape in self._shapes:
+                _bind_parameter(nested, shape)
+        except Unsupported:
+            return
+        if nested.result(_structure(self._result)):
+            bind(self, nested)
 
     @property
     def kernel_count(self) -> int:
@@ -155,16 +206,24 @@ class NativeExecutable(Executable):
         return kernel_count(self.program.steps)
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return self._flat(*arrays)
+
+    def _run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """`run` in Python, for all that is not native: it brings arrays into the form that the program needs."""
         if self._library is None:
             raise CompileError(f"this program was compiled for {self.target.triple}, which is not this machine")
         inputs = list(arrays)
         if len(inputs) != len(self.program.parameters):
             raise EvaluateError(f"{self.module.name} takes {len(self.program.parameters)} arrays, got {len(inputs)}")
-        aliased = self._aliases.values()
+        if self.native is not None and self.native.is_busy():
+            self.native.add_arena()
         for i, array in enumerate(inputs):
             flags = array.flags
-            if not (flags.c_contiguous and flags.aligned) or (i in aliased and not flags.writeable):
+            if not (flags.c_contiguous and flags.aligned) or type(array) is not np.ndarray:
                 inputs[i] = np.array(array, order="C")
+        for i in self._written:
+            if not inputs[i].flags.writeable or _overlaps_another(inputs, i):
+                inputs[i] = np.array(inputs[i])
         results = [
             inputs[self._aliases[i]] if i in self._aliases else allocate() for i, allocate in enumerate(self._allocate)
         ]
@@ -200,3 +259,36 @@ class NativeExecutable(Executable):
         if stage == "asm":
             return link.assembly(self._llvm, self.target)
         raise ValueError(f"stage is {stage!r}; the stages are hlo, stablehlo, optimized, loops, llvm, asm")
+
+
+class _Flat(Dispatching):
+    """`NativeExecutable.run` with the arrays as arguments, which can be called natively."""
+
+    def __init__(self, executable: NativeExecutable) -> None:
+        self._executable = executable
+
+    def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        return self._executable._run(arrays)
+
+
+def _overlaps_another(arrays: Sequence[np.ndarray], number: int) -> bool:
+    one = arrays[number]
+    return any(i != number and np.may_share_memory(one, other) for i, other in enumerate(arrays))
+
+
+def _bind_parameter(binding: Binding, shape: Shape) -> None:
+    if isinstance(shape, ArrayShape):
+        binding.array()
+    elif isinstance(shape, TupleShape):
+        binding.tuple(len(shape))
+        for part in shape:
+            _bind_parameter(binding, part)
+    else:
+        raise Unsupported
+
+
+def _structure(shape: Shape) -> tree.Structure:
+    """How `nest` nests a result."""
+    if isinstance(shape, ArrayShape):
+        return tree.LEAF
+    return tree.Structure(tuple, None, tuple(map(_structure, shape)) if isinstance(shape, TupleShape) else ())

@@ -24,11 +24,11 @@ KNOWN_PYTHONS = range(10, 14)  # minor versions of CPython 3 this was tested wit
 NUMPY_ABI = 0x02000000  # of NumPy 2
 
 # Offsets of fields that are read directly; `_layout_is_known` compares all of them with sample objects.
-_HEADER = object.__basicsize__
+_HEADER = getattr(object, "__basicsize__", 0)
 _TYPE = 8
 _TYPE_VECTORCALL_OFFSET = 56  # PyTypeObject.tp_vectorcall_offset
 _ARRAY_DATA, _ARRAY_NDIM, _ARRAY_DIMS, _ARRAY_DESCR, _ARRAY_FLAGS = (_HEADER + x for x in (0, 8, 16, 40, 48))
-_SIZE, _TUPLE_ITEMS = _HEADER, tuple.__basicsize__
+_SIZE, _TUPLE_ITEMS = _HEADER, getattr(tuple, "__basicsize__", 0)
 _LIST_ITEMS = _HEADER + 8
 _FLOAT_VALUE = _HEADER
 
@@ -90,7 +90,6 @@ declare i64 @llvm.cttz.i64(i64, i1)
 declare i32 @llvm.vector.reduce.add.v${LANES}i32(<$LANES x i32>)
 
 @ndarray = external global i8
-@tuple = external global i8
 @list = external global i8
 @dict = external global i8
 @float = external global i8
@@ -102,7 +101,7 @@ declare i32 @llvm.vector.reduce.add.v${LANES}i32(<$LANES x i32>)
 
 ; What a call collects, in words: for each parameter its address, its end, its object and the value of a number;
 ; objects to release afterwards; for each result its address and its object.
-%frame = type { ptr, ptr, ptr, ptr, ptr }    ; addresses, ends, objects, values, next free place among those to release
+%Frame = type { ptr, ptr, ptr, ptr, ptr }    ; addresses, ends, objects, values, next free place among those to release
 
 ; Check `count` objects against the nodes at `code`; the code after them, or null if one does not fit. Objects found in
 ; containers are referred to until the call is over, as others might take them out meanwhile.
@@ -192,11 +191,11 @@ array.take:
   %addresses = load ptr, ptr %frame
   %paddress = getelementptr ptr, ptr %addresses, i64 %w1
   store ptr %data, ptr %paddress
-  %pends = getelementptr %frame, ptr %frame, i64 0, i32 1
+  %pends = getelementptr %Frame, ptr %frame, i64 0, i32 1
   %ends = load ptr, ptr %pends
   %pend = getelementptr ptr, ptr %ends, i64 %w1
   store ptr %end, ptr %pend
-  %pobjects = getelementptr %frame, ptr %frame, i64 0, i32 2
+  %pobjects = getelementptr %Frame, ptr %frame, i64 0, i32 2
   %objects = load ptr, ptr %pobjects
   %pobject = getelementptr ptr, ptr %objects, i64 %w1
   store ptr %o, ptr %pobject
@@ -204,7 +203,7 @@ array.take:
   br i1 %hold, label %array.hold, label %next
 array.hold:
   call void @Py_IncRef(ptr %o)
-  %pheld = getelementptr %frame, ptr %frame, i64 0, i32 4
+  %pheld = getelementptr %Frame, ptr %frame, i64 0, i32 4
   %held = load ptr, ptr %pheld
   store ptr %o, ptr %held
   %held1 = getelementptr ptr, ptr %held, i64 1
@@ -338,14 +337,14 @@ bool:
 
 number:    ; little-endian: the narrower types are its first bytes
   %bits = phi i64 [%f, %float.take], [%n, %int.narrow], [%b, %bool]
-  %pvalues = getelementptr %frame, ptr %frame, i64 0, i32 3
+  %pvalues = getelementptr %Frame, ptr %frame, i64 0, i32 3
   %values = load ptr, ptr %pvalues
   %pvalue = getelementptr i64, ptr %values, i64 %w1
   store i64 %bits, ptr %pvalue
   %naddresses = load ptr, ptr %frame
   %pnaddress = getelementptr ptr, ptr %naddresses, i64 %w1
   store ptr %pvalue, ptr %pnaddress
-  %pnends = getelementptr %frame, ptr %frame, i64 0, i32 1
+  %pnends = getelementptr %Frame, ptr %frame, i64 0, i32 1
   %nends = load ptr, ptr %pnends
   %pnend = getelementptr ptr, ptr %nends, i64 %w1
   store ptr %pvalue, ptr %pnend
@@ -554,9 +553,9 @@ entry:
   %pcode = alloca ptr
   %presult = alloca ptr
   %addresses = load ptr, ptr %frame
-  %pobjects = getelementptr %frame, ptr %frame, i64 0, i32 2
+  %pobjects = getelementptr %Frame, ptr %frame, i64 0, i32 2
   %objects = load ptr, ptr %pobjects
-  %pheldend = getelementptr %frame, ptr %frame, i64 0, i32 4
+  %pheldend = getelementptr %Frame, ptr %frame, i64 0, i32 4
   %heldend = load ptr, ptr %pheldend
   %pparameters = getelementptr i64, ptr %program, i64 $PARAMETERS
   %parameters = load i64, ptr %pparameters
@@ -682,7 +681,7 @@ define internal void @give_back(ptr %pfree, i64 %bit) nounwind {
 ; tuple: an array with the table, and the Python function to fall back on; or null.
 define ptr @xlac_call(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) nounwind {
 entry:
-  %frame = alloca %frame
+  %frame = alloca %Frame
   %stack = alloca [$STACK_WORDS x i64], align 64
   %ptype = getelementptr i8, ptr %self, i64 $TYPE
   %type = load ptr, ptr %ptype
@@ -727,10 +726,10 @@ nomemory:
 begin:
   %addresses = phi ptr [%stack, %scratch], [%block, %heap]
   store ptr %addresses, ptr %frame
-  %pends = getelementptr %frame, ptr %frame, i64 0, i32 1
-  %pobjects = getelementptr %frame, ptr %frame, i64 0, i32 2
-  %pvalues = getelementptr %frame, ptr %frame, i64 0, i32 3
-  %pheld = getelementptr %frame, ptr %frame, i64 0, i32 4
+  %pends = getelementptr %Frame, ptr %frame, i64 0, i32 1
+  %pobjects = getelementptr %Frame, ptr %frame, i64 0, i32 2
+  %pvalues = getelementptr %Frame, ptr %frame, i64 0, i32 3
+  %pheld = getelementptr %Frame, ptr %frame, i64 0, i32 4
   %first = getelementptr i64, ptr %table, i64 1
   br label %try
 try:
@@ -838,6 +837,17 @@ fail:
   ret ptr null
 }
 
+; Make an arena available: in one step, as the GIL is held.
+define void @xlac_add_arena(ptr %program, i64 %number, ptr %memory) nounwind {
+  %arenas = getelementptr i64, ptr %program, i64 $ARENAS
+  %place = getelementptr ptr, ptr %arenas, i64 %number
+  store ptr %memory, ptr %place
+  %pfree = getelementptr i64, ptr %program, i64 $FREE
+  %bit = shl i64 1, %number
+  call void @give_back(ptr %pfree, i64 %bit)
+  ret void
+}
+
 ; results[0][0] = parameters[0][0] + constants[0][0] + the arena's first word; a program to try the above with
 define void @xlac_sample(ptr %parameters, ptr %results, ptr %constants, ptr %arena) nounwind {
   %p = load ptr, ptr %parameters
@@ -941,6 +951,7 @@ class Trampoline:
 
     Attributes:
       address: of the vectorcall function; valid for the life of the process.
+      add_arena: function of a program's address, an arena's number and its address.
       sample: address of a small program to try it with.
     """
 
@@ -951,13 +962,15 @@ class Trampoline:
 
         imports = {name: ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0 for name in _API}
         imports["PyArray_NewFromDescr"] = table[_NEW_FROM_DESCR]
-        objects = (np.ndarray, tuple, list, dict, float, int)
+        objects = (np.ndarray, list, dict, float, int)
         imports |= {kind.__name__: id(kind) for kind in objects}
         imports |= {"None": id(None), "True": id(True), "False": id(False), "fallback": id(_fallback)}
-        library = load(compile_object(trampoline_ir(), Target.host()), ["xlac_call", "xlac_sample"], imports)
+        library = load(compile_object(trampoline_ir(), Target.host()), ["xlac_call", "xlac_sample", "xlac_add_arena"], imports)
         # Objects with its address may be called until the very end of the process.
         library.keep_forever()
         self.address = library.address("xlac_call")
+        arena = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+        self.add_arena = arena(library.address("xlac_add_arena"))
         self.sample = library.address("xlac_sample")
 
 

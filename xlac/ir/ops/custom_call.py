@@ -65,7 +65,8 @@ def parse_config(text: str | None) -> dict[str, Any]:
     return result
 
 
-@target(
+# Targets that say where or how a value is kept, and give it as it is.
+IDENTITIES = (
     "Sharding",
     "SPMDFullToShardShape",
     "SPMDShardToFullShape",
@@ -75,6 +76,9 @@ def parse_config(text: str | None) -> dict[str, Any]:
     "MoveToDevice",
     "xla.sdy.FuncResultSharding",
 )
+
+
+@target(*IDENTITIES)
 def _identity(*xs: Any, **_: Any) -> Any:
     return xs[0] if len(xs) == 1 else xs
 

@@ -181,11 +181,15 @@ class Array:
         other: Array,
         contracting: tuple[Sequence[int], Sequence[int]],
         batch: tuple[Sequence[int], Sequence[int]] = ((), ()),
+        result: ElementType | None = None,
     ) -> Array:
         """Batch dimensions, then what is left of this array, then of the other."""
+        left = [n for d, n in enumerate(self.dims) if d not in (*batch[0], *contracting[0])]
+        right = [n for d, n in enumerate(other.dims) if d not in (*batch[1], *contracting[1])]
         made = op.dot.make(
             self.node,
             other.node,
+            shape=ArrayShape(result or self.type, (*(self.dims[d] for d in batch[0]), *left, *right)),
             lhs_batch_dims=tuple(batch[0]),
             rhs_batch_dims=tuple(batch[1]),
             lhs_contracting_dims=tuple(contracting[0]),

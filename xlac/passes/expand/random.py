@@ -12,7 +12,7 @@ import numpy as np
 from xlac.ir.module import Instruction, Module
 from xlac.ir.opcode import op
 from xlac.ir.ops.random import PHILOX, PHILOX_KEYS, ROTATIONS, THREE_FRY_PARITY
-from xlac.ir.shape import ELEMENT_TYPES, F64, U8, U32, U64, ArrayShape, ElementType, TupleShape
+from xlac.ir.shape import ELEMENT_TYPES, F64, S64, U8, U32, U64, ArrayShape, ElementType, TupleShape
 from xlac.passes.expand.build import Array, concatenate, constant, expand, full, iota, stack, tuple_
 
 
@@ -143,13 +143,11 @@ def _fresh_words(dims: tuple[int, ...]) -> Array:
     return _philox_words(constant(U64, 0), low, high, dims, True)[0]
 
 
-def _rng(x: Instruction) -> Instruction | None:
+def _rng(x: Instruction) -> Instruction:
     """Uniform in [first, second), or normal of mean `first` and standard deviation `second`."""
     shape = x.shape
     assert isinstance(shape, ArrayShape)
     row, dims = shape.element_type, shape.dims
-    if row.is_integer and row.bits < 64:
-        return None
     if not shape.size:
         return full(row, 0, dims).node
     first, second = (_everywhere(Array(o), dims) for o in x.operands)
@@ -157,9 +155,10 @@ def _rng(x: Instruction) -> Instruction | None:
     if row.kind == "p":
         return first.compare("EQ", second).select(first, (words & 1).compare("NE", 0)).node
     if row.is_integer:
-        span = (second - first).bitcast(U64)
-        span = second.compare("GT", first).select(span, 1)
-        return ((words % span) + first.bitcast(U64)).bitcast(row).node
+        widest = S64 if row.kind == "s" else U64
+        low, high = (v.convert(widest).bitcast(U64) for v in (first, second))
+        span = second.compare("GT", first).select(high - low, 1)
+        return ((words % span) + low).bitcast(widest).convert(row).node
     unit = (words >> 11).convert(F64) * 2.0**-53
     low, high = first.convert(F64), second.convert(F64)
     if x["distribution"] == "rng_uniform":

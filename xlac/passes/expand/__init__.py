@@ -1,0 +1,35 @@
+"""Expansions: opcodes without code of their own, rewritten to simpler HLO.
+
+    build.py            formulas as instructions, loops, and how an expansion replaces an instruction
+    devices.py          asynchronous opcodes, collectives, hints, sizes
+    fft.py              fft
+    linalg.py           cholesky, triangular-solve
+    normalization.py    batch-norm-training, -inference, -grad
+    products.py         ragged-dot, scaled-dot
+    random.py           rng-bit-generator, rng
+    scalar_branches.py  conditional in computations of scalars
+    sorting.py          topk
+"""
+
+from __future__ import annotations
+
+from xlac.passes.expand.devices import expand_devices, expand_sizes
+from xlac.passes.expand.fft import expand_fft
+from xlac.passes.expand.linalg import expand_linalg
+from xlac.passes.expand.normalization import expand_batch_norm
+from xlac.passes.expand.products import expand_products
+from xlac.passes.expand.random import expand_random
+from xlac.passes.expand.scalar_branches import expand_scalar_branches
+from xlac.passes.expand.sorting import expand_topk
+
+__all__ = [
+    "expand_batch_norm",
+    "expand_devices",
+    "expand_fft",
+    "expand_linalg",
+    "expand_products",
+    "expand_random",
+    "expand_scalar_branches",
+    "expand_sizes",
+    "expand_topk",
+]
