@@ -1,7 +1,8 @@
 """`jit`: a Python function is traced once for each signature of its arguments, compiled, and called from then on.
 
-The path of a call whose arguments are all plain arrays is short on purpose: a tuple of shapes and types, one dictionary
-look-up, the executable, and the results put back into their containers.
+A call with arguments of a known kind does not come here: `learn` has made it native. Where that cannot be, the path of a
+call whose arguments are all plain arrays is short on purpose: a tuple of shapes and types, one dictionary look-up, the
+executable, and the results put back into their containers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import types
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
@@ -22,6 +24,7 @@ from xlac.ir.module import Instruction, Module
 from xlac.ir.opcode import Kind, op
 from xlac.ir.shape import ArrayShape, element_type, shape_of
 from xlac.options import Options
+from xlac.runtime.dispatch import Dispatching, forget, learn
 
 _NUMBERS = (bool, int, float, complex)
 
@@ -187,7 +190,7 @@ class Lowered:
         return Compiled(self.traced, options)
 
 
-class Compiled:
+class Compiled(Dispatching):
     """A compiled program, called with arguments nested and typed as those it was lowered for."""
 
     def __init__(self, traced: Traced, options: Options | None = None) -> None:
@@ -197,6 +200,8 @@ class Compiled:
         self.executable = compile_module(traced.module, options or traced.options)
         self.in_structure: tree.Structure | None = None
         self._static: Callable[[tuple, dict], list[Any]] | None = None
+        self._fixed: Callable[[int | str], bool] | None = None  # which arguments those are
+        self._learned = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run on arguments of the shapes and types it was compiled for.
@@ -219,7 +224,11 @@ class Compiled:
                     f"the program was compiled for {shapes[i]} as leaf {i} of the arguments; got {shape_of(array)}"
                 )
             arrays.append(array)
-        return tree.unflatten(self.traced.out_structure, self.executable.run([*arrays, *self.traced.lifted]))
+        result = tree.unflatten(self.traced.out_structure, self.executable.run([*arrays, *self.traced.lifted]))
+        if not self._learned and not self.traced.lifted:
+            self._learned = True
+            learn(self, self.executable.native, args, kwargs, self.traced.out_structure, self._fixed)
+        return result
 
     def as_text(self, stage: str = "optimized") -> str:
         """The program at a stage: "hlo", "stablehlo", "optimized", "loops", "llvm", "asm"."""
@@ -360,7 +369,7 @@ def _as_tuple(value: Any) -> tuple:
     return (value,) if isinstance(value, (int, str)) else tuple(value)
 
 
-class Jit:
+class Jit(Dispatching):
     """A function compiled on first use for each signature; made by `jit`."""
 
     def __init__(
@@ -446,6 +455,7 @@ class Jit:
                     key.append(Static(value))
                 else:
                     _walk(value, leaves, key)
+            key.extend(kwargs)  # their order, too, as far as native calls are concerned
             for name in sorted(kwargs):
                 key.append(name)
                 if name in self._static_names:
@@ -462,7 +472,7 @@ class Jit:
         return result
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else types.MethodType(self, instance)
 
     def _slow_call(self, args: tuple, kwargs: dict[str, Any]) -> tuple[Any, _Program]:
         """A call with anything; gives the result and the program."""
@@ -475,7 +485,14 @@ class Jit:
             program = self._programs[key] = _Program(Compiled(traced, self._options))
         if self._plain and not kwargs and all(type(a) is np.ndarray and a.dtype.isnative for a in args):
             self._fast[tuple(map(_kind_of_array, args))] = program.call
-        return program.call_leaves(leaves), program
+        result = program.call_leaves(leaves)
+        native = program.compiled.executable.native
+        learn(self, native, args, kwargs, program.compiled.traced.out_structure, self._fixed, trace.open_traces)
+        return result, program
+
+    def _fixed(self, key: int | str) -> bool:
+        """Whether the argument at a position, or with a name, is static."""
+        return key in self._static_nums or key in self._static_names
 
     def _inline(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Inside another trace the function becomes part of it."""
@@ -581,6 +598,7 @@ class Jit:
 
     def clear_cache(self) -> None:
         """Forget every compiled signature."""
+        forget(self)
         self._fast.clear()
         self._nested.clear()
         self._programs.clear()
@@ -600,6 +618,7 @@ class _JitLowered(Lowered):
         compiled = super().compile(options)
         compiled.in_structure = self._structure
         compiled._static = lambda args, kwargs: self._jit._split(args, kwargs)[:2]  # type: ignore[assignment,return-value]
+        compiled._fixed = self._jit._fixed
         return compiled
 
 

@@ -69,23 +69,14 @@ class LinearProgram:
         active, owner = trace.active(), self.owner
         session = active.session
         outputs = [None if o is None else session.resolve(o) for o in self.outputs]
+        ends = [o for o in outputs if o is not None]
         mapping = {i: active.use(v) for i, v in zip(self.inputs, values)}
-        if active is owner:
-            # What does not depend on the inputs stands for itself.
-            linear = _depending((o for o in outputs if o is not None), mapping)
-            mapping |= {x: x for i in linear for x in map(session.resolve, i.operands) if x not in linear}
-            mapping |= {o: o for o in outputs if o is not None and o not in linear and o not in mapping}
-            found = iter(trace.replay([o for o in outputs if o is not None], mapping))
-            return [None if o is None else Tracer(active, next(found)) for o in outputs]
-        linear = _depending((o for o in outputs if o is not None), mapping)
-        for instruction in linear:
-            for x in map(session.resolve, instruction.operands):
-                if x not in linear and x not in mapping:
-                    mapping[x] = _brought(x, owner)
-        for o in outputs:
-            if o is not None and o not in linear and o not in mapping:
-                mapping[o] = _brought(o, owner)
-        found = iter(trace.replay([o for o in outputs if o is not None], mapping))
+        linear = _depending(ends, mapping)
+        read = [session.resolve(x) for i in linear for x in i.operands] + ends
+        for x in read:
+            if x not in linear and x not in mapping:
+                mapping[x] = _brought(x, owner)
+        found = iter(trace.replay(ends, mapping))
         return [None if o is None else Tracer(active, next(found)) for o in outputs]
 
     def region(self) -> tuple[trace.Trace, list[Instruction], list[Instruction | None]]:
@@ -101,7 +92,7 @@ class LinearProgram:
 def _brought(instruction: Instruction, owner: trace.Trace) -> Instruction:
     """A value of an outer trace in the current one; tuples are taken apart first."""
     active = trace.active()
-    if isinstance(instruction.shape, ArrayShape):
+    if active is owner or isinstance(instruction.shape, ArrayShape):
         return active.use(Tracer(owner, instruction))
     with trace.resumed(owner):
         parts = [Tracer(owner, x) for x in tuple_parts(instruction)]

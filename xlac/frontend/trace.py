@@ -288,9 +288,8 @@ class _State(threading.local):
 
 _state = _State()
 
-# How many traces are open in all threads: 0 tells callers at once that nothing is being traced.
-open_traces = 0
-_count_lock = threading.Lock()
+# The open traces of all threads: where there are none, callers know at once that nothing is being traced.
+open_traces: list[Trace] = []
 
 
 @contextlib.contextmanager
@@ -318,18 +317,15 @@ def current() -> Trace | None:
 @contextlib.contextmanager
 def recording(trace: Trace) -> Iterator[Trace]:
     """Record into `trace`; close it at the end."""
-    global open_traces
     outer = _state.trace
-    with _count_lock:
-        open_traces += 1
+    open_traces.append(trace)
     _state.trace = trace
     try:
         yield trace
     finally:
         _state.trace = outer
         trace.closed = True
-        with _count_lock:
-            open_traces -= 1
+        open_traces.remove(trace)
 
 
 def active() -> Trace:

@@ -284,7 +284,20 @@ def is_pure(instruction: Instruction) -> bool:
     """Whether the instruction, its called computations included, has no effect but its result."""
     if not instruction.opcode.pure or instruction.attrs.get("custom_call_has_side_effect"):
         return False
-    return all(is_pure(i) for c in instruction.called for i in c._instructions)
+    if not instruction.opcode.has_regions:
+        return True
+    # Computations may call the same ones many times over, and each is looked into once.
+    stack = list(instruction.called)
+    seen = set(stack)
+    while stack:
+        for inner in stack.pop()._instructions:
+            if not inner.opcode.pure or inner.attrs.get("custom_call_has_side_effect"):
+                return False
+            for callee in inner.called:
+                if callee not in seen:
+                    seen.add(callee)
+                    stack.append(callee)
+    return True
 
 
 def inline(source: Computation, into: Computation, arguments: Iterable[Instruction] | None) -> Instruction:

@@ -15,7 +15,19 @@ from xlac.frontend.control import (
     switch,
     while_loop,
 )
-from xlac.lax import contraction, convolution, creation, elementwise, indexing, movement, order, reductions, windows
+from xlac.lax import (
+    contraction,
+    convolution,
+    creation,
+    elementwise,
+    indexing,
+    movement,
+    order,
+    reductions,
+    special,
+    transforms,
+    windows,
+)
 from xlac.lax._core import as_dims as _dims  # noqa: F401
 from xlac.lax._core import convert as _convert  # noqa: F401
 from xlac.lax._core import expand as _broadcast  # noqa: F401
@@ -30,6 +42,7 @@ from xlac.lax.order import *  # noqa: F403
 from xlac.lax.reductions import *  # noqa: F403
 from xlac.lax.reductions import _arg_extreme, _reduce_named  # noqa: F401
 from xlac.lax.special import *  # noqa: F403
+from xlac.lax.transforms import *  # noqa: F403
 from xlac.lax.windows import *  # noqa: F403
 
 __all__ = [
@@ -41,8 +54,9 @@ __all__ = [
     *movement.__all__,
     *order.__all__,
     *reductions.__all__,
-    *windows.__all__,
     *special.__all__,
+    *transforms.__all__,
+    *windows.__all__,
     "associative_scan",
     "cond",
     "fori_loop",

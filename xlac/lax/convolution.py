@@ -151,14 +151,18 @@ def conv_general_dilated(
         "batch_group_count": batch_group_count,
         "operand_precision": _precision(precision),
     }
-    shape = None
-    if preferred_element_type is not None:
-        made = conv_shape_tuple_of(x.shape, kernel.shape, window, labels, batch_group_count)
-        shape = ArrayShape(element_type(dtypes.as_dtype(preferred_element_type)), made)
+    if preferred_element_type is None and x.dtype != kernel.dtype:
+        raise shape_error(
+            f"conv_general_dilated: the input is of type {x.dtype.name} and the kernel of {kernel.dtype.name}; they "
+            "must be equal, or give preferred_element_type"
+        )
+    result = x.dtype if preferred_element_type is None else dtypes.as_dtype(preferred_element_type)
+    made = _result_dims(x.shape, kernel.shape, window, labels, batch_group_count)
+    shape = ArrayShape(element_type(result), made)
     return emit(op.convolution, x, kernel, shape=shape, **attrs)
 
 
-def conv_shape_tuple_of(
+def _result_dims(
     lhs: Sequence[int], rhs: Sequence[int], window: Sequence[WindowDim], labels: ConvolutionDims, groups: int
 ) -> tuple[int, ...]:
     """The dimensions of a convolution's result."""

@@ -293,7 +293,8 @@ class KernelRun:
         if self.kernel.parallel is None:
             self.body(self.kernel.body)
             return
-        memories = [self.program.arena, *self.program.memories.values()]
+        # What is on the stack belongs to one iteration.
+        memories = [self.program.arena, *(m for b, m in self.program.memories.items() if b.space != "local")]
         (loop,) = self.kernel.body
         assert isinstance(loop, For)
         step = max(loop.width, 1) if loop.kind == "vector" else 1

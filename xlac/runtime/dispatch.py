@@ -273,7 +273,7 @@ class Dispatching:
 
 def learn(
     target: Dispatching,
-    program: NativeProgram,
+    program: NativeProgram | None,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     structure: tree.Structure,
@@ -283,6 +283,7 @@ def learn(
     """Call `program` natively whenever `target` is called with arguments like these.
 
     Args:
+      program: None if there is no native one.
       args, kwargs: of a call whose array and number leaves, in the order of `xlac.tree`, were the program's parameters.
       structure: how the program's results nest.
       fixed: whether an argument, given by position or name, must be this very object instead.
@@ -290,7 +291,7 @@ def learn(
 
     Returns: False if there is no native way to do that.
     """
-    if not _can_dispatch(target):
+    if program is None or not _can_dispatch(target):
         return False
     binding = Binding(program)
     # Keywords are parameters in the order of their names, but arguments in the order they are given.
@@ -343,6 +344,8 @@ def bind(target: Dispatching, binding: Binding) -> None:
     native = t.trampoline()
     assert native is not None
     owner = getattr(target, "_dispatch_owner", ())
+    if any(b.words == binding.words for b in owner[2:]):
+        return
     bindings = (binding, *owner[2 : 2 + MAX_BINDINGS - 1])
     words = [max(b.program.scratch_words for b in bindings)]
     for b in bindings:

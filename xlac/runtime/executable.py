@@ -63,7 +63,10 @@ class Executable:
     Attributes:
       module: the module as it was given.
       options: the resolved options.
+      native: what native calls need; None where there are none.
     """
+
+    native: NativeProgram | None = None
 
     def __init__(self, module: Module, options: Options) -> None:
         self.module = module
@@ -117,7 +120,6 @@ class NativeExecutable(Dispatching, Executable):
       program: the loop program.
       target: the processor it was compiled for.
       object_code: the relocatable object file.
-      native: what native calls need; None where there are none.
     """
 
     def __init__(
@@ -153,7 +155,6 @@ class NativeExecutable(Dispatching, Executable):
         # The program writes into what aliases a result, and may use what is donated as scratch memory.
         self._written = sorted({*module.donated, *self._aliases.values()})
         self._flat = _Flat(self)
-        self.native: NativeProgram | None = None
         if library is not None and self._host is None and trampoline() is not None:
             self.native = self._native_program(library)
             self._bind(self.native)

@@ -73,54 +73,54 @@ def _cholesky(x: Instruction) -> Instruction | None:
     if not a.shape.size:
         return given.node
     a = _batched(a)
-    factor = _with_nans(_factor(a if x["lower"] else _adjoint(a)))
-    result = factor if x["lower"] else _adjoint(factor)
+    factor = _with_nans(_factor(_adjoint(a) if x["lower"] else a))
+    result = _adjoint(factor) if x["lower"] else factor
     return result.reshape(*x.dims).convert(given.type).node
 
 
 def _factor(a: Array) -> Array:
-    """L with L L* = a, from the lower triangle; from the first pivot on that is not positive, NaN."""
+    """U with U* U = a, from the upper triangle; from the first pivot on that is not positive, NaN.
+
+    Rows of U are made from those above, since rows are contiguous.
+    """
     batch, n, _ = a.dims
     if n <= 2 * BLOCK:
         return _factor_rows(a)
     size = -(-n // BLOCK) * BLOCK
     a = _padded(a, size)
-    rows, columns = _places((batch, size, BLOCK))
+    columns = iota(S32, (batch, BLOCK, size), 2)
 
     def body(k: Array, factor: Array, a: Array) -> list[Array]:
         at = k * BLOCK
-        above = factor.dynamic_slice((0, at, 0), (batch, BLOCK, size))
-        panel = a.dynamic_slice((0, 0, at), (batch, size, BLOCK)) - factor.dot(above.conj(), ((2,), (2,)), ((0,), (0,)))
-        corner = _factor_rows(panel.dynamic_slice((0, at, 0), (batch, BLOCK, BLOCK)))
-        inverse = _solve_rows(corner, _eye(a.type, corner.dims))
-        below = panel.dot(inverse.conj(), ((2,), (2,)), ((0,), (0,)))
-        first = at.broadcast(rows.dims, ())
-        below = rows.compare("LT", first).select(full(a.type, 0, rows.dims), below)
-        factor = factor.dynamic_update(below, (0, 0, at))
-        return [factor.dynamic_update(corner, (0, at, at))]
+        above = factor.dynamic_slice((0, 0, at), (batch, size, BLOCK)).conj()
+        rest = a.dynamic_slice((0, at, 0), (batch, BLOCK, size)) - above.dot(factor, ((1,), (1,)), ((0,), (0,)))
+        corner = _factor_rows(rest.dynamic_slice((0, 0, at), (batch, BLOCK, BLOCK)))
+        inverse = _solve_rows(_adjoint(corner), _eye(a.type, corner.dims))
+        rows = inverse.dot(rest, ((2,), (1,)), ((0,), (0,)))
+        rows = columns.compare("LT", at.broadcast(columns.dims, ())).select(0, rows)
+        return [factor.dynamic_update(rows.dynamic_update(corner, (0, 0, at)), (0, at, 0))]
 
     (factor,) = loop("cholesky", size // BLOCK, [full(a.type, 0, a.dims)], body, [a])
     return factor.slice(1, 0, n).slice(2, 0, n)
 
 
 def _factor_rows(a: Array) -> Array:
-    """`_factor`, one column after the other."""
+    """`_factor`, one row after the other."""
     batch, n, _ = a.dims
     real = a.type.real
 
     def body(j: Array, factor: Array, a: Array) -> list[Array]:
-        row = factor.dynamic_slice((0, j, 0), (batch, 1, n)).reshape(batch, n)
-        column = a.dynamic_slice((0, 0, j), (batch, n, 1)).reshape(batch, n)
-        rest = column - factor.dot(row.conj(), ((2,), (1,)), ((0,), (0,)))
+        above = factor.dynamic_slice((0, 0, j), (batch, n, 1)).reshape(batch, n).conj()
+        row = a.dynamic_slice((0, j, 0), (batch, 1, n)).reshape(batch, n)
+        rest = row - above.dot(factor, ((1,), (1,)), ((0,), (0,)))
         pivot = rest.dynamic_slice((0, j), (batch, 1)).reshape(batch).real()
         root = pivot.compare("GT", 0).select(pivot.apply("sqrt"), np.nan).broadcast((batch, n), (0,))
         places = iota(S32, (batch, n), 1)
         here = j.broadcast((batch, n), ())
-        zero = full(real, 0, (batch, n))
-        diagonal = complex_(root, zero) if a.type.is_complex else root
-        below = places.compare("GT", here).select(_divided(rest, root), 0)
-        made = places.compare("EQ", here).select(diagonal, below)
-        return [factor.dynamic_update(made.reshape(batch, n, 1), (0, 0, j))]
+        diagonal = complex_(root, full(real, 0, (batch, n))) if a.type.is_complex else root
+        right = places.compare("GT", here).select(_divided(rest, root), 0)
+        made = places.compare("EQ", here).select(diagonal, right)
+        return [factor.dynamic_update(made.reshape(batch, 1, n), (0, j, 0))]
 
     (factor,) = loop("cholesky_rows", n, [full(a.type, 0, a.dims)], body, [a])
     return factor
@@ -263,10 +263,10 @@ def _potrf(x: Instruction) -> Instruction | None:
     lower = option_letter(parse_config(x["backend_config"]), "uplo", "L") == "L"
     a = _batched(given)
     n = a.dims[-1]
-    factor = _factor(a if lower else _adjoint(a))
+    factor = _factor(_adjoint(a) if lower else a)
     good = (~_bad_pivots(factor)).convert(S32).sum(1)
     info = good.compare("EQ", n).select(full(S32, 0, good.dims), good + 1)
     factor = _with_nans(factor)
     rows, columns = _places(a.dims)
-    result = rows.compare("GE" if lower else "LE", columns).select(factor if lower else _adjoint(factor), a)
+    result = rows.compare("GE" if lower else "LE", columns).select(_adjoint(factor) if lower else factor, a)
     return tuple_(result.reshape(*given.dims), info.reshape(*given.dims[:-2]))

@@ -1,0 +1,197 @@
+"""Fourier transforms, random bits, implicit functions, and what chooses between programs."""
+
+from __future__ import annotations
+
+import enum
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xlac import tree
+from xlac.frontend import dtypes, trace
+from xlac.frontend.eager import Array, ArrayLike, program_function
+from xlac.frontend.trace import emit, lift, shape_error
+from xlac.ir.opcode import op
+from xlac.ir.shape import ArrayShape, TupleShape, element_type
+from xlac.lax._core import Declared, as_dims, convert, match
+from xlac.lax.elementwise import add, bitcast_convert_type, stop_gradient, sub
+from xlac.lax.movement import reshape
+
+__all__: list[str] = [
+    "FftType",
+    "RandomAlgorithm",
+    "composite",
+    "custom_linear_solve",
+    "custom_root",
+    "platform_dependent",
+    "rng_bit_generator",
+]
+_declared = Declared(__name__, __all__)
+public, named = _declared.public, _declared.named
+
+
+class FftType(enum.Enum):
+    """Complex transforms, and those from and to real arrays, which store half of the symmetric result."""
+
+    FFT = 0
+    IFFT = 1
+    RFFT = 2
+    IRFFT = 3
+
+
+@public
+def fft(x: ArrayLike, fft_type: Any, fft_lengths: Sequence[int]) -> Array:
+    """Discrete Fourier transform over the last one to three dimensions; of more, in turns of three.
+
+    Raises:
+      ShapeError: types or extents do not fit.
+    """
+    a = lift(x)
+    kind = fft_type.name if isinstance(fft_type, FftType) else str(fft_type).upper()
+    lengths = as_dims(fft_lengths)
+    if kind not in FftType.__members__:
+        raise shape_error(f"fft: fft_type={fft_type!r}; it must be one of {', '.join(FftType.__members__)}")
+    if kind == "RFFT":
+        if not dtypes.is_float(a.dtype):
+            raise shape_error(f"fft: RFFT of an array of type {a.dtype.name}; it must be real")
+    elif not dtypes.is_complex(a.dtype):
+        a = convert(a, np.result_type(a.dtype, np.complex64))
+    if a.dtype.itemsize < 4:
+        a = convert(a, dtypes.FLOAT32)
+    return emit(op.fft, a, fft_type=kind, fft_length=lengths)
+
+
+# ---- random bits
+
+
+class RandomAlgorithm(enum.IntEnum):
+    """How bits are made from the state."""
+
+    RNG_DEFAULT = 0
+    RNG_THREE_FRY = 1
+    RNG_PHILOX = 2
+
+
+def rng_bit_generator(
+    key: Any, shape: Sequence[int], dtype: Any = np.uint32, algorithm: Any = RandomAlgorithm.RNG_DEFAULT
+) -> tuple[Any, Any]:
+    """The next state and an array of random bits.
+
+    The state is four uint32 words (two uint64 words are taken as well). `xlac.random` has keys and distributions.
+    """
+    if trace.current() is None:
+        from xlac.frontend.eager import run_program
+
+        return run_program(lambda: rng_bit_generator(key, shape, dtype, algorithm), "rng_bit_generator")
+    state = lift(key)
+    kind = dtypes.as_dtype(dtype)
+    narrow = state.dtype == np.uint32
+    if narrow:
+        if state.shape != (4,):
+            raise shape_error(f"rng_bit_generator: the key is of shape {list(state.shape)}; it must be uint32[4]")
+        state = bitcast_convert_type(reshape(state, (2, 2)), np.uint64)
+    algorithm = RandomAlgorithm(algorithm)
+    given = ArrayShape(element_type(np.dtype(np.uint64)), state.shape)
+    made = TupleShape((given, ArrayShape(element_type(kind), as_dims(shape))))
+    instruction = trace.emit_instruction(
+        op.rng_bit_generator, trace.active().use(state), shape=made, algorithm=algorithm.name.lower()
+    )
+    new, bits = trace.elements(instruction)
+    return (reshape(bitcast_convert_type(new, np.uint32), (4,)) if narrow else new), bits
+
+
+@public
+def rng_uniform(a: ArrayLike, b: ArrayLike, shape: Sequence[int]) -> Array:
+    """Numbers uniform in [a, b) from the process's random state, which differ from call to call."""
+    low, high = match("rng_uniform", (a, b))
+    target = ArrayShape(element_type(low.dtype), as_dims(shape))
+    return emit(op.rng, low, high, shape=target, distribution="rng_uniform")
+
+
+# ---- implicit functions
+
+
+@program_function
+def custom_linear_solve(
+    matvec: Callable[[Any], Any],
+    b: Any,
+    solve: Callable[[Callable[[Any], Any], Any], Any],
+    transpose_solve: Callable[[Callable[[Any], Any], Any], Any] | None = None,
+    symmetric: bool = False,
+    has_aux: bool = False,
+) -> Any:
+    """x with matvec(x) = b, as `solve(matvec, b)` finds it; derivatives go through one more solve.
+
+    A step of iterative refinement that adds zero carries the derivatives: x + solve(b - matvec(x)), where the solver's
+    inner steps are taken as constants.
+    """
+    found = solve(matvec, b)
+    x, aux = found if has_aux else (found, None)
+    x = stop_gradient(x)
+    residual = tree.map(sub, b, matvec(x))
+    # The residual's value is rounding error of the solver and must not change the result; its derivatives do.
+    residual = tree.map(lambda r: sub(r, stop_gradient(r)), residual)
+
+    def fixed(v: Any) -> Any:
+        return matvec(v)
+
+    step = solve(fixed, residual)
+    step = step[0] if has_aux else step
+    result = tree.map(add, x, step)
+    return (result, aux) if has_aux else result
+
+
+@program_function
+def custom_root(
+    f: Callable[[Any], Any],
+    initial_guess: Any,
+    solve: Callable[[Callable[[Any], Any], Any], Any],
+    tangent_solve: Callable[[Callable[[Any], Any], Any], Any],
+    has_aux: bool = False,
+) -> Any:
+    """x with f(x) = 0, as `solve(f, initial_guess)` finds it; derivatives by the implicit function theorem."""
+    from xlac import jvp
+
+    found = solve(f, initial_guess)
+    x, aux = found if has_aux else (found, None)
+    x = stop_gradient(x)
+    residual = f(x)
+    residual = tree.map(lambda r: sub(r, stop_gradient(r)), residual)
+
+    def linear(v: Any) -> Any:
+        return jvp(f, (x,), (v,))[1]
+
+    step = tangent_solve(linear, residual)
+    result = tree.map(sub, x, step)
+    return (result, aux) if has_aux else result
+
+
+# ---- choosing programs
+
+
+def composite(decomposition: Callable[..., Any], name: str, version: int = 0) -> Callable[..., Any]:
+    """The function itself: what it is made of is compiled."""
+
+    @functools.wraps(decomposition)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return decomposition(*args, **kwargs)
+
+    return call
+
+
+def platform_dependent(
+    *args: Any, default: Callable[..., Any] | None = None, **per_platform: Callable[..., Any]
+) -> Any:
+    """`per_platform["cpu"]`, or `default`, of the arguments.
+
+    Raises:
+      TraceError: neither is given.
+    """
+    chosen = per_platform.get("cpu", default)
+    if chosen is None:
+        raise trace.trace_error(
+            f"platform_dependent: none of {', '.join(per_platform)} is cpu, and there is no default"
+        )
+    return chosen(*args)
