@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import threading
 import time
+from collections.abc import Iterator
 
+from xlac.errors import CompileError
 from xlac.ir.module import Module
 from xlac.options import Options, environment
 from xlac.runtime.executable import EvaluatorExecutable, Executable, NativeExecutable
+
+# Calls of Python functions inside each other that a compilation may need.
+STACK_LEVELS = 4000
 
 _lock = threading.Lock()  # the loop IR's interning tables belong to one compilation at a time
 
@@ -37,7 +44,7 @@ def compile_module(module: Module, options: Options | None = None) -> Executable
 
     target = Target.parse(options.target or "host")
     stage = Stages(module.name, options)
-    with _lock:
+    with _lock, deep_stack(f"{module.name}: it is nested too deeply to compile"):
         try:
             stage.done("1-hlo", module.to_string)
             optimized = optimize(module, options)
@@ -59,6 +66,26 @@ def compile_module(module: Module, options: Options | None = None) -> Executable
     return NativeExecutable(module, options, optimized, program, llvm, target, data, library)
 
 
+@contextlib.contextmanager
+def deep_stack(complaint: str) -> Iterator[None]:
+    """Let code recurse for STACK_LEVELS from here, however deep the caller already is.
+
+    Raises:
+      CompileError: it recursed further.
+    """
+    depth, frame = 0, sys._getframe()
+    while frame is not None:
+        depth, frame = depth + 1, frame.f_back  # type: ignore[assignment]
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, depth + STACK_LEVELS))
+    try:
+        yield
+    except RecursionError:
+        raise CompileError(complaint) from None
+    finally:
+        sys.setrecursionlimit(limit)
+
+
 class Stages:
     """Dumps and times the stages of one compilation, as XLAC_DUMP_TO and XLAC_DEBUG ask."""
 
@@ -72,8 +99,6 @@ class Stages:
         """Note the end of a stage, whose text the function `text` gives."""
         level = {"1-hlo": 2, "2-optimized-hlo": 3, "3-loops": 4, "4-llvm": 5, "5-object": 6}[stage]
         if self.level >= 1:
-            import sys
-
             now = time.perf_counter()
             print(f"xlac: {self.name}: {stage} {1e3 * (now - self.start):.2f} ms", file=sys.stderr)
             if self.level >= level:

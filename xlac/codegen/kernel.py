@@ -42,6 +42,10 @@ from xlac.loop.ir import (
 )
 
 
+# Levels of operands after which values are emitted operands first, so that long chains do not exhaust Python's stack.
+MAX_DEPTH = 40
+
+
 @dataclass(eq=False)
 class Scope:
     """A loop body (or the function, or a branch) that values can be emitted in.
@@ -102,6 +106,7 @@ class KernelEmitter:
         self.buffers: list[Buffer] = []
         self.unstable: frozenset[Buffer] = frozenset()  # loaded from and stored to
         self.partial: set[Register] = set()
+        self.depth = 0
 
     def emit(self) -> None:
         self.pointers()
@@ -507,7 +512,14 @@ class KernelEmitter:
         n = self.width if self.varying(v) else 1
         parts: list[Held] = []
         if isinstance(v, Apply):
+            if self.depth >= MAX_DEPTH:
+                depth, self.depth = self.depth, 0
+                for node in ir.operands_first(v)[:-1]:
+                    self.own_value(node)
+                self.depth = depth
+            self.depth += 1
             parts = [self.value(a, n) for a in v.args]
+            self.depth -= 1
         elif isinstance(v, Load):
             return self.load(v, key, level, n)
         elif isinstance(v, (FromIndex, InRange)):

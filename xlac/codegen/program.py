@@ -14,6 +14,9 @@ PARALLEL_FOR = "xlac_parallel_for"
 # The entry's arguments: tables of addresses, and the address of the arena.
 TABLES = ("parameter", "result", "constant", "temp")
 
+# Steps in one function; LLVM takes time out of proportion for much longer ones.
+PART_STEPS = 200
+
 check_table()
 
 
@@ -31,6 +34,7 @@ class ProgramEmitter:
     def __init__(self, module: ModuleEmitter) -> None:
         self.module = module
         self.functions: dict[str, str] = {}  # kernel code to the name of its function
+        self.parts = 0
 
     def emit(self, program: Program) -> str:
         e = self.module.function(ENTRY, [(name, "ptr") for name in TABLES])
@@ -46,6 +50,11 @@ class ProgramEmitter:
         return self.module.text()
 
     def steps(self, steps: list[Step]) -> None:
+        """Emit steps; long lists in parts, each a function of its own."""
+        if len(steps) > PART_STEPS:
+            for start in range(0, len(steps), PART_STEPS):
+                self.part(steps[start : start + PART_STEPS])
+            return
         for step in steps:
             if isinstance(step, Kernel):
                 self.kernel(step)
@@ -57,6 +66,31 @@ class ProgramEmitter:
                 self.host_call(step)
             else:
                 self.switch(step)
+
+    def part(self, steps: list[Step]) -> None:
+        """Emit and call a function of the entry's arguments that runs the steps; it gives 0 unless the program must
+        end."""
+        outer, outer_failed = self.e, self.failed
+        name = f"part_{self.parts}"
+        self.parts += 1
+        e = self.e = self.module.function(name, [(table, "ptr") for table in TABLES], "i32", internal=True)
+        self.failed = e.new_block("failed") if outer_failed is not None else None
+        self.steps(steps)
+        e.ret(e.const("i32", 0))
+        if self.failed is not None:
+            e.at(self.failed)
+            e.ret(e.const("i32", 1))
+        e.end()
+        self.e, self.failed = outer, outer_failed
+        self.end_unless_zero(outer.call(name, "i32", *outer.arguments))
+
+    def end_unless_zero(self, status: Value) -> None:
+        """End the program if a step has failed."""
+        if self.failed is not None:
+            e = self.e
+            done = e.new_block("returned")
+            e.cond_br(e.icmp("eq", status, e.const("i32", 0)), done, self.failed)
+            e.at(done)
 
     def kernel(self, kernel: Kernel) -> None:
         """Call a kernel; equal code is emitted once."""
@@ -99,11 +133,7 @@ class ProgramEmitter:
             e.store(self.pointer(buffer), e.gep(table, 8 * i), 8)
         constants = e.arguments[TABLES.index("constant")]
         function = e.load("ptr", e.gep(constants, 8 * (self.constants + step.number)), 8)
-        status = e.call(function.name, "i32", table)
-        done = e.new_block("returned")
-        assert self.failed is not None
-        e.cond_br(e.icmp("eq", status, e.const("i32", 0)), done, self.failed)
-        e.at(done)
+        self.end_unless_zero(e.call(function.name, "i32", table))
 
     def while_loop(self, step: While) -> None:
         e = self.e

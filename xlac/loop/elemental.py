@@ -44,6 +44,12 @@ Indices = tuple[Index, ...]
 Storage = Union[Buffer, Value, tuple["Storage", ...]]  # a value is a scalar that needs no memory
 
 
+# The most values one kernel computes: an instruction counts once for each index it is needed at.
+MAX_VALUES = 20_000
+# Levels of operands after which values are computed operands first, so that long chains do not exhaust Python's stack.
+MAX_DEPTH = 40
+
+
 def linearize(indices: Sequence[Index], dims: Sequence[int]) -> Index:
     """The row-major place of an element."""
     total = ZERO
@@ -89,6 +95,8 @@ class Elemental:
         self._memo: dict[tuple, Value] = {}
         self._scalars: dict[Instruction, Value] = {}
         self._numbers = itertools.count()
+        self._computed = itertools.count(1)
+        self._depth = 0
 
     def fresh(self, prefix: str, extent: int) -> Var:
         return Var(f"{prefix}{next(self._numbers)}", extent)
@@ -121,12 +129,36 @@ class Elemental:
         value = self._memo.get(memo)
         if value is not None:
             return value
+        if next(self._computed) > MAX_VALUES:
+            raise CompileError(f"{instruction.name}: one kernel would compute more than {MAX_VALUES} values")
+        if self._depth >= MAX_DEPTH:
+            self._operands_first(instruction, indices, guard)
         depth_body = self.body
+        self._depth += 1
         value = self._compute(instruction, indices, guard)
+        self._depth -= 1
         # A value that needed loops lives in the statements that hold them.
         if not value.registers or self.body is depth_body:
             self._memo[memo] = value
         return value
+
+    def _operands_first(self, instruction: Instruction, indices: Indices, guard: Value | None) -> None:
+        """Compute what the elementwise instructions above this one need at the same indices, the first of them first."""
+        order: list[Instruction] = []
+        done: set[Instruction] = set()
+        stack = [(instruction, False)]
+        while stack:
+            x, leaving = stack.pop()
+            if leaving:
+                order.append(x)
+            elif x not in done and x.opcode.elementwise and x not in self._scalars and self._storage(x) is None:
+                done.add(x)
+                stack.append((x, True))
+                stack.extend((o, False) for o in reversed(x.operands))
+        depth, self._depth = self._depth, 0
+        for x in order[:-1]:
+            self.at(x, indices if x.dims else (), guard)
+        self._depth = depth
 
     def _compute(self, instruction: Instruction, indices: Indices, guard: Value | None) -> Value:
         scalar = self._scalars.get(instruction)
@@ -150,7 +182,7 @@ class Elemental:
     def inline(self, computation: Computation, arguments: Sequence[Value]) -> tuple[Value, ...]:
         """The results of a computation of scalars (a reducer, comparator, ...) for scalar arguments."""
         inner = Elemental({}, 1)
-        inner._numbers = self._numbers
+        inner._numbers, inner._computed, inner._depth = self._numbers, self._computed, self._depth
         inner.body = self.body
         for parameter, argument in zip(computation.parameters, arguments, strict=True):
             inner._scalars[parameter] = argument

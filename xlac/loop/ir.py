@@ -11,7 +11,7 @@ are computed once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Union
 
@@ -653,6 +653,22 @@ def loads(values: Iterable[Value]) -> Iterator[Load]:
         if isinstance(node, Load):
             yield node
         stack.extend(operands(node))
+
+
+def operands_first(value: Value, known: Container[Value] = ()) -> list[Value]:
+    """The value and all it is computed from, operands before users, without those in `known` and what only they need."""
+    order: list[Value] = []
+    done: set[Value] = set()
+    stack = [(value, False)]
+    while stack:
+        node, leaving = stack.pop()
+        if leaving:
+            order.append(node)
+        elif node not in done and node not in known:
+            done.add(node)
+            stack.append((node, True))
+            stack.extend((o, False) for o in reversed(operands(node)))
+    return order
 
 
 def operands(value: Value) -> list[Value]:

@@ -33,6 +33,32 @@ def lower(module: Module, machine: Machine) -> Program:
     return Lowering(machine).program(module)
 
 
+# Calls, branches and loops stand in the program once for each place that runs them. Where that makes more instructions
+# than the module has, this many more are the most.
+MAX_EXPANSION = 250_000
+
+
+def check_expansion(module: Module) -> None:
+    """Refuse a module whose computations, each copied to where it is called, make a program out of all proportion.
+
+    Raises:
+      CompileError: they do.
+    """
+    total: dict[Computation, int] = {}
+    written = 0
+    for computation in module.computations:  # callees first
+        written += len(computation)
+        steps = (c for i in computation._instructions if i.opcode.name in _CALLERS for c in i.called)
+        total[computation] = len(computation) + sum(total[c] for c in steps)
+    most = total[module.entry]
+    if most > written + MAX_EXPANSION:
+        shown = str(most) if most < 10**12 else f"10^{len(str(most >> 2000)) + 602 if most >> 2000 else len(str(most)) - 1}"
+        raise CompileError(
+            f"{module.name}: its {written} instructions become {shown} once every call and branch has its own copy; "
+            f"at most {MAX_EXPANSION} more than there are can be compiled"
+        )
+
+
 def storage_leaves(storage: Storage) -> Iterator[Storage]:
     """The buffers and scalars of a tree, in order."""
     if isinstance(storage, tuple):
@@ -62,6 +88,7 @@ class Lowering:
     def program(self, module: Module) -> Program:
         parameters: list[Buffer] = []
         arguments = [self._parameter(p.shape, p.name, parameters) for p in module.entry.parameters]
+        check_expansion(module)
         storage = self.computation(module.entry, arguments)
         results: list[Buffer] = []
         for part in storage_leaves(storage):
@@ -153,9 +180,11 @@ class Lowering:
             if inner.is_a("constant"):
                 storage[inner] = self.literal(inner)
         root = computation.root
-        if isinstance(root.shape, TupleShape) and root.is_a("tuple"):
-            return self.schedule(list(root.operands), storage, instruction)
-        return self.schedule([root], storage, instruction)
+        several = isinstance(root.shape, TupleShape) and root.is_a("tuple")
+        try:
+            return self.schedule(list(root.operands) if several else [root], storage, instruction)
+        except CompileError:  # too much for one kernel
+            return self.computation(computation, operands)
 
     def schedule(self, roots: list[Instruction], storage: dict[Instruction, Storage], named: Instruction) -> Storage:
         """Schedule a kernel for `roots`; several, or one that is a tuple, give a tuple."""
@@ -197,7 +226,7 @@ class Lowering:
         if any(o.size for o in outputs):
             try:
                 steps = how(self.name(f"k.{instruction.name}"), instruction, outputs, storage, self.machine)
-            except CompileError:
+            except (CompileError, RecursionError):
                 return self.host(instruction, operands)
             self.steps.extend(steps)
         return result
@@ -273,6 +302,8 @@ class Lowering:
             return self.kernel(instruction, operands)
         return Buffer(self.name(instruction.name), want, instruction.shape.size, merged=source)
 
+
+_CALLERS = frozenset(("call", "fusion", "while", "conditional"))
 
 _SCHEDULES = {
     "scatter": schedule_scatter,

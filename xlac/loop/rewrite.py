@@ -27,6 +27,7 @@ from xlac.loop.ir import (
     from_index,
     in_range,
     load,
+    operands_first,
     statement_values,
     statements,
 )
@@ -95,9 +96,12 @@ class Rewriter:
         return found
 
     def value(self, value: Value) -> Value:
-        found = self._values.get(value)
-        if found is not None:
-            return found
+        for node in operands_first(value, self._values):
+            self._values[node] = self._rebuilt(node)
+        return self._values[value]
+
+    def _rebuilt(self, value: Value) -> Value:
+        """A value whose operands have been rewritten."""
         result = value
         if isinstance(value, Apply):
             result = apply(value.opcode, value.element_type, *map(self.value, value.args), **dict(value.attrs))
@@ -109,7 +113,6 @@ class Rewriter:
             result = from_index(self.index(value.index), value.element_type)
         elif isinstance(value, InRange):
             result = in_range(self.index(value.index), value.low, value.high)
-        self._values[value] = result
         return result
 
     def body(self, body: Iterable[Statement]) -> list[Statement]:

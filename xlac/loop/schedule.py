@@ -77,6 +77,9 @@ PIECE_NS = 10_000.0
 # Vectors of neighbouring columns that a reduction over rows keeps sums of: a few cache lines of each row at a time.
 COLUMN_VECTORS = 8
 
+# Loops that kernels merged into one have together.
+MAX_MERGED = 64
+
 # The longest row, in bytes, that is kept on the stack between two passes over it.
 ROW_BYTES = 1 << 15
 
@@ -507,8 +510,9 @@ def merge_kernels(name: str, steps: list[ir.Step]) -> list[ir.Step]:
     result: list[ir.Step] = []
     for step in steps:
         last = result[-1] if result else None
-        if isinstance(step, Kernel) and isinstance(last, Kernel) and step.parallel is None and last.parallel is None:
-            last.body.extend(step.body)
+        serial = [k for k in (step, last) if isinstance(k, Kernel) and k.parallel is None]
+        if len(serial) == 2 and sum(len(k.body) for k in serial) <= MAX_MERGED:
+            last.body.extend(step.body)  # type: ignore[union-attr]
         else:
             result.append(step)
     return result

@@ -2,51 +2,72 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import deque
+from itertools import islice
 
-from xlac.ir.module import Computation, Module, inline
-from xlac.passes.rewrite import has_control
+from xlac.ir.module import Computation, Instruction, Module, inline
+from xlac.passes.rewrite import has_control, redirect
 
 # A module does not grow by more than this, so that calls of calls of calls cannot fill the memory; the rest stay calls.
-# What is called once takes the place of its call, and nothing grows.
 MAX_GROWTH = 50_000
 
 
 def inline_calls(module: Module) -> bool:
     """Replace calls and fusions by copies of what they call; return whether any was replaced.
 
-    Callees come first, so that one visit of each computation suffices.
+    Callers come first, so that what is inlined is copied once for each place it ends up in.
     """
-    changed = False
-    left = MAX_GROWTH
-    computations = module.computations
-    callers = Counter(c for computation in computations for i in computation._instructions for c in i.called)
-    for computation in computations:
-        inlined, left = _inline_into(computation, left, callers)
-        changed |= inlined
-    return changed
+    inliner = _Inliner()
+    waiting = [module.entry]
+    seen = set(waiting)
+    while waiting:
+        computation = waiting.pop()
+        inliner.run(computation)
+        for instruction in computation._instructions:
+            for callee in instruction.called:
+                if callee not in seen:
+                    seen.add(callee)
+                    waiting.append(callee)
+    return inliner.changed
 
 
-def _inline_into(computation: Computation, left: int, callers: Counter[Computation]) -> tuple[bool, int]:
-    """Inline calls as long as `left` instructions may be added; also returns how many may still be."""
-    changed = False
-    calls = [i for i in computation._instructions if i.opcode.name in ("call", "fusion")]
-    for instruction in calls:
-        (callee,) = instruction.called
-        grown = len(callee) if callers[callee] > 1 else 0
-        if grown > left:
-            continue
-        before = instruction.control_predecessors
-        if before and has_control(callee):
-            continue
-        left -= grown
-        count = len(computation)
-        result = inline(callee, computation, instruction.operands)
-        if before:
-            for new in list(computation._instructions)[count:]:
-                new.control_predecessors = (*new.control_predecessors, *before)
-        computation.replace(instruction, result)
-        instruction.control_predecessors = ()
-        computation.remove(instruction)
-        changed = True
-    return changed, left
+class _Inliner:
+    """What is left to grow, and which computations have been inlined somewhere: only further copies are growth."""
+
+    def __init__(self) -> None:
+        self.left = MAX_GROWTH
+        self.copied: set[Computation] = set()
+        self.changed = False
+
+    def run(self, computation: Computation) -> None:
+        ordered = has_control(computation)
+        calls = deque(i for i in computation._instructions if _is_call(i))
+        while calls:
+            instruction = calls.popleft()
+            (callee,) = instruction.called
+            grown = len(callee) if callee in self.copied else 0
+            before = instruction.control_predecessors
+            if grown > self.left or (before and has_control(callee)):
+                continue
+            self.left -= grown
+            self.copied.add(callee)
+            ordered = ordered or has_control(callee)
+            count = len(computation)
+            result = inline(callee, computation, instruction.operands)
+            new = list(islice(reversed(computation._instructions), len(computation) - count))
+            for copy in reversed(new):
+                if before:
+                    copy.control_predecessors = (*copy.control_predecessors, *before)
+                if _is_call(copy):
+                    calls.append(copy)
+            if ordered:
+                computation.replace(instruction, result)
+                instruction.control_predecessors = ()
+            else:
+                redirect(computation, instruction, result)
+            computation.remove(instruction)
+            self.changed = True
+
+
+def _is_call(instruction: Instruction) -> bool:
+    return instruction.opcode.name in ("call", "fusion")

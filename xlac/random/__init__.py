@@ -1,9 +1,9 @@
 """`xlac.random`: random numbers that are functions of a key, with the names and the bits of `jax.random`.
 
-A key is an array uint32[2]; where JAX has typed keys, these are their key data. The same key always gives the same numbers, on
-arrays and under `jit`: those of JAX's default generator (threefry2x32, partitionable), bit for bit where only integers and
-exact float operations are involved (bits, uniform, randint, permutation, bernoulli, categorical, ...), otherwise up to the
-rounding of log, erf_inv and the like. Use every key once; get more with `split` or `fold_in`.
+A key is an array uint32[2]; where JAX has typed keys, these are their key data. Use every key once; get more with
+`split` or `fold_in`. The same key always gives the same numbers, on arrays and under `jit`: those of JAX's default
+generator (threefry2x32, partitionable). They are equal bit for bit where integers and exact float operations are
+involved alone (bits, uniform in [0, 1), randint, bernoulli, permutation, ...), and as far as rounding goes otherwise.
 
 Without a dtype, samples are float32 and int32. Samples of gamma, and of what is made from them, have no derivative by
 their parameters.

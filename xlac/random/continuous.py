@@ -1,6 +1,7 @@
 """Samples of continuous distributions that are a formula of uniform or normal ones.
 
-Inverse transforms unless said otherwise; the ends of the uniform interval are chosen, as in JAX, so that no sample is infinite.
+Inverse transforms unless said otherwise; the ends of the uniform interval are chosen, as in JAX, so that no sample is
+infinite.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from xlac.frontend import dtypes
 from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
+from xlac.lax import linalg
 from xlac.lax._core import as_dims
 from xlac.numpy._core import as_tracer, promote_inexact
 from xlac.random.discrete import rademacher
@@ -33,6 +35,7 @@ from xlac.random.threefry import (
     unit,
 )
 
+COVARIANCE_METHODS = ("cholesky", "eigh", "svd")
 GUMBEL_MODES = ("low", "high")
 
 
@@ -46,7 +49,7 @@ def to_normal(u: Tracer) -> Tracer:
 
 @array_function
 def normal(key: ArrayLike, shape: Sequence[int] = (), dtype: Any = None) -> Array:
-    """Standard normal floats: sqrt(2) erf_inv of uniform ones. Complex ones have variance 1, half of it in each part."""
+    """Standard normal floats: sqrt(2) erf_inv of uniform ones. Complex ones have variance 1/2 in each part."""
     kind = float_dtype("normal", dtype, complex_too=True)
     dims = as_dims(shape)
     if dtypes.is_complex(kind):
@@ -221,7 +224,7 @@ def maxwell(key: ArrayLike, shape: Sequence[int] = (), dtype: Any = None) -> Arr
 def double_sided_maxwell(
     key: ArrayLike, loc: ArrayLike, scale: ArrayLike, shape: Sequence[int] = (), dtype: Any = None
 ) -> Array:
-    """Maxwell floats of random sign, times `scale`, plus `loc`; the parameters' dimensions come after those of `shape`."""
+    """Maxwell floats of random sign, times `scale`, plus `loc`; the parameters' dimensions follow those of `shape`."""
     kind = float_dtype("double_sided_maxwell", dtype)
     centre, size = as_tracer(loc), as_tracer(scale)
     common = sample_shape("double_sided_maxwell", None, centre.shape, size.shape)
@@ -235,27 +238,6 @@ def double_sided_maxwell(
 # ---- vectors and matrices
 
 
-def cholesky(a: Tracer) -> Tracer:
-    """L with L L^T = a for symmetric positive definite matrices [..., n, n], column by column; NaN where a is not."""
-    n = a.shape[-1]
-    rows = lax.broadcasted_iota(np.int32, a.shape, a.ndim - 2)
-    columns = lax.broadcasted_iota(np.int32, a.shape, a.ndim - 1)
-    batch = tuple(range(a.ndim - 2))
-    inner = a.ndim - 1
-
-    def step(j: Any, factor: Any) -> Any:
-        row = lax.squeeze(lax.dynamic_slice_in_dim(factor, j, 1, a.ndim - 2), (a.ndim - 2,))
-        column = lax.squeeze(lax.dynamic_slice_in_dim(a, j, 1, inner), (inner,))
-        rest = column - lax.dot_general(factor, row, (((inner,), (row.ndim - 1,)), (batch, batch)))
-        pivot = lax.dynamic_slice_in_dim(rest, j, 1, rest.ndim - 1)
-        found = rest / xnp.broadcast_to(lax.sqrt(pivot), rest.shape)
-        spread = lax.broadcast_in_dim(found, a.shape, (*batch, a.ndim - 2))
-        here = lax.bitwise_and(lax.eq(columns, j), lax.ge(rows, j))
-        return lax.select(here, spread, factor)
-
-    return lax.fori_loop(0, n, step, lax.full_like(a, 0))
-
-
 @array_function
 def multivariate_normal(
     key: ArrayLike,
@@ -265,70 +247,47 @@ def multivariate_normal(
     dtype: Any = None,
     method: str = "cholesky",
 ) -> Array:
-    """Normal vectors [*shape, n] of mean [..., n] and covariance [..., n, n]; NaN where that is not positive definite.
+    """Normal vectors [*shape, n] of mean [..., n] and covariance [..., n, n].
+
+    Args:
+      method: how the covariance is factored: "cholesky", which gives NaN where it is not positive definite, "eigh" or
+        "svd", for which it may be singular.
 
     Raises:
-      ShapeError: shapes do not fit, or the method is not "cholesky", the only one here.
+      ShapeError: shapes do not fit, or there is no such method.
     """
     centre, matrix = promote_inexact(mean, cov)
-    if method != "cholesky":
-        raise shape_error(f"multivariate_normal: method is {method!r}; the one method here is 'cholesky'")
+    if method not in COVARIANCE_METHODS:
+        listed = ", ".join(COVARIANCE_METHODS)
+        raise shape_error(f"multivariate_normal: method is {method!r}; it must be one of {listed}")
     n = centre.shape[-1] if centre.ndim else 0
     if not centre.ndim or matrix.ndim < 2 or matrix.shape[-2:] != (n, n):
         raise shape_error(
-            f"multivariate_normal: mean is {centre._instruction.shape} and cov {matrix._instruction.shape}; they must be "
-            "[..., n] and [..., n, n]"
+            f"multivariate_normal: mean is {centre._instruction.shape} and cov {matrix._instruction.shape}; they must "
+            "be [..., n] and [..., n, n]"
         )
     kind = float_dtype("multivariate_normal", centre.dtype if dtype is None else dtype)
     dims = sample_shape("multivariate_normal", shape, centre.shape[:-1], matrix.shape[:-2])
     independent = normal(key, (*dims, n), kind)
-    return xnp.add(centre, xnp.einsum("...ij,...j->...i", cholesky(matrix), independent))
+    if method == "cholesky":
+        factor = linalg.cholesky(matrix)
+    else:
+        if method == "eigh":
+            vectors, squares = linalg.eigh(matrix)
+        else:
+            vectors, squares, _ = linalg.svd(matrix)
+        factor = xnp.multiply(vectors, xnp.expand_dims(lax.sqrt(squares), -2))
+    return xnp.add(centre, xnp.einsum("...ij,...j->...i", factor, independent))
 
 
 @array_function
 def orthogonal(key: ArrayLike, n: int, shape: Sequence[int] = (), dtype: Any = None, m: int | None = None) -> Array:
     """Matrices [*shape, n, m] uniform among those with orthonormal rows or columns; m is n if left out.
 
-    The Q of a normal matrix's QR decomposition with positive diagonal of R, as Householder reflections give it.
+    They are Q of the QR decomposition of a normal matrix, in the form in which R has a positive diagonal.
     """
-    kind = float_dtype("orthogonal", dtype, complex_too=False)
+    kind = float_dtype("orthogonal", dtype, complex_too=True)
     m = n if m is None else m
-    tall, narrow = max(n, m), min(n, m)
-    z = normal(key, (*as_dims(shape), tall, narrow), kind)
-    q = _orthonormal(z)
-    return lax.transpose(q, (*range(q.ndim - 2), q.ndim - 1, q.ndim - 2)) if n < m else q
-
-
-def _orthonormal(z: Tracer) -> Tracer:
-    """Q [..., m, n] of z = QR, m >= n, R with a positive diagonal.
-
-    Reflection j takes column j, below its first j elements, to a multiple of unit vector j; Q is the product of all of
-    them, applied from the last to the first to unit vectors, with the signs of R's diagonal.
-    """
-    m, n = z.shape[-2:]
-    column_at, row_at = z.ndim - 1, z.ndim - 2
-    batch = tuple(range(z.ndim - 2))
-    index = lax.iota(np.int32, m)
-
-    def reflect(x: Any, v: Any) -> Any:
-        """x - 2 v (v^T x), for unit vectors v or 0."""
-        along = lax.dot_general(v, x, (((v.ndim - 1,), (row_at,)), (batch, batch)))
-        outer = xnp.expand_dims(v, -1) * xnp.expand_dims(along, -2)
-        return x - 2 * outer
-
-    def forward(state: Any, j: Any) -> Any:
-        column = lax.squeeze(lax.dynamic_slice_in_dim(state, j, 1, column_at), (column_at,))
-        below = xnp.where(index >= j, column, 0)
-        head = lax.dynamic_slice_in_dim(below, j, 1, column.ndim - 1)
-        size = xnp.sqrt(xnp.sum(below * below, axis=-1, keepdims=True))
-        sign = xnp.where(head < 0, -1, 1).astype(z.dtype)
-        v = below + xnp.where(index == j, sign * size, 0)
-        length = xnp.sqrt(xnp.sum(v * v, axis=-1, keepdims=True))
-        v = v / xnp.where(length == 0, 1, length)
-        # The diagonal element of R is -sign * size.
-        return reflect(state, v), (v, -sign)
-
-    _, (vectors, signs) = lax.scan(forward, z, lax.iota(np.int32, n))
-    units = xnp.broadcast_to(xnp.eye(m, n, dtype=z.dtype), z.shape)
-    q, _ = lax.scan(lambda x, v: (reflect(x, v), None), units, vectors, reverse=True)
-    return q * xnp.moveaxis(signs, 0, -1)
+    q, r = linalg.qr(normal(key, (*as_dims(shape), max(n, m), min(n, m)), kind), full_matrices=False)
+    q = xnp.multiply(q, xnp.expand_dims(lax.sign(xnp.diagonal(r, axis1=-2, axis2=-1)), -2))
+    return xnp.matrix_transpose(q) if n < m else q

@@ -53,8 +53,8 @@ def _integers(name: str, x: Any) -> Tracer:
 def randint(key: ArrayLike, shape: Sequence[int], minval: ArrayLike, maxval: ArrayLike, dtype: Any = None) -> Array:
     """Integers uniform in [minval, maxval), `minval` where that is empty; int32 without a dtype.
 
-    A `maxval` one above the greatest number of the type includes that number. Samples are remainders of twice as many random
-    bits as the type has (of 64 for narrow types), so that the bias is at most 2^-bits times the span.
+    A `maxval` one above the greatest number of the type includes that number. Samples are remainders of twice as many
+    random bits as the type has (of 64 for narrow types), so that the bias is at most 2^-bits times the span.
     """
     kind = integer_dtype("randint", dtype)
     low, high = _integers("randint", minval), _integers("randint", maxval)
@@ -263,7 +263,9 @@ def categorical(
     replace: bool = True,
     mode: str | None = None,
 ) -> Array:
-    """Classes, int32, with probabilities in proportion to e^logits along an axis: the greatest of logits + Gumbel samples.
+    """Classes, int32, with probabilities in proportion to e^logits along an axis.
+
+    A class is the place of the greatest of logits + Gumbel samples.
 
     Args:
       shape: what the shape of the logits without the axis broadcasts to; further dimensions in front are further draws.
@@ -288,8 +290,8 @@ def categorical(
     draws = math.prod(prefix)
     if draws > scores.shape[axis] or dims[len(prefix) :] != batch:
         raise shape_error(
-            f"categorical: {draws} draws without replacement of {scores.shape[axis]} classes, in shape {list(dims)}; draw at "
-            f"most as many as there are classes, in a shape that ends with {list(batch)}"
+            f"categorical: {draws} draws without replacement of {scores.shape[axis]} classes, in shape {list(dims)}; "
+            f"draw at most as many as there are classes, in a shape that ends with {list(batch)}"
         )
     scores = lax.add(scores, gumbel(key, scores.shape, scores.dtype, mode))
     _, places = lax.top_k(xnp.moveaxis(scores, axis, -1), draws)

@@ -1,7 +1,7 @@
 """Samples found by rejection: gamma and Poisson numbers, and what is made from gamma numbers.
 
-Loops go on until every element has been accepted. Each element of a gamma array has a key of its own, so that it does not
-depend on how long the others took.
+Loops go on until every element has been accepted. Each element of a gamma array has a key of its own, so that it does
+not depend on how long the others took.
 """
 
 from __future__ import annotations
@@ -62,8 +62,10 @@ def _positive(keys: Words, c: Tracer, active: Tracer) -> tuple[Tracer, Tracer]:
 
 
 def _gamma(key: Any, alpha: Tracer, log_space: bool) -> Tracer:
-    """Gamma numbers, or their logarithms, by the method of Marsaglia and Tsang, "A simple method for generating gamma
-    variables" (2000): d V for V = (1 + c x)^3 and normal x, accepted by a uniform number; alpha below 1 by a power of another.
+    """Gamma numbers, or their logarithms, by the method of Marsaglia and Tsang (2000).
+
+    They are d V for V = (1 + c x)^3 and normal x, if a uniform number accepts them. A number for alpha below 1 is one for
+    alpha + 1 times u^(1 / alpha).
     """
     dims, dtype = alpha.shape, alpha.dtype
     alpha = lax.reshape(alpha, (alpha.size,))

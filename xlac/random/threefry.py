@@ -1,8 +1,8 @@
 """Keys, and the bits and uniform floats they give: ThreeFry-2x32 with 20 rounds.
 
-The generator is that of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011): a bijection
-of two 32-bit words under a key of two more. An element's counter is its row-major index, high word first, so that each element
-depends on the key and on its own place only; which word of the result it takes is JAX's choice.
+The generator is that of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011): a
+bijection of two 32-bit words under a key of two more. An element's counter is its row-major index, high word first, so
+that each element depends on the key and on its own place only. How its bits come from the two words is JAX's choice.
 """
 
 from __future__ import annotations
@@ -184,8 +184,8 @@ def _check_impl(name: str, impl: Any) -> None:
 def key(seed: ArrayLike, *, impl: Any = None) -> Array:
     """The key of an integer seed: uint32[2], the upper and lower 32 bits of the seed.
 
-    Integers of at most 32 bits, and Python integers that fit int32, have upper bits 0 even if they are negative, as in JAX
-    without 64-bit types. `PRNGKey` is the same function.
+    Integers of at most 32 bits, and Python integers that fit int32, have upper bits 0 even if they are negative, as in
+    JAX without 64-bit types. `PRNGKey` is the same function.
     """
     _check_impl("key", impl)
     x = as_tracer(seed)

@@ -8,6 +8,7 @@ then on. All others reach `__call__` as before, so that alone decides what a cal
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -291,7 +292,7 @@ def learn(
 
     Returns: False if there is no native way to do that.
     """
-    if program is None or not _can_dispatch(target):
+    if program is None or not available() or type(target) not in _types.values():
         return False
     binding = Binding(program)
     # Keywords are parameters in the order of their names, but arguments in the order they are given.
@@ -363,8 +364,51 @@ def forget(target: Dispatching) -> None:
         del target._dispatch_owner
 
 
-def _can_dispatch(target: Dispatching) -> bool:
-    return type(target) is _types.get(type(target).__bases__[0]) and t.trampoline() is not None
+@functools.cache
+def available() -> bool:
+    """Whether calls can be native here: there is a trampoline, and a sample program gives what it should."""
+    native = t.trampoline()
+    return native is not None and _sample_works(native)
+
+
+def _sample_works(native: t.Trampoline) -> bool:
+    class Sample(Dispatching):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return args, kwargs
+
+    word = ctypes.c_int64(100)
+    constants = ctypes.c_void_p(ctypes.addressof(word))
+    scalar, vector = ((), np.dtype(np.int64)), ((3,), np.dtype(np.int64))
+    program = NativeProgram(
+        entry=native.sample,
+        constants=ctypes.addressof(constants),
+        arena_bytes=8,
+        parameters=[vector, vector, vector, vector, scalar, scalar],
+        results=[vector, scalar],
+        aliases={1: 5},
+        donated=[5],
+        keep=(word, constants),
+    )
+    x, total, sample = np.array([1, 2, 3], np.int64), np.array(10, np.int64), Sample()
+    arguments = (x, [x], (x,), {"k": x}, 2**40, total)
+    binding = Binding(program)
+    binding.begin(len(arguments), unless=[])
+    for argument in arguments:
+        binding.argument(argument)
+    binding.result(tree.structure(({"r": 0}, [0], None)))
+    if not isinstance(sample, tuple(_types.values())):
+        return False
+    bind(sample, binding)
+    result = sample(*arguments)
+    return (
+        type(result) is tuple
+        and len(result) == 3
+        and result[0]["r"].shape == (3,)
+        and result[0]["r"][0] == 4 * 1 + 2**40 + 10 + 100
+        and result[1][0] is total
+        and result[2] is None
+        and sample(x, a=1) == ((x,), {"a": 1})
+    )
 
 
 # ---- the class of such objects
@@ -373,7 +417,6 @@ _MEMBERS, _OBJECT, _SSIZE, _ULONGLONG, _READONLY = 72, 16, 19, 18, 1  # Py_tp_me
 _HAVE_VECTORCALL = 1 << 11
 
 _types: dict[type, type] = {}
-_definitions: list[Any] = []  # CPython keeps pointers into them
 
 
 class _Slot(ctypes.Structure):
@@ -425,9 +468,12 @@ def _make_type(cls: type) -> type:
     slots = (_Slot * 2)((_MEMBERS, ctypes.addressof(members)))
     name = f"{cls.__module__}.{cls.__qualname__}".encode()
     spec = _Spec(name, offset + 16, 0, _HAVE_VECTORCALL, ctypes.addressof(slots))
-    _definitions.append((members, slots, spec, name))
+    t.keep_forever((members, slots, spec, name))  # the class points into them
     address = ctypes.cast(ctypes.pythonapi.PyType_FromSpecWithBases, ctypes.c_void_p).value or 0
     make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object)(address)
-    made = make(ctypes.addressof(spec), (cls,))
+    try:
+        made = make(ctypes.addressof(spec), (cls,))
+    except (SystemError, TypeError):
+        return cls
     made.__doc__ = cls.__doc__
     return made if t.offset_in_type_is_known(made, offset) else cls

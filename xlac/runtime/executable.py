@@ -15,9 +15,8 @@ from xlac.ir.module import Module
 from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves, shape_of
 from xlac.options import Options
 from xlac.runtime import memory
-from xlac.runtime.dispatch import Binding, Dispatching, NativeProgram, Unsupported, bind
+from xlac.runtime.dispatch import Binding, Dispatching, NativeProgram, Unsupported, available, bind
 from xlac.runtime.host import Host
-from xlac.runtime.trampoline import trampoline
 
 if TYPE_CHECKING:
     from xlac.codegen.link import Library
@@ -155,7 +154,7 @@ class NativeExecutable(Dispatching, Executable):
         # The program writes into what aliases a result, and may use what is donated as scratch memory.
         self._written = sorted({*module.donated, *self._aliases.values()})
         self._flat = _Flat(self)
-        if library is not None and self._host is None and trampoline() is not None:
+        if library is not None and self._host is None and available():
             self.native = self._native_program(library)
             self._bind(self.native)
 
@@ -220,11 +219,13 @@ class NativeExecutable(Dispatching, Executable):
             self.native.add_arena()
         for i, array in enumerate(inputs):
             flags = array.flags
-            if not (flags.c_contiguous and flags.aligned) or type(array) is not np.ndarray:
+            if not (flags.c_contiguous and flags.aligned):
                 inputs[i] = np.array(array, order="C")
-        for i in self._written:
-            if not inputs[i].flags.writeable or _overlaps_another(inputs, i):
-                inputs[i] = np.array(inputs[i])
+        if self._written:
+            shared = _overlapping(inputs)
+            for i in self._written:
+                if i in shared or not inputs[i].flags.writeable:
+                    inputs[i] = np.array(inputs[i])
         results = [
             inputs[self._aliases[i]] if i in self._aliases else allocate() for i, allocate in enumerate(self._allocate)
         ]
@@ -272,9 +273,17 @@ class _Flat(Dispatching):
         return self._executable._run(arrays)
 
 
-def _overlaps_another(arrays: Sequence[np.ndarray], number: int) -> bool:
-    one = arrays[number]
-    return any(i != number and np.may_share_memory(one, other) for i, other in enumerate(arrays))
+def _overlapping(arrays: Sequence[np.ndarray]) -> set[int]:
+    """The numbers of contiguous arrays whose memory overlaps that of another."""
+    spans = sorted((a.ctypes.data, i, a.nbytes) for i, a in enumerate(arrays) if a.nbytes)
+    found: set[int] = set()
+    furthest, end = -1, 0  # the array that reaches furthest so far
+    for start, i, nbytes in spans:
+        if start < end:
+            found |= {i, furthest}
+        if start + nbytes > end:
+            furthest, end = i, start + nbytes
+    return found
 
 
 def _bind_parameter(binding: Binding, shape: Shape) -> None:

@@ -53,11 +53,11 @@ class _Merger:
         self._connect()
 
     def _connect(self) -> None:
-        inside = {node for group in self.groups.all for node in group.nodes}
-        units: list[Unit] = [*self.groups.all, *(i for i in self.groups.order if i not in inside)]
+        alone = self._alone()
+        units: list[Unit] = [*self.groups.all, *(i for i in self.groups.order if i in alone)]
         for unit in units:
             read = unit.inputs if isinstance(unit, Group) else unit.operands
-            self.before[unit] = {self.owner.get(x, x): None for x in read if self._is_unit(x, inside)}
+            self.before[unit] = {self.owner.get(x, x): None for x in read}
             self.after[unit] = {}
         for unit in units:
             for earlier in self.before[unit]:
@@ -72,8 +72,19 @@ class _Merger:
                     ready.append(later)
         assert len(ready) == len(units), "groups depend on each other"
 
-    def _is_unit(self, x: Instruction, inside: set[Instruction]) -> bool:
-        return x in self.owner or x not in inside
+    def _alone(self) -> set[Instruction]:
+        """What no group writes and yet is in memory: instructions of no group, and those of which groups hold copies but
+        others read the result."""
+        inside = {node for group in self.groups.all for node in group.nodes}
+        alone: set[Instruction] = set()
+        stack = [i for i in self.groups.order if i not in inside]
+        stack.extend(x for group in self.groups.all for x in group.inputs if x not in self.owner)
+        while stack:
+            x = stack.pop()
+            if x not in alone:
+                alone.add(x)
+                stack.extend(o for o in x.operands if o not in self.owner)
+        return alone
 
     def run(self) -> None:
         self._take_in_all()
