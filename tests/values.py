@@ -43,12 +43,34 @@ def random_array(shape: ArrayShape, rng: np.random.Generator, *, whole: bool = F
     return np.where(rng.random(shape.dims) < edges, chosen, values).astype(row.dtype)
 
 
-def random_value(shape: Shape, rng: np.random.Generator, *, whole: bool = False) -> Any:
+def random_value(shape: Shape, rng: np.random.Generator, *, whole: bool = False, edges: bool = True) -> Any:
     """A random array, or a tuple of them."""
     if isinstance(shape, TupleShape):
-        return tuple(random_value(part, rng, whole=whole) for part in shape)
+        return tuple(random_value(part, rng, whole=whole, edges=edges) for part in shape)
     assert isinstance(shape, ArrayShape)
-    return random_array(shape, rng, whole=whole)
+    return random_array(shape, rng, whole=whole, edges=0.2 if edges else 0.0)
+
+
+def assert_close(got: Any, want: Any, tolerance: float, what: str = "result") -> None:
+    """Raise unless values differ by at most `tolerance` times the largest of each array, and NaNs stand where they should."""
+    if isinstance(want, tuple):
+        assert isinstance(got, tuple) and len(got) == len(want), f"{what}: {got!r} is not a tuple of {len(want)}"
+        for i, (g, w) in enumerate(zip(got, want)):
+            assert_close(g, w, tolerance, f"{what}.{i}")
+        return
+    got, want = np.asarray(got), np.asarray(want)
+    if not element_type(want.dtype).is_inexact:
+        assert_same(got, want, what)
+        return
+    assert got.dtype == want.dtype and got.shape == want.shape, (
+        f"{what}: {got.dtype}{got.shape}, not {want.dtype}{want.shape}"
+    )
+    wide = np.complex128 if want.dtype.kind == "c" else np.float64
+    got, want = got.astype(wide), want.astype(wide)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want), err_msg=what)
+    error = np.nanmax(np.abs(got - want), initial=0.0)
+    largest = np.nanmax(np.abs(want), initial=0.0)
+    assert error <= tolerance * largest, f"{what}: off by {error:.3g} where the largest is {largest:.3g}"
 
 
 def assert_same(got: Any, want: Any, what: str = "result", *, signed_zeros: bool = True) -> None:

@@ -4,7 +4,8 @@ the text parses and prints alike, every module verifies, values are the evaluato
 changes nothing.
 
 A case is headed by `// PASSES: a, b`; `// INPUTS: ints` draws small whole numbers (for sums that must not depend on
-their order); `// ZEROS: any` lets zeros differ in sign (a sum of one product may be 0 for -0).
+their order); `// ZEROS: any` lets zeros differ in sign (a sum of one product may be 0 for -0); `// CLOSE: 1e-5` lets
+values differ by that part of the largest (for expansions that round elsewhere), on ordinary values.
 Cases are parted by `// -----`. The module's name is the test's.
 """
 
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.filecheck import check, checks_of
-from tests.values import assert_same, random_value
+from tests.values import assert_close, assert_same, random_value
 from xlac.ir.evaluate import evaluate
 from xlac.passes.pipeline import fingerprint, run_passes
 from xlac.passes.simplify import RULES, simplify
@@ -62,8 +63,12 @@ def test_case(text: str) -> None:
 
     rng = np.random.default_rng(0)
     whole, signed_zeros = "// INPUTS: ints" in text, "// ZEROS: any" not in text
+    close = re.search(r"//\s*CLOSE:\s*(\S+)", text)
     for _ in range(3):
-        arguments = [random_value(p.shape, rng, whole=whole) for p in original.entry.parameters]
+        arguments = [random_value(p.shape, rng, whole=whole, edges=not close) for p in original.entry.parameters]
+        if close:
+            assert_close(evaluate(module, *arguments), evaluate(original, *arguments), float(close[1]))
+            continue
         assert_same(evaluate(module, *arguments), evaluate(original, *arguments), signed_zeros=signed_zeros)
 
     before = fingerprint(module)

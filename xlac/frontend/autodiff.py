@@ -20,7 +20,7 @@ from xlac.frontend.trace import emit, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
-from xlac.ir.shape import ArrayShape, TupleShape
+from xlac.ir.shape import ArrayShape, TupleShape, element_type
 
 
 def differentiable(instruction: Instruction) -> bool:
@@ -141,7 +141,9 @@ def _argnums(argnums: int | Sequence[int], count: int, name: str) -> list[int]:
     return [n % count for n in numbers]
 
 
-def _marked(value: Any, what: str, holomorphic: bool) -> tuple[Any, list[Tracer], tree.Structure]:
+def _marked(
+    value: Any, what: str, holomorphic: bool, by: str = "grad", allow_int: bool = False
+) -> tuple[Any, list[Tracer], tree.Structure]:
     """The argument with each leaf copied, the copies, and the structure.
 
     Raises:
@@ -152,8 +154,11 @@ def _marked(value: Any, what: str, holomorphic: bool) -> tuple[Any, list[Tracer]
     for leaf, path in zip(found, tree.paths(value)):
         x = lift(leaf)
         if not dtypes.is_inexact(x.dtype):
+            if allow_int:
+                marks.append(x)
+                continue
             raise trace.trace_error(
-                f"grad: {what}{path} is {x._instruction.shape}; derivatives exist for floats only (convert it with "
+                f"{by}: {what}{path} is {x._instruction.shape}; derivatives exist for floats only (convert it with "
                 "astype, or choose other arguments with argnums)"
             )
         if holomorphic and not dtypes.is_complex(x.dtype):
@@ -175,14 +180,16 @@ def value_and_grad(
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
+    allow_int: bool = False,
 ) -> Callable[..., Any]:
     """See `xlac.value_and_grad`."""
     name = getattr(fun, "__name__", type(fun).__name__)
 
     def traced(args: tuple, kwargs: dict[str, Any], numbers: list[int]) -> Any:
         from xlac import lax
+        from xlac.frontend.forward import result_derivative
 
-        marked = [_marked(args[n], f"argument {n} of {name}", holomorphic) for n in numbers]
+        marked = [_marked(args[n], f"argument {n} of {name}", holomorphic, "grad", allow_int) for n in numbers]
         arguments = list(args)
         for n, (value, _, _) in zip(numbers, marked):
             arguments[n] = value
@@ -204,12 +211,12 @@ def value_and_grad(
         if not dtypes.is_float(value.dtype) and not (holomorphic and dtypes.is_complex(value.dtype)):
             raise trace.trace_error(f"grad: {name} gives {value._instruction.shape}; it must give a float scalar")
         active = trace.active()
-        inputs = [active.use(m) for _, marks, _ in marked for m in marks]
+        inputs = [active.use(m) for _, marks, _ in marked for m in marks if dtypes.is_inexact(m.dtype)]
         found = iter(backward([(active.use(value), lax.full_like(lift(np.ones((), value.dtype)), 1))], inputs))
         grads = []
         for _, marks, structure in marked:
-            parts = [next(found) for _ in marks]
-            grads.append(tree.unflatten(structure, [_zeros_like(m) if g is None else g for g, m in zip(parts, marks)]))
+            parts = [next(found) if dtypes.is_inexact(m.dtype) else None for m in marks]
+            grads.append(tree.unflatten(structure, [result_derivative(m, g) for g, m in zip(parts, marks)]))
         gradient = grads[0] if isinstance(argnums, int) else tuple(grads)
         return ((value, aux) if has_aux else value), gradient
 
@@ -218,7 +225,7 @@ def value_and_grad(
         numbers = _argnums(argnums, len(args), name)
         if trace.current() is not None:
             return traced(args, kwargs, numbers)
-        from xlac.frontend.jit import run_once
+        from xlac.frontend.forward import run_eagerly
 
         def run(*moving: Any) -> Any:
             arguments = list(args)
@@ -226,7 +233,7 @@ def value_and_grad(
                 arguments[n] = value
             return traced(tuple(arguments), kwargs, numbers)
 
-        return run_once(run, f"grad_{name}", tuple(args[n] for n in numbers))
+        return run_eagerly(run, f"grad_{name}", tuple(args[n] for n in numbers))
 
     return call
 
@@ -236,9 +243,10 @@ def grad(
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
+    allow_int: bool = False,
 ) -> Callable[..., Any]:
     """See `xlac.grad`."""
-    both = value_and_grad(fun, argnums, has_aux, holomorphic)
+    both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
 
     @functools.wraps(fun)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -248,60 +256,107 @@ def grad(
     return call
 
 
-def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
-    """See `xlac.vjp`."""
+def _pulled(fun: Callable[..., Any], primals: Sequence[Any], has_aux: bool) -> tuple[Any, Any, Callable, list[Any]]:
+    """(value, aux, pull, shapes): `pull` gives the primals' cotangents from the results' of inexact type, all flat."""
+    from xlac.frontend.forward import split_aux
+
     name = getattr(fun, "__name__", type(fun).__name__)
-    if trace.current() is not None:
-        return _traced_vjp(fun, primals, has_aux, name)
-    from xlac.frontend.jit import run_once
-
-    result = run_once(lambda *moving: fun(*moving), name, primals)
-
-    def pullback(cotangent: Any) -> Any:
-        def run(moving: tuple, given: Any) -> Any:
-            return _traced_vjp(fun, moving, has_aux, name)[1](given)
-
-        return run_once(run, f"vjp_{name}", (primals, cotangent))
-
-    return (result[0], pullback, result[1]) if has_aux else (result, pullback)
-
-
-def _traced_vjp(fun: Callable[..., Any], primals: tuple, has_aux: bool, name: str) -> Any:
-    from xlac import lax
-
-    marked = [_marked(p, f"argument {i} of {name}", False) for i, p in enumerate(primals)]
-    result = fun(*(value for value, _, _ in marked))
-    aux = None
-    if has_aux:
-        result, aux = result
-    leaves, structure = tree.flatten(result)
+    marked = []
+    for i, p in enumerate(primals):
+        marked.append(_marked(p, f"argument {i} of {name}", False, "vjp", allow_int=True))
+    value, aux = split_aux(fun(*(m for m, _, _ in marked)), has_aux, "vjp")
+    leaves, structure = tree.flatten(value)
     outputs = [lift(x) for x in leaves]
     owner = trace.active()
-    instructions = [owner.use(o) for o in outputs]
+    inputs = [owner.use(x) for _, marks, _ in marked for x in marks if dtypes.is_inexact(x.dtype)]
+    instructions = [owner.use(o) for o in outputs if dtypes.is_inexact(o.dtype)]
+
+    def pull(cotangents: list[Tracer]) -> list[Tracer | None]:
+        return backward(list(zip(instructions, cotangents)), inputs)
+
+    return tree.unflatten(structure, outputs), aux, pull, [i.shape for i in instructions]
+
+
+def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """See `xlac.vjp`."""
+    from xlac.frontend.forward import cotangent_array, leaf_dtype, leaf_shape, result_derivative, run_with_program
+    from xlac.frontend.linear import LinearProgram, record_linear
+
+    name = getattr(fun, "__name__", type(fun).__name__)
+    run: Callable[[list[Any]], list[Any]]
+    if trace.current() is not None:
+        owner = trace.active()
+        value, aux, pull, shapes = _pulled(fun, primals, has_aux)
+        programs: list[LinearProgram] = []
+
+        def run(cotangents: list[Any]) -> list[Any]:
+            if trace.active() is owner:
+                return pull(cotangents)
+            if not programs:
+                with trace.resumed(owner):
+                    programs.append(record_linear(pull, shapes))
+            return programs[0](cotangents)
+
+    else:
+
+        def both(*moving: Any) -> tuple[Any, LinearProgram]:
+            value, aux, pull, shapes = _pulled(fun, moving, has_aux)
+            return (value, aux), record_linear(pull, shapes)
+
+        (value, aux), run = run_with_program(both, f"vjp_{name}", primals)
+    leaves, structure = tree.flatten(value)
+    given_leaves, nesting = tree.flatten(tuple(primals))
 
     def pullback(cotangent: Any) -> tuple:
-        if trace.active() is not owner:
-            raise trace.trace_error("vjp: the pullback must be called in the function or loop body in which vjp was")
         given, found = tree.flatten(cotangent)
         if found != structure:
             raise trace.trace_error(
                 f"vjp: the cotangent is nested as {found}; it must be nested as the result, {structure}"
             )
-        pairs = []
-        for instruction, o, g in zip(instructions, outputs, given):
-            g = lift(g)
-            if g.shape != o.shape:
-                raise trace.trace_error(
-                    f"vjp: the cotangent of a result of shape {list(o.shape)} is of shape {list(g.shape)}"
-                )
-            if dtypes.is_inexact(o.dtype):
-                pairs.append((instruction, lax._convert(g, o.dtype)))
-        parts = iter(backward(pairs, [owner.use(m) for _, marks, _ in marked for m in marks]))
-        grads = []
-        for _, marks, shape in marked:
-            mine = [next(parts) for _ in marks]
-            grads.append(tree.unflatten(shape, [_zeros_like(m) if g is None else g for g, m in zip(mine, marks)]))
-        return tuple(grads)
+        flat = [
+            cotangent_array(g, leaf_shape(o), leaf_dtype(o), "vjp: the cotangent of a result")
+            for g, o in zip(given, leaves)
+            if dtypes.is_inexact(leaf_dtype(o))
+        ]
+        made = iter(run(flat))
+        grads = [
+            result_derivative(x, next(made) if dtypes.is_inexact(leaf_dtype(x)) else None) for x in given_leaves
+        ]
+        return tree.unflatten(nesting, grads)
 
-    value = tree.unflatten(structure, outputs)
     return (value, pullback, aux) if has_aux else (value, pullback)
+
+
+def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple]:
+    """See `xlac.linear_transpose`."""
+    from xlac.frontend.linear import placeholder
+
+    leaves, nesting = tree.flatten(tuple(primals))
+    name = getattr(fun, "__name__", type(fun).__name__)
+    shapes = [ArrayShape(element_type(dtypes.type_of(x)[0]), tuple(getattr(x, "shape", ()))) for x in leaves]
+    for shape in shapes:
+        if not shape.element_type.is_inexact:
+            raise trace.trace_error(f"linear_transpose: {name} has an argument of shape {shape}; it must hold floats")
+
+    def transposed(cotangent: Any) -> tuple:
+        def run(given: Any) -> tuple:
+            inputs = [placeholder(s) for s in shapes]
+            found, structure = tree.flatten(fun(*tree.unflatten(nesting, inputs)))
+            outputs = [lift(x) for x in found]
+            cotangents, other = tree.flatten(given)
+            if other != structure:
+                raise trace.trace_error(
+                    f"linear_transpose: the cotangent is nested as {other}; it must be nested as the result, {structure}"
+                )
+            owner = trace.active()
+            pairs = [(owner.use(o), lift(g)) for o, g in zip(outputs, cotangents)]
+            made = backward(pairs, [owner.use(x) for x in inputs])
+            return tree.unflatten(nesting, [_zeros_like(x) if m is None else m for m, x in zip(made, inputs)])
+
+        if trace.current() is not None:
+            return run(cotangent)
+        from xlac.frontend.jit import run_once
+
+        return run_once(run, f"transpose_{name}", (cotangent,))
+
+    return transposed

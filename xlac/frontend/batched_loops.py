@@ -13,13 +13,14 @@ import numpy as np
 
 from xlac import lax
 from xlac.frontend import trace
-from xlac.frontend.batching import Batched, Value, batch, instruction_of, is_batched, values_of
+from xlac.frontend.batching import Batched, Value, batch, instruction_of
 from xlac.frontend.control import ScanNote, emit_scan
 from xlac.frontend.flags import spread, union, unchanged, while_flags
 from xlac.frontend.trace import emit_instruction, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Computation, Instruction
 from xlac.ir.opcode import op
+from xlac.ir.shape import ArrayShape
 
 
 def _any(instruction: Instruction) -> bool:
@@ -106,7 +107,8 @@ def scan_batch(note: ScanNote, instruction: Instruction, values: list[Value], si
         parameters, known = [], {}
         for p, moving in zip(note.parameters, flags):
             shape = p.shape
-            new = inner.parameter(type(shape)(shape.element_type, (size, *shape.dims)) if moving else shape)  # type: ignore[union-attr,call-arg]
+            assert isinstance(shape, ArrayShape)
+            new = inner.parameter(ArrayShape(shape.element_type, (size, *shape.dims)) if moving else shape)
             parameters.append(new)
             known[p] = Batched(Tracer(inner, new), 0 if moving else None)
         made = _in_form(batch(outputs, known, size), results, size)
@@ -180,5 +182,3 @@ def call_batch(instruction: Instruction, values: list[Value], size: int) -> Valu
     callee = instruction["to_apply"]
     return batch([callee.root], dict(zip(callee.parameters, values)), size)[0]
 
-
-__all__ = ["call_batch", "conditional_batch", "is_batched", "scan_batch", "values_of", "while_batch"]

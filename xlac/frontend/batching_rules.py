@@ -8,7 +8,6 @@ they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -190,8 +189,8 @@ def _dynamic_update_slice(i: Instruction, size: int, x: Batched, update: Batched
     n = x.ndim
     where = _start_vectors(starts, size)
     # Scatter drops what would leave the operand; here it is moved inside.
-    top = np.array([a - b for a, b in zip(x.dims, update.dims)], where.dtype)
-    where = lax.min(where, lax._broadcast(lift(top), where.shape, (1,)))
+    top = trace.literal(np.array([a - b for a, b in zip(x.dims, update.dims)], where.dtype))
+    where = lax.min(where, lax._broadcast(top, where.shape, (1,)))
     if where.dtype.kind == "i":
         where = lax.max(where, 0)
     numbers = lax.ScatterDimensionNumbers(tuple(range(1, n + 1)), (), tuple(range(1, n + 1)), (0,), (0,))
@@ -346,7 +345,7 @@ def _convolution(i: Instruction, size: int, x: Batched, kernel: Batched) -> Valu
 # ---- reductions
 
 
-def _reduced(i: Instruction, size: int, values: Sequence[Batched], window: bool, **attrs: Any) -> Value:
+def _reduced(i: Instruction, size: int, values: Sequence[Batched], **attrs: Any) -> Value:
     n = len(values) // 2
     arrays, inits = values[:n], values[n:]
     if not is_batched(list(inits)):
@@ -363,12 +362,12 @@ def _reduced(i: Instruction, size: int, values: Sequence[Batched], window: bool,
 
 @rule("reduce")
 def _reduce(i: Instruction, size: int, *values: Batched) -> Value:
-    return _reduced(i, size, values, False, dimensions=_up(i["dimensions"]))
+    return _reduced(i, size, values, dimensions=_up(i["dimensions"]))
 
 
 @rule("reduce-window")
 def _reduce_window(i: Instruction, size: int, *values: Batched) -> Value:
-    return _reduced(i, size, values, True, window=(WindowDim(1), *i["window"]))
+    return _reduced(i, size, values, window=(WindowDim(1), *i["window"]))
 
 
 @rule("select-and-scatter")
@@ -481,5 +480,3 @@ def _lazily(name: str) -> Rule:
 RULES["while"] = _lazily("while_batch")
 RULES["conditional"] = _lazily("conditional_batch")
 RULES["call"] = _lazily("call_batch")
-
-_ = replace

@@ -194,6 +194,16 @@ class ScanNote:
 
         return scan_vjp(self, instruction, cotangent, needed)
 
+    def jvp(self, instruction: Instruction, tangents: Sequence[Any], moved: list[Any]) -> Any:
+        from xlac.frontend.forward_loops import scan_jvp
+
+        return scan_jvp(self, instruction, tangents, moved)
+
+    def batch(self, instruction: Instruction, values: Sequence[Any], size: int) -> Any:
+        from xlac.frontend.batched_loops import scan_batch
+
+        return scan_batch(self, instruction, list(values), size)
+
     def run(self, arguments: Sequence[Tracer]) -> list[Tracer]:
         """The body's results in the current trace."""
         active = trace.active()

@@ -6,7 +6,7 @@ walked forwards, each by its rule in `jvp_rules.py`, and the rules record ordina
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from xlac import tree
 from xlac.errors import TraceError
 from xlac.frontend import dtypes, trace
 from xlac.frontend.autodiff import add_cotangents, dependents
-from xlac.frontend.linear import LinearProgram, placeholder, zeros_like
+from xlac.frontend.linear import LinearProgram, record_linear, zeros_like
 from xlac.frontend.trace import emit, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
@@ -234,14 +234,6 @@ def run_eagerly(function: Callable[..., Any], name: str, args: Any) -> Any:
 # ---- linearize
 
 
-def record_linear(
-    push_or_pull: Callable[[list[Tracer]], Sequence[Any]], shapes: Sequence[Any]
-) -> LinearProgram:
-    """Record a linear function of flat lists of arrays."""
-    inputs = [placeholder(s) for s in shapes]
-    return LinearProgram(inputs, push_or_pull(inputs))
-
-
 def run_with_program(function: Callable[[], tuple[Any, LinearProgram]], name: str, args: Any) -> tuple[Any, Any]:
     """Trace and run `function(*args)`, which gives results and a linear program.
 
@@ -382,9 +374,3 @@ def result_derivative(output: Any, derivative: Any) -> Any:
     if isinstance(output, Tracer) and trace.current() is not None:
         return zeros_like(lift(output))
     return np.zeros(leaf_shape(output), dtype)
-
-
-def seeds_of(values: Iterable[Tracer], tangents: Iterable[Any]) -> dict[Instruction, Any]:
-    """Tangents by instruction, for `forward`."""
-    active = trace.active()
-    return {active.use(v): t for v, t in zip(values, tangents) if t is not None}

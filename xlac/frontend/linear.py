@@ -89,6 +89,12 @@ class LinearProgram:
         return inner, parameters, outputs
 
 
+def record_linear(function: Callable[[list[Tracer]], Sequence[Any]], shapes: Sequence[Shape]) -> LinearProgram:
+    """Record a linear function of flat lists of arrays."""
+    inputs = [placeholder(s) for s in shapes]
+    return LinearProgram(inputs, function(inputs))
+
+
 def _brought(instruction: Instruction, owner: trace.Trace) -> Instruction:
     """A value of an outer trace in the current one; tuples are taken apart first."""
     active = trace.active()

@@ -408,6 +408,14 @@ def lift(value: Any, dtype: np.dtype | None = None) -> Tracer:
     return Tracer(trace, trace.constant(array), False)
 
 
+def literal(value: np.ndarray) -> Tracer:
+    """A constant that rules make; unlike `lift` it never becomes a parameter."""
+    from xlac.frontend.tracer import Tracer
+
+    trace = active()
+    return Tracer(trace, trace._literal(np.array(value, order="C")))
+
+
 def scalar_array(value: bool | int | float | complex, dtype: np.dtype) -> np.ndarray:
     """A Python number as a 0-d array of a type.
 

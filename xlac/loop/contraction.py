@@ -31,7 +31,22 @@ from xlac.loop.elemental import (
     vector_width_for,
     zero,
 )
-from xlac.loop.ir import Accumulate, Assign, Buffer, For, Index, Statement, Store, Value, Var, apply, index, load, read
+from xlac.loop.ir import (
+    Accumulate,
+    Assign,
+    Buffer,
+    For,
+    Index,
+    Register,
+    Statement,
+    Store,
+    Value,
+    Var,
+    apply,
+    index,
+    load,
+    read,
+)
 from xlac.loop.rewrite import merge_loops
 from xlac.loop.windows import window_place
 
@@ -42,6 +57,8 @@ if TYPE_CHECKING:
 _FMA_NS = 0.012
 # Nanoseconds to read a byte once.
 _BYTE_NS = 0.04
+# The longest epilogue, in opcodes, that is written out for every row of a tile.
+_UNROLLED_OPERATIONS = 6
 
 Operand = Callable[[Indices, Indices], Value]
 
@@ -261,14 +278,15 @@ class Tiling:
     def steps(self) -> list[ir.Step]:
         x, s = self.x, self.s
         row = self.out[self.row] if self.row is not None else None
-        tiles = -(-self.rows // self.most_rows)
+        tiles = self._tile_count()
         base, extra = divmod(self.rows, tiles)
         lanes = s.machine.lanes(self.wide)
         operand_bytes = sum(o.shape.byte_size for o in x.operands)
         total_ns = max(x.shape.size * math.prod(self.c.extents) * _FMA_NS * 16 / lanes, operand_bytes * _BYTE_NS)
         column = self.out[self.column]
         columns = -(-column.extent // self.width)
-        if self.c.pack is not None and (self.c.crossing or self._worth_packing()):
+        wanted = self.c.crossing or self._worth_packing() or (tiles > 1 and self._long_epilogue())
+        if self.c.pack is not None and wanted:
             self._pack(columns)
         others = [v for v in self.out if v is not row and v is not column and v.extent > 1]
         # A loop that splits well over threads goes outermost.
@@ -289,9 +307,16 @@ class Tiling:
             body = [For(variable, body)]
         return [*self.c.steps, s.parallel(s.name, body, total_ns)]
 
+    def _tile_count(self) -> int:
+        """As few tiles as there are registers for, but some more if all are then equal, which halves the code."""
+        least = -(-self.rows // self.most_rows)
+        equal = (t for t in range(least, least + least // 2 + 1) if self.rows % t == 0)
+        return next(equal, least)
+
     def _worth_packing(self) -> bool:
         """Whether b is read by enough tiles, and is too large to be found in the nearest cache in any order."""
-        assert self.c.pack is not None
+        if self.c.pack is None:
+            return False
         depends = [self.column, *self.c.pack]
         reads = math.prod(n for d, n in enumerate(self.x.dims) if d not in depends) / self.most_rows
         size = math.prod(self.c.extents) * self.x.dims[self.column] * self.wide.dtype.itemsize
@@ -395,6 +420,48 @@ class Tiling:
         guard = None if isinstance(inside, ir.Const) else inside
         for out, register in zip(outs, sums):
             builder.known[(x, out)] = convert(read(register), x.shape.element_type)
+        if count > 1 and self.lane is not None and self._long_epilogue():
+            return [*body, *self._epilogue_loop(first, count, sums, guard)]
+        for out in outs:
             for root, output in zip(s.roots, s.outputs):
                 stores.append(Store(output, linearize(out, x.dims), builder.at(root, out, guard), guard))
         return [*body, *stores]
+
+    def _long_epilogue(self) -> bool:
+        """Whether what follows the sums is too much code to repeat for every row."""
+        builder = Elemental(self.s.storage)
+        at = tuple(index(v) for v in self.out)
+        builder.known[(self.x, at)] = zero(self.x.shape.element_type)
+        return operations([builder.at(root, at) for root in self.s.roots]) > _UNROLLED_OPERATIONS
+
+    def _epilogue_loop(self, first: Index, count: int, sums: list[Register], guard: Value | None) -> list[Statement]:
+        """A long epilogue as a loop over the tile's rows, which are put on the stack for it: less code, as quick."""
+        s, x, width = self.s, self.x, self.width
+        assert self.row is not None and self.lane is not None
+        lane = index(self.lane)
+        tile = Buffer(f"{s.name}.tile", self.wide, count * width, "local")
+        kept: list[Statement] = [Store(tile, lane + r * width, read(register)) for r, register in enumerate(sums)]
+        row = self.e.fresh("e", count)
+        builder = Elemental(s.storage)
+        builder._numbers = self.e._numbers
+        out = list(self.at)
+        out[self.row] = first + index(row)
+        at = tuple(out)
+        builder.known[(x, at)] = convert(load(tile, lane + index(row) * width), x.shape.element_type)
+        stores: list[Statement] = []
+        builder.body = stores
+        values = [builder.at(root, at, guard) for root in s.roots]
+        stores.extend(Store(o, linearize(at, x.dims), v, guard) for o, v in zip(s.outputs, values))
+        return [*kept, For(row, stores)]
+
+
+def operations(values: Sequence[Value]) -> int:
+    """How many opcodes are applied to compute the values."""
+    seen: set[Value] = set()
+    stack = list(values)
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack.extend(ir.operands(node))
+    return sum(isinstance(v, ir.Apply) for v in seen)

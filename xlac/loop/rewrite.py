@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from xlac.ir.shape import PRED
 from xlac.loop.ir import (
     Accumulate,
     Apply,
@@ -73,10 +74,16 @@ def indices_of(body: Iterable[Statement]) -> set[Index]:
 
 
 class Rewriter:
-    """Rebuilds statements with every index's terms changed by a function, and the values in `known` replaced."""
+    """Rebuilds statements with every index's terms changed by a function, and the values in `known` replaced; loads
+    for which `guard` gives a condition are made under it."""
 
-    def __init__(self, change: Callable[[Index], Index], known: Mapping[Value, Value] | None = None) -> None:
-        self._change = change
+    def __init__(
+        self,
+        change: Callable[[Index], Index],
+        known: Mapping[Value, Value] | None = None,
+        guard: Callable[[Load], Value | None] = lambda _: None,
+    ) -> None:
+        self._change, self._guard = change, guard
         self._indices: dict[Index, Index] = {}
         self._values: dict[Value, Value] = dict(known or {})
 
@@ -106,9 +113,10 @@ class Rewriter:
         if isinstance(value, Apply):
             result = apply(value.opcode, value.element_type, *map(self.value, value.args), **dict(value.attrs))
         elif isinstance(value, Load):
-            result = load(
-                value.buffer, self.index(value.index), None if value.guard is None else self.value(value.guard)
-            )
+            conditions = [self._guard(value), None if value.guard is None else self.value(value.guard)]
+            known = [c for c in conditions if c is not None]
+            guard = apply("and", PRED, *known) if len(known) == 2 else known[0] if known else None
+            result = load(value.buffer, self.index(value.index), guard)
         elif isinstance(value, FromIndex):
             result = from_index(self.index(value.index), value.element_type)
         elif isinstance(value, InRange):

@@ -103,7 +103,12 @@ def tile_loops(variables: Sequence[Var], body: list[Statement], width: int) -> l
         fill.append(Store(local, place, load(access.buffer, moved, guard)))
         tiles[access] = load(local, across)
         turns.append(Transpose(local, size, size))
-    compute = Rewriter(change, tiles).body(body)
+
+    def inside(access: Load) -> Value | None:
+        """What is not read from a tile is read at its own place, which the last tiles go beyond."""
+        return guard if {u, v} & access.variables else None
+
+    compute = Rewriter(change, tiles, inside).body(body)
     if guard is not None:
         compute = [Store(s.buffer, s.index, s.value, _both(guard, s.guard)) for s in compute if isinstance(s, Store)]
     lanes = min(width, size)

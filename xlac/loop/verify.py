@@ -10,6 +10,8 @@ the guard `(0 <= 8*t + i < n)` the sum 8*t + i is one number below n.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -431,7 +433,10 @@ def disjoint(accesses: Sequence[Access], variable: Var) -> bool:
     """
     indices = [under_guard(a.index, a.guard, variable) for a in accesses]
     steps = {abs(c) for i in indices for a, c in i.terms if a is not variable}
-    return any(_apart(accesses, indices, variable, period) for period in (0, *sorted(steps, reverse=True)))
+    steps |= {abs(i.const - indices[0].const) for i in indices} - {0}
+    descending = sorted(steps, reverse=True)
+    common = itertools.accumulate(descending, math.gcd)
+    return any(_apart(accesses, indices, variable, p) for p in dict.fromkeys((0, *descending, *common)))
 
 
 def _apart(accesses: Sequence[Access], indices: Sequence[Index], variable: Var, period: int) -> bool:

@@ -16,11 +16,42 @@ from xlac.frontend.jit import leaf_array
 from xlac.frontend.trace import lift
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core
+from xlac.numpy.types import check_device
 
 __all__ = [
-    "arange", "array", "asarray", "copy", "empty", "empty_like", "eye", "frombuffer", "full", "full_like", "geomspace",
-    "identity", "linspace", "logspace", "meshgrid", "ones", "ones_like", "tri", "zeros", "zeros_like",
-]  # fmt: skip
+    "arange",
+    "array",
+    "asarray",
+    "bartlett",
+    "blackman",
+    "copy",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_dlpack",
+    "frombuffer",
+    "fromfunction",
+    "fromiter",
+    "fromstring",
+    "full",
+    "full_like",
+    "geomspace",
+    "hamming",
+    "hanning",
+    "identity",
+    "indices",
+    "kaiser",
+    "linspace",
+    "logspace",
+    "meshgrid",
+    "mgrid",
+    "ogrid",
+    "ones",
+    "ones_like",
+    "tri",
+    "zeros",
+    "zeros_like",
+]
 
 
 def _tracing() -> bool:
@@ -33,23 +64,26 @@ def _filled(shape: Any, value: Any, dtype: np.dtype) -> Any:
     return lax._broadcast(lift(np.asarray(value).astype(dtype)), _core.dims(shape), ())
 
 
-def zeros(shape: Any, dtype: Any = None) -> Any:
+def zeros(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
     """Zeros, float32 by default."""
+    check_device(device)
     return _filled(shape, 0, dtypes.as_dtype(float if dtype is None else dtype))
 
 
-def ones(shape: Any, dtype: Any = None) -> Any:
+def ones(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
     """Ones, float32 by default."""
+    check_device(device)
     return _filled(shape, 1, dtypes.as_dtype(float if dtype is None else dtype))
 
 
-def empty(shape: Any, dtype: Any = None) -> Any:
+def empty(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
     """As `zeros`: results do not depend on what memory held."""
-    return zeros(shape, dtype)
+    return zeros(shape, dtype, device=device)
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Any:
     """An array of one value, which is broadcast to the shape; its type by default."""
+    check_device(device)
     if isinstance(fill_value, Tracer) or _tracing():
         value = _core.as_tracer(fill_value)
         value = value if dtype is None else lax.convert_element_type(value, dtype)
@@ -67,44 +101,62 @@ def _like(a: Any, dtype: Any, shape: Any) -> tuple[tuple[int, ...], np.dtype]:
     )
 
 
-def zeros_like(a: Any, dtype: Any = None, shape: Any = None) -> Any:
+def zeros_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None) -> Any:
     """Zeros with the shape and type of `a`."""
+    check_device(device)
     dims, kind = _like(a, dtype, shape)
     return _filled(dims, 0, kind)
 
 
-def ones_like(a: Any, dtype: Any = None, shape: Any = None) -> Any:
+def ones_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None) -> Any:
     """Ones with the shape and type of `a`."""
+    check_device(device)
     dims, kind = _like(a, dtype, shape)
     return _filled(dims, 1, kind)
 
 
-def empty_like(a: Any, dtype: Any = None, shape: Any = None) -> Any:
+def empty_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None) -> Any:
     """As `zeros_like`."""
-    return zeros_like(a, dtype, shape)
+    return zeros_like(a, dtype, shape, device=device)
 
 
-def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
+def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None, *, device: Any = None) -> Any:
     """An array of one value with the shape and type of `a`."""
+    check_device(device)
     dims, kind = _like(a, dtype, shape)
     return full(dims, fill_value, kind)
 
 
-def asarray(a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None) -> Any:
-    """`a` as an array: arrays keep their type, Python numbers take the default types (and stay weak while tracing)."""
+def asarray(
+    a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None, device: Any = None
+) -> Any:
+    """`a` as an array: arrays keep their type, Python numbers take the default types (and stay weak while tracing).
+
+    Raises:
+      ValueError: `copy` is False but a copy is needed.
+    """
+    check_device(device)
     if not _tracing():
         if isinstance(a, (list, tuple)):
+            if copy is False:
+                raise ValueError("asarray: a list cannot become an array without a copy (copy=False)")
             return _core.sequence_array(a, None if dtype is None else dtypes.as_dtype(dtype))
         kind = dtypes.type_of(a)[0] if not hasattr(a, "__array__") else np.asarray(a).dtype
         result = leaf_array(a, kind)
-        return result if dtype is None else result.astype(dtypes.as_dtype(dtype), copy=False)
+        if dtype is not None:
+            result = result.astype(dtypes.as_dtype(dtype), copy=False)
+        if copy is False and result is not a:
+            raise ValueError(f"asarray: {a!r} cannot become an array of {result.dtype} without a copy (copy=False)")
+        return np.array(result) if copy and result is a else result
     x = _core.as_tracer(a)
     return x if dtype is None else lax.convert_element_type(x, dtype)
 
 
-def array(object: Any, dtype: Any = None, copy: bool = True, order: str | None = None, ndmin: int = 0) -> Any:
+def array(
+    object: Any, dtype: Any = None, copy: bool = True, order: str | None = None, ndmin: int = 0, *, device: Any = None
+) -> Any:
     """As `asarray`; outside a trace, a new array."""
-    result = asarray(object, dtype)
+    result = asarray(object, dtype, device=device)
     if not _tracing():
         result = np.array(result, ndmin=ndmin)
     elif result.ndim < ndmin:
@@ -129,8 +181,9 @@ def _fixed(value: Any) -> Any:
     return value
 
 
-def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *, device: Any = None) -> Any:
     """start, start + step, ... up to but without stop; all three fixed. int32 of integers, float32 of floats."""
+    check_device(device)
     start, stop, step = _fixed(start), _fixed(stop), _fixed(step)
     if stop is None:
         start, stop = 0, start
@@ -169,9 +222,18 @@ def _line(start: Any, step: Any, n: int, kind: np.dtype) -> Tracer:
 
 
 def linspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+    *,
+    device: Any = None,
 ) -> Any:
     """`num` numbers at equal distances from start to stop."""
+    check_device(device)
     num = int(_fixed(num))
     if num < 0:
         raise trace.shape_error(f"linspace: num is {num}; it must not be negative")
@@ -197,27 +259,30 @@ def linspace(
     return (result, xnp.true_divide(xnp.subtract(last, first), parts)) if retstep else result
 
 
-def logspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None) -> Any:
+def logspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
+) -> Any:
     """`num` numbers at equal ratios from base^start to base^stop."""
     import xlac.numpy as xnp
 
-    result = xnp.power(xnp.asarray(base, dtypes.default_float()), linspace(start, stop, num, endpoint))
+    result = xnp.power(xnp.asarray(base, dtypes.default_float()), linspace(start, stop, num, endpoint, axis=axis))
     return result if dtype is None else xnp.astype(result, dtype)
 
 
-def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Any:
+def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
     """`num` numbers at equal ratios from start to stop."""
     import xlac.numpy as xnp
 
     kind = dtypes.to_inexact(dtypes.result_type(start, stop)) if dtype is None else dtypes.as_dtype(dtype)
     if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
-        result = np.geomspace(start, stop, num, endpoint).astype(kind)
+        result = np.geomspace(start, stop, num, endpoint, axis=axis).astype(kind)
         return lift(result) if _tracing() else result
-    return xnp.astype(xnp.exp(linspace(xnp.log(start), xnp.log(stop), num, endpoint)), kind)
+    return xnp.astype(xnp.exp(linspace(xnp.log(start), xnp.log(stop), num, endpoint, axis=axis)), kind)
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, *, device: Any = None) -> Any:
     """Ones on the k-th diagonal of an N x M array, zeros elsewhere."""
+    check_device(device)
     kind = dtypes.as_dtype(float if dtype is None else dtype)
     if not _tracing():
         return np.eye(N, M, k).astype(kind)
@@ -261,3 +326,100 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
         shape[d] = x.shape[0]
         result.append(lax.reshape(x, shape) if sparse else lax._broadcast(x, dims, (d,)))
     return result
+
+
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Any:
+    """An array from another library's, sharing its memory where it can."""
+    check_device(device)
+    if isinstance(x, Tracer):
+        return x
+    result = np.from_dlpack(x, copy=copy) if not isinstance(x, np.ndarray) or copy is None else np.array(x, copy=copy)
+    return lift(result) if _tracing() else result
+
+
+def fromfunction(function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
+    """`function` of the index arrays of a shape, one for each dimension."""
+    grids = indices(_core.dims(shape), dtype)
+    return function(*(grids[d] for d in range(len(grids))), **kwargs)
+
+
+def fromiter(iter: Any, dtype: Any, count: int = -1) -> Any:
+    """An array of what an iterable gives."""
+    result = np.fromiter(iter, dtypes.as_dtype(dtype), count)
+    return lift(result) if _tracing() else result
+
+
+def fromstring(string: str, dtype: Any = float, count: int = -1, *, sep: str) -> Any:
+    """An array of the numbers of a text."""
+    result = np.fromstring(string, dtypes.as_dtype(dtype), count, sep=sep)
+    return lift(result) if _tracing() else result
+
+
+def indices(dimensions: Any, dtype: Any = None, sparse: bool = False) -> Any:
+    """For each dimension of a shape, the index along it at each place."""
+    dims = _core.dims(dimensions)
+    kind = dtypes.default_int() if dtype is None else dtypes.as_dtype(dtype)
+    if not _tracing():
+        made = np.indices(dims, kind, sparse)  # type: ignore[call-overload]
+        return tuple(made) if sparse else made
+    if sparse:
+        return tuple(
+            lax.reshape(lax.iota(kind, n), [n if i == d else 1 for i in range(len(dims))]) for d, n in enumerate(dims)
+        )
+    rows = [lax.broadcasted_iota(kind, (1, *dims), d + 1) for d in range(len(dims))]
+    return lax.concatenate(rows, 0) if rows else zeros((0,), kind)
+
+
+class _Grid:
+    """`mgrid[a:b:c, ...]`: coordinate arrays of slices, whole or (`ogrid`) of extent 1 in other dimensions."""
+
+    def __init__(self, sparse: bool) -> None:
+        self.sparse = sparse
+
+    def __getitem__(self, key: Any) -> Any:
+        single = isinstance(key, slice)
+        made = (np.ogrid if self.sparse else np.mgrid)[key]
+        parts = list(made) if isinstance(made, (tuple, list)) else made
+        if single or not self.sparse:
+            result = np.asarray(parts).astype(_grid_type(np.asarray(parts)))
+            return lift(result) if _tracing() else result
+        found = [p.astype(_grid_type(p)) for p in parts]
+        return [lift(p) for p in found] if _tracing() else found
+
+
+def _grid_type(array: np.ndarray) -> np.dtype:
+    return dtypes.default_float() if array.dtype.kind == "f" else dtypes.default_int()
+
+
+mgrid, ogrid = _Grid(False), _Grid(True)
+
+
+# ---- windows
+
+
+def _window(name: str, what: str) -> Any:
+    def call(M: int, *parameters: Any) -> Any:
+        result = getattr(np, name)(int(_fixed(M)), *parameters).astype(dtypes.default_float())
+        return lift(result) if _tracing() else result
+
+    call.__name__ = name
+    call.__doc__ = what
+    return call
+
+
+bartlett = _window("bartlett", "The triangular window of M points, zero at both ends.")
+blackman = _window("blackman", "Blackman's window of M points.")
+hamming = _window("hamming", "Hamming's window of M points.")
+hanning = _window("hanning", "Hann's window of M points.")
+
+
+def kaiser(M: int, beta: Any) -> Any:
+    """Kaiser's window of M points, with the shape parameter beta."""
+    if not isinstance(beta, Tracer):
+        result = np.kaiser(int(_fixed(M)), beta).astype(dtypes.default_float())
+        return lift(result) if _tracing() else result
+    import xlac.numpy as xnp
+
+    half = (M - 1) / 2
+    place = (np.arange(M) - half) / half if M > 1 else np.zeros(M)
+    return xnp.i0(beta * np.sqrt(1 - place**2).astype(dtypes.default_float())) / xnp.i0(beta)

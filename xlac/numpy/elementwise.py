@@ -108,27 +108,33 @@ def _floor_divide(x: Tracer, y: Tracer) -> Tracer:
         x, y = lax.convert_element_type(x, np.int8), lax.convert_element_type(y, np.int8)
         kind = "s"
     if kind == "u":
-        return lax.div(x, y)
+        return _zero_if_zero(lax.div(x, y), y)
     if kind == "c":
         raise trace.shape_error("floor_divide: complex numbers have no floor")
     if kind == "s":
         quotient = lax.div(x, y)
         crosses = lax.bitwise_and(lax.ne(lax.sign(x), lax.sign(y)), lax.ne(lax.rem(x, y), 0))
-        return lax.select(crosses, lax.sub(quotient, 1), quotient)
+        return _zero_if_zero(lax.select(crosses, lax.sub(quotient, _constant(x, 1)), quotient), y)
     return _float_divmod(x, y)[0]
 
 
 def _float_divmod(x: Tracer, y: Tracer) -> tuple[Tracer, Tracer]:
-    """As CPython's float divmod: quotient rounded down, remainder with the sign of y."""
+    """As CPython's float divmod: quotient rounded down, remainder with the sign of y, zeros signed.
+
+    An infinite x over a finite y, and anything over zero, has the quotient x / y.
+    """
     remainder = lax.rem(x, y)
     quotient = lax.div(lax.sub(x, remainder), y)
     crosses = lax.bitwise_and(lax.ne(remainder, 0), lax.ne(lax.lt(y, 0), lax.lt(remainder, 0)))
-    remainder = lax.select(crosses, lax.add(remainder, y), remainder)
-    quotient = lax.select(crosses, lax.sub(quotient, 1), quotient)
-    whole = lax.round(quotient, 0)
-    # An infinite dividend has no remainder; x / 0 keeps its infinity.
-    whole = lax.select(lax.eq(y, 0), lax.div(x, y), whole)
-    return whole, remainder
+    whole = lax.select(lax.eq(remainder, 0), _copysign(_constant(x, 0), y), remainder)
+    remainder = lax.select(crosses, lax.add(remainder, y), whole)
+    quotient = lax.select(crosses, lax.sub(quotient, _constant(x, 1)), quotient)
+    down = lax.floor(quotient)
+    down = lax.select(lax.gt(lax.sub(quotient, down), 0.5), lax.add(down, _constant(x, 1)), down)
+    ratio = lax.div(x, y)
+    down = lax.select(lax.eq(quotient, 0), _copysign(_constant(x, 0), ratio), down)
+    unbounded = lax.bitwise_and(lax.eq(lax.abs(x), math.inf), lax.is_finite(y))
+    return lax.select(lax.bitwise_or(lax.eq(y, 0), unbounded), ratio, down), remainder
 
 
 def _mod(x: Tracer, y: Tracer) -> Tracer:
@@ -142,7 +148,9 @@ def _mod(x: Tracer, y: Tracer) -> Tracer:
     remainder = lax.rem(x, y)
     crosses = lax.bitwise_and(lax.ne(remainder, 0), lax.ne(lax.lt(y, 0), lax.lt(remainder, 0)))
     result = lax.select(crosses, lax.add(remainder, y), remainder)
-    return result if kind == "f" else _zero_if_zero(result, y)
+    if kind != "f":
+        return _zero_if_zero(result, y)
+    return lax.select(lax.eq(remainder, 0), _copysign(_constant(x, 0), y), result)
 
 
 def _zero_if_zero(result: Tracer, y: Tracer) -> Tracer:
@@ -227,7 +235,7 @@ _LN2, _LN10 = math.log(2), math.log(10)
 
 
 exp = _math("exp", lax.exp, "e^x.")
-exp2 = _math("exp2", lambda x: lax.pow(_constant(x, 2), x), "2^x.")
+exp2 = _math("exp2", lax.exp2, "2^x.")
 expm1 = _math("expm1", lax.expm1, "e^x - 1.")
 log = _math("log", lax.log, "Natural logarithm.")
 log1p = _math("log1p", lax.log1p, "log(1 + x).")
@@ -256,77 +264,6 @@ logaddexp2 = _two_math(
 # ---- trigonometry
 
 
-def _sinh(x: Tracer) -> Tracer:
-    """(e^x - e^-x) / 2 by expm1; e^x is halved in the exponent, so that it overflows no earlier than sinh."""
-    if _is_complex(x):
-        return lax.mul(lax.sub(lax.exp(x), lax.exp(lax.neg(x))), _constant(x, 0.5))
-    half = _constant(x, 0.5)
-    m = lax.expm1(lax.abs(x))
-    small = lax.mul(half, lax.add(m, lax.div(m, lax.add(m, _constant(x, 1)))))
-    large = lax.exp(lax.sub(lax.abs(x), _constant(x, _LN2)))
-    return lax.mul(lax.sign(x), lax.select(lax.lt(lax.abs(x), 20.0), small, large))
-
-
-def _cosh(x: Tracer) -> Tracer:
-    if _is_complex(x):
-        return lax.mul(lax.add(lax.exp(x), lax.exp(lax.neg(x))), _constant(x, 0.5))
-    shift = _constant(x, _LN2)
-    return lax.add(lax.exp(lax.sub(x, shift)), lax.exp(lax.sub(lax.neg(x), shift)))
-
-
-def _asin(x: Tracer) -> Tracer:
-    one = _constant(x, 1)
-    if _is_complex(x):
-        i = _constant(x, 1j)
-        root = lax.sqrt(lax.sub(one, lax.mul(x, x)))
-        return lax.neg(lax.mul(i, lax.log(lax.add(lax.mul(i, x), root))))
-    return lax.atan2(x, lax.sqrt(lax.mul(lax.sub(one, x), lax.add(one, x))))
-
-
-def _acos(x: Tracer) -> Tracer:
-    one = _constant(x, 1)
-    if _is_complex(x):
-        return lax.sub(_constant(x, math.pi / 2), _asin(x))
-    return lax.atan2(lax.sqrt(lax.mul(lax.sub(one, x), lax.add(one, x))), x)
-
-
-def _atan(x: Tracer) -> Tracer:
-    if _is_complex(x):
-        i, half = _constant(x, 1j), _constant(x, 0.5j)
-        one = _constant(x, 1)
-        return lax.mul(half, lax.sub(lax.log(lax.sub(one, lax.mul(i, x))), lax.log(lax.add(one, lax.mul(i, x)))))
-    return lax.atan2(x, _constant(x, 1))
-
-
-def _asinh(x: Tracer) -> Tracer:
-    one = _constant(x, 1)
-    if _is_complex(x):
-        return lax.log(lax.add(x, lax.sqrt(lax.add(lax.mul(x, x), one))))
-    a = lax.abs(x)
-    square = lax.mul(a, a)
-    small = lax.log1p(lax.add(a, lax.div(square, lax.add(one, lax.sqrt(lax.add(one, square))))))
-    large = lax.add(lax.log(a), _constant(x, _LN2))
-    limit = math.sqrt(float(_largest(x.dtype))) / 2
-    return lax.mul(lax.sign(x), lax.select(lax.lt(a, limit), small, large))
-
-
-def _acosh(x: Tracer) -> Tracer:
-    one = _constant(x, 1)
-    if _is_complex(x):
-        return lax.log(lax.add(x, lax.mul(lax.sqrt(lax.add(x, one)), lax.sqrt(lax.sub(x, one)))))
-    t = lax.sub(x, one)
-    small = lax.log1p(lax.add(t, lax.sqrt(lax.add(lax.mul(t, t), lax.add(t, t)))))
-    large = lax.add(lax.log(x), _constant(x, _LN2))
-    return lax.select(lax.lt(x, math.sqrt(float(_largest(x.dtype))) / 2), small, large)
-
-
-def _atanh(x: Tracer) -> Tracer:
-    one, half = _constant(x, 1), _constant(x, 0.5)
-    if _is_complex(x):
-        return lax.mul(half, lax.sub(lax.log(lax.add(one, x)), lax.log(lax.sub(one, x))))
-    return lax.mul(half, lax.sub(lax.log1p(x), lax.log1p(lax.neg(x))))
-
-
 def _largest(dtype: np.dtype) -> Any:
     import ml_dtypes
 
@@ -337,14 +274,14 @@ sin = _math("sin", lax.sin, "Sine.")
 cos = _math("cos", lax.cos, "Cosine.")
 tan = _math("tan", lax.tan, "Tangent.")
 tanh = _math("tanh", lax.tanh, "Hyperbolic tangent.")
-sinh = _math("sinh", _sinh, "Hyperbolic sine.")
-cosh = _math("cosh", _cosh, "Hyperbolic cosine.")
-arcsin = _math("arcsin", _asin, "Inverse sine; NaN outside [-1, 1].")
-arccos = _math("arccos", _acos, "Inverse cosine; NaN outside [-1, 1].")
-arctan = _math("arctan", _atan, "Inverse tangent.")
-arcsinh = _math("arcsinh", _asinh, "Inverse hyperbolic sine.")
-arccosh = _math("arccosh", _acosh, "Inverse hyperbolic cosine; NaN below 1.")
-arctanh = _math("arctanh", _atanh, "Inverse hyperbolic tangent.")
+sinh = _math("sinh", lax.sinh, "Hyperbolic sine.")
+cosh = _math("cosh", lax.cosh, "Hyperbolic cosine.")
+arcsin = _math("arcsin", lax.asin, "Inverse sine; NaN outside [-1, 1].")
+arccos = _math("arccos", lax.acos, "Inverse cosine; NaN outside [-1, 1].")
+arctan = _math("arctan", lax.atan, "Inverse tangent.")
+arcsinh = _math("arcsinh", lax.asinh, "Inverse hyperbolic sine.")
+arccosh = _math("arccosh", lax.acosh, "Inverse hyperbolic cosine; NaN below 1.")
+arctanh = _math("arctanh", lax.atanh, "Inverse hyperbolic tangent.")
 arctan2 = _two_math("arctan2", lax.atan2, "Angle of the point (x2, x1).")
 asin, acos, atan, asinh, acosh, atanh, atan2 = arcsin, arccos, arctan, arcsinh, arccosh, arctanh, arctan2
 __all__ += ["acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh"]
@@ -559,8 +496,76 @@ def ldexp(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     return lax.mul(lax.mul(a, lax.pow(two, half)), lax.pow(two, lax.sub(b, half)))
 
 
+@_public
+def frexp(x: ArrayLike, /) -> tuple[Array, Array]:
+    """Mantissas in [1/2, 1) and exponents with x = mantissa * 2^exponent; 0, infinities and NaN have exponent 0."""
+    a = inexact(x)
+    if _is_complex(a):
+        raise trace.shape_error("frexp: complex numbers have no exponent")
+    narrow = a.dtype
+    a = lax.convert_element_type(a, np.float32) if a.dtype.itemsize < 4 else a
+    bits = 8 * a.dtype.itemsize
+    mantissa, bias = (23, 127) if bits == 32 else (52, 1023)
+    integer = np.dtype(f"i{bits // 8}")
+    # Subnormal numbers are scaled up first.
+    small = lax.lt(lax.abs(a), float(np.finfo(a.dtype).tiny))
+    scaled = lax.select(small, lax.mul(a, _constant(a, 2.0 ** (mantissa + 1))), a)
+    raw = lax.bitcast_convert_type(scaled, integer)
+    field = lax.bitwise_and(lax.shift_right_logical(raw, _constant(raw, mantissa)), _constant(raw, 2 * bias + 1))
+    exponent = lax.sub(field, _constant(raw, bias - 1))
+    exponent = lax.select(small, lax.sub(exponent, _constant(raw, mantissa + 1)), exponent)
+    kept = lax.bitwise_and(raw, _constant(raw, ~((2 * bias + 1) << mantissa)))
+    part = lax.bitcast_convert_type(lax.bitwise_or(kept, _constant(raw, (bias - 1) << mantissa)), a.dtype)
+    odd = lax.bitwise_or(lax.bitwise_not(lax.is_finite(a)), lax.eq(a, 0))
+    part = lax.convert_element_type(lax.select(odd, a, part), narrow)
+    return part, lax.convert_element_type(lax.select(odd, _constant(exponent, 0), exponent), np.int32)
+
+
+def _spacing(x: Tracer) -> Tracer:
+    """To the next float away from zero."""
+    away = lax.select(lax.lt(x, 0), _constant(x, -math.inf), _constant(x, math.inf))
+    step = lax.sub(lax.nextafter(x, away), x)
+    return lax.select(lax.is_finite(x), step, _constant(x, math.nan))
+
+
+spacing = _math("spacing", _spacing, "The distance to the next float away from zero.")
+
+
+def _i0(x: Tracer) -> Tracer:
+    return lax.mul(lax.exp(lax.abs(x)), lax.bessel_i0e(x))
+
+
+i0 = _math("i0", _i0, "The modified Bessel function of order 0.")
+
+
+def _gcd(x: Tracer, y: Tracer) -> Tracer:
+    """Euclid's algorithm on all elements at once, until the last is done."""
+
+    def step(state: tuple[Tracer, Tracer]) -> tuple[Tracer, Tracer]:
+        a, b = state
+        safe = lax.select(lax.eq(b, 0), _constant(b, 1), b)
+        return lax.select(lax.eq(b, 0), a, b), lax.select(lax.eq(b, 0), b, lax.rem(a, safe))
+
+    def unfinished(state: tuple[Tracer, Tracer]) -> Tracer:
+        return lax.reduce_or(lax.ne(state[1], 0), range(state[1].ndim))
+
+    return _abs(lax.while_loop(unfinished, step, (_abs(x), _abs(y)))[0])
+
+
+def _lcm(x: Tracer, y: Tracer) -> Tracer:
+    divisor = _gcd(x, y)
+    none = lax.eq(divisor, 0)
+    return _abs(lax.select(none, divisor, lax.mul(x, lax.div(y, lax.select(none, _constant(x, 1), divisor)))))
+
+
+gcd = _two("gcd", _integral("gcd", _gcd), "The greatest common divisor of integers.")
+lcm = _two("lcm", _integral("lcm", _lcm), "The least common multiple of integers.")
 real = _any("real", lambda x: lax.real(x) if _is_complex(x) else x, "Real part.")
 imag = _any("imag", lambda x: lax.imag(x) if _is_complex(x) else _constant(x, 0), "Imaginary part.")
+isreal = _any("isreal", lambda x: lax.eq(lax.imag(x), 0) if _is_complex(x) else lax.full_like(x, True, np.bool_),
+              "Whether the imaginary part is 0.")  # fmt: skip
+iscomplex = _any("iscomplex", lambda x: lax.ne(lax.imag(x), 0) if _is_complex(x) else lax.full_like(x, False, np.bool_),
+                 "Whether the imaginary part is not 0.")  # fmt: skip
 conj = _any("conj", lax.conj, "Complex conjugate.")
 conjugate = conj
 __all__.append("conjugate")
@@ -599,13 +604,22 @@ def nan_to_num(
 # ---- choice
 
 
-@_public
-def where(condition: ArrayLike, x: ArrayLike | None = None, y: ArrayLike | None = None) -> Array:
-    """x where the condition holds, else y."""
+def where(condition: Any, x: Any = None, y: Any = None, /, *, size: int | None = None, fill_value: Any = None) -> Any:
+    """x where the condition holds, else y; of the condition alone, the indices where it holds, as `nonzero`."""
+    if x is None and y is None:
+        from xlac.numpy.indices import nonzero
+
+        return nonzero(condition, size=size, fill_value=fill_value)
     if x is None or y is None:
-        raise trace.trace_error(
-            "where: give all three arguments; where(mask) alone has a number of results that is not known"
-        )
+        raise trace.trace_error("where: give the condition alone, or both x and y")
+    return _choose(condition, x, y)
+
+
+__all__.append("where")
+
+
+@array_function
+def _choose(condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Array:
     a, b = _core.promote(x, y)
     mask, a, b = _core.broadcast("where", [truth(as_tracer(condition)), a, b])
     return lax.select(mask, a, b)

@@ -64,8 +64,8 @@ def _positive(keys: Words, c: Tracer, active: Tracer) -> tuple[Tracer, Tracer]:
 def _gamma(key: Any, alpha: Tracer, log_space: bool) -> Tracer:
     """Gamma numbers, or their logarithms, by the method of Marsaglia and Tsang (2000).
 
-    They are d V for V = (1 + c x)^3 and normal x, if a uniform number accepts them. A number for alpha below 1 is one for
-    alpha + 1 times u^(1 / alpha).
+    They are d V for V = (1 + c x)^3 and normal x, if a uniform number accepts them. A number for alpha below 1 is
+    one for alpha + 1 times u^(1 / alpha).
     """
     dims, dtype = alpha.shape, alpha.dtype
     alpha = lax.reshape(alpha, (alpha.size,))

@@ -66,7 +66,7 @@ STACK_WORDS = 960 if os.name == "posix" else 400  # scratch memory beyond this c
 _API = (
     "Py_IncRef Py_DecRef PyErr_Clear PyErr_NoMemory PyMem_Malloc PyMem_Free PyEval_SaveThread PyEval_RestoreThread "
     "PyLong_AsLongLongAndOverflow PyDict_Size PyDict_GetItemWithError PyDict_New PyDict_SetItem PyTuple_New PyTuple_SetItem "
-    "PyList_New PyList_SetItem PyMethod_New PyObject_Vectorcall PyObject_CallNoArgs PyObject_CallFunctionObjArgs"
+    "PyList_New PyList_SetItem PyMethod_New PyObject_CallNoArgs PyObject_CallFunctionObjArgs"
 ).split()
 _NEW_FROM_DESCR = 94  # its place in NumPy's table of C functions; 0 is PyArray_GetNDArrayCVersion
 
@@ -89,7 +89,7 @@ def interpreter_is_known() -> bool:
         and _HEADER == 16
         and ctypes.sizeof(ctypes.c_void_p) == 8
         and sys.byteorder == "little"
-        and hasattr(ctypes, "pythonapi")
+        and all(hasattr(ctypes.pythonapi, name) for name in _API)
     )
 
 

@@ -19,7 +19,6 @@ declare i32 @PyTuple_SetItem(ptr, i64, ptr)
 declare ptr @PyList_New(i64)
 declare i32 @PyList_SetItem(ptr, i64, ptr)
 declare ptr @PyMethod_New(ptr, ptr)
-declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
 declare ptr @PyObject_CallNoArgs(ptr)
 declare ptr @PyObject_CallFunctionObjArgs(ptr, ...)
 declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
@@ -766,8 +765,14 @@ entry:
   %method = call ptr @PyMethod_New(ptr %function, ptr %self)
   %made = icmp ne ptr %method, null
   br i1 %made, label %call, label %fail
-call:
-  %result = call ptr @PyObject_Vectorcall(ptr %method, ptr %args, i64 %nargsf, ptr %kwnames)
+call:    ; PyObject_Vectorcall, which is no function of CPython 3.10
+  %ptype = getelementptr i8, ptr %method, i64 $TYPE
+  %type = load ptr, ptr %ptype
+  %poffset = getelementptr i8, ptr %type, i64 $TYPE_VECTORCALL_OFFSET
+  %offset = load i64, ptr %poffset
+  %pcall = getelementptr i8, ptr %method, i64 %offset
+  %vectorcall = load ptr, ptr %pcall
+  %result = call ptr %vectorcall(ptr %method, ptr %args, i64 %nargsf, ptr %kwnames)
   call void @Py_DecRef(ptr %method)
   ret ptr %result
 fail:

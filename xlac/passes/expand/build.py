@@ -16,7 +16,7 @@ import numpy as np
 from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import OPCODES, op
 from xlac.ir.shape import S32, ArrayShape, ElementType, TupleShape
-from xlac.passes.rewrite import Names
+from xlac.passes.rewrite import Names, sort_instructions
 
 Number = Union[bool, int, float, complex, np.generic]
 
@@ -273,12 +273,14 @@ def expand(module: Module, rules: Mapping[str, Rule]) -> bool:
 
     What an expansion contains is expanded in its turn.
     """
-    changed = False
     known = module.computations
+    changed: list[Computation] = []
     for computation in known:
+        size = len(changed)
         waiting = deque(i for i in computation.post_order() if i.opcode.name in rules)
         while waiting:
             instruction = waiting.popleft()
+            count = len(computation)
             new = rules[instruction.opcode.name](instruction)
             if new is None:
                 continue
@@ -286,16 +288,18 @@ def expand(module: Module, rules: Mapping[str, Rule]) -> bool:
                 raise AssertionError(f"{instruction!r} was expanded to {new!r}")
             if new.parent is None and new.metadata is None:
                 new.metadata = instruction.metadata
-            count = len(computation)
             computation.replace(instruction, new)
             added = list(islice(computation._instructions, count, None))
             waiting.extend(i for i in added if i.opcode.name in rules)
             instruction.control_predecessors = ()
             computation.remove(instruction)
-            changed = True
+            if len(changed) == size:
+                changed.append(computation)
+    for computation in changed:
+        sort_instructions(computation)
     if changed:
         _name_computations(module, known)
-    return changed
+    return bool(changed)
 
 
 def _name_computations(module: Module, known: Sequence[Computation]) -> None:
