@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from xlac.frontend import autodiff as _autodiff
+from xlac.frontend import batching as _batching
+from xlac.frontend import custom as _custom
+from xlac.frontend import forward as _forward
+from xlac.frontend import jacobians as _jacobians
 from xlac.frontend import jit as _jit
 from xlac.options import Options
 
@@ -50,7 +54,11 @@ def jit(
 
 
 def grad(
-    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
 ) -> Callable[..., Any]:
     """The function that gives the gradient of `fun`, by reverse-mode differentiation.
 
@@ -62,6 +70,7 @@ def grad(
       argnums: the positions, one or several, to differentiate by; these arguments hold floats.
       has_aux: `fun` gives a pair of the scalar and more results, which come back as they are.
       holomorphic: `fun` is complex and holomorphic.
+      allow_int: arguments may hold integers and booleans; their gradients are zeros of type float0.
     Returns: a function called like `fun` that gives gradients nested as the arguments; with has_aux a pair of them
       and aux.
     Raises: TraceError if `fun` gives no float scalar, an argument holds no floats, or an operation has no derivative.
@@ -69,14 +78,18 @@ def grad(
     >>> xlac.grad(lambda x: x**3)(2.0)
     array(12., dtype=float32)
     """
-    return _autodiff.grad(fun, argnums, has_aux, holomorphic)
+    return _autodiff.grad(fun, argnums, has_aux, holomorphic, allow_int)
 
 
 def value_and_grad(
-    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
 ) -> Callable[..., Any]:
     """As `grad`, but the function gives the pair (value, gradient); with has_aux ((value, aux), gradient)."""
-    return _autodiff.value_and_grad(fun, argnums, has_aux, holomorphic)
+    return _autodiff.value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
 
 
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
@@ -90,6 +103,144 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     (array(1., dtype=float32),)
     """
     return _autodiff.vjp(fun, *primals, has_aux=has_aux)
+
+
+def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
+    """The result of `fun(*primals)` and its derivative along the tangents, by forward-mode differentiation.
+
+    Args:
+      fun: a function of arrays and nested containers of them.
+      primals: a tuple of its arguments.
+      tangents: a tuple nested as `primals`, of the same shapes and types; integers and booleans have tangents of type
+        `float0`, np.zeros(shape, xlac.float0).
+      has_aux: `fun` gives a pair of the result and more, which comes back as it is.
+    Returns: (result, tangent), or (result, tangent, aux).
+    Raises: TraceError if a tangent does not fit its primal, or an operation has no forward rule.
+
+    >>> xlac.jvp(np.sin, (0.0,), (2.0,))
+    (array(0., dtype=float32), array(2., dtype=float32))
+    """
+    return _forward.jvp(fun, primals, tangents, has_aux)
+
+
+def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """The result of `fun(*primals)` and the linear function that maps tangents of the primals to its derivative.
+
+    `fun` is run once; the linear function may be called many times, with one tangent for each primal.
+
+    Returns: (result, linear function), or with has_aux (result, linear function, aux).
+
+    >>> y, push = xlac.linearize(np.sin, 0.0)
+    >>> push(2.0)
+    array(2., dtype=float32)
+    """
+    return _forward.linearize(fun, *primals, has_aux=has_aux)
+
+
+def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple]:
+    """The transpose of a function that is linear: from a cotangent of its result to those of its arguments.
+
+    Only shapes and dtypes of the primals matter; `ShapeDtypeStruct`s will do.
+
+    >>> xlac.linear_transpose(lambda x: 3 * x, np.float32(0))(np.float32(2))
+    (array(6., dtype=float32),)
+    """
+    return _autodiff.linear_transpose(fun, *primals)
+
+
+def jacfwd(
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
+    """The function that gives the Jacobian of `fun`, column by column in forward mode: best for tall Jacobians.
+
+    Returns: a function called like `fun`. For each result of shape r and argument of shape a it gives an array of
+      shape (*r, *a), nested as the results and in them as the arguments; with has_aux a pair with aux.
+    Raises: TraceError as `jvp`; arguments hold real floats, or complex numbers where `holomorphic`.
+
+    >>> xlac.jacfwd(lambda x: x**2)(np.array([1, 2], np.float32))
+    array([[2., 0.],
+           [0., 4.]], dtype=float32)
+    """
+    return _jacobians.jacfwd(fun, argnums, has_aux, holomorphic)
+
+
+def jacrev(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """As `jacfwd`, row by row in reverse mode: best for wide Jacobians."""
+    return _jacobians.jacrev(fun, argnums, has_aux, holomorphic, allow_int)
+
+
+def hessian(
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
+    """The function that gives the second derivatives of `fun`: `jacfwd(jacrev(fun))`.
+
+    For a result of shape r and arguments of shapes a and b the shape is (*r, *a, *b).
+
+    >>> xlac.hessian(lambda x: (x**3).sum())(np.array([1, 2], np.float32))
+    array([[ 6.,  0.],
+           [ 0., 12.]], dtype=float32)
+    """
+    return _jacobians.hessian(fun, argnums, has_aux, holomorphic)
+
+
+def vmap(
+    fun: Callable[..., Any],
+    in_axes: Any = 0,
+    out_axes: Any = 0,
+    axis_name: Any = None,
+    axis_size: int | None = None,
+    spmd_axis_name: Any = None,
+) -> Callable[..., Any]:
+    """A function of one example, made a function of many: one program for all, no loop.
+
+    Args:
+      fun: a function of arrays and nested containers of them.
+      in_axes: which dimension of the arguments counts the examples, or None for what all share: one number for all
+        arguments, or a tuple with, for each, a number or containers of numbers that are a prefix of it. Arguments by
+        name are mapped along dimension 0.
+      out_axes: where that dimension is in the results, likewise; None for results equal for all examples.
+      axis_name: accepted as in JAX.
+      axis_size: the number of examples, where no argument tells.
+      spmd_axis_name: accepted as in JAX.
+    Returns: a function called like `fun`.
+    Raises: TraceError if the extents differ, axes do not fit, or an operation has no batching rule.
+
+    >>> xlac.vmap(np.dot)(np.eye(2, dtype=np.float32), np.ones((2, 2), np.float32))
+    array([1., 1.], dtype=float32)
+    """
+    return _batching.vmap(fun, in_axes, out_axes, axis_name, axis_size, spmd_axis_name)
+
+
+def checkpoint(
+    fun: Callable[..., Any] | None = None,
+    *,
+    prevent_cse: bool = True,
+    policy: Callable[[Any], bool] | None = None,
+    static_argnums: int | Iterable[int] = (),
+    concrete: bool = False,
+) -> Callable[..., Any]:
+    """`fun`, whose intermediate values are computed again for its gradient instead of being kept: memory for time.
+
+    Args:
+      fun: the function; left out, a decorator is given.
+      prevent_cse: accepted as in JAX; the second computation is always kept apart from the first.
+      policy: which results are kept all the same, a function of an instruction; see `xlac.checkpoint_policies`.
+      static_argnums: positions of arguments that are no arrays.
+      concrete: accepted as in JAX.
+    """
+    return _custom.checkpoint(
+        fun, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums, concrete=concrete
+    )
+
+
+remat = checkpoint
+float0 = _forward.FLOAT0
 
 
 def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -39,6 +39,7 @@ def compile_module(module: Module, options: Options | None = None) -> Executable
     from xlac.loop.plan import plan
     from xlac.loop.printer import print_program
     from xlac.loop.schedule import Machine
+    from xlac.loop.verify import verify_program
     from xlac.passes.pipeline import optimize
     from xlac.runtime import cache, threads
 
@@ -51,6 +52,8 @@ def compile_module(module: Module, options: Options | None = None) -> Executable
             stage.done("2-optimized-hlo", optimized.to_string)
             program = lower(optimized, Machine(target.vector_bytes, target.vector_registers, options.threads != 1))
             plan(program, module.donated)
+            if options.verify:
+                verify_program(program)
             stage.done("3-loops", lambda: print_program(program))
             llvm = emit_program(program, target)
             stage.done("4-llvm", lambda: llvm)

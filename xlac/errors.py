@@ -41,6 +41,10 @@ class EvaluateError(XlacError):
     """A call whose arguments do not match the program's parameters."""
 
 
+class AllocationError(EvaluateError, MemoryError):
+    """A program whose arguments, results or temporaries need more memory than there is."""
+
+
 class TraceError(XlacError, TypeError):
     """Python code that asks something of a traced array which only a concrete array can answer."""
 

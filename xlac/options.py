@@ -48,7 +48,7 @@ SETTINGS: tuple[Setting, ...] = (
         "target",
     ),
     Setting("XLAC_EVALUATE", _flag, "run programs by the reference evaluator, without code generation", "evaluate"),
-    Setting("XLAC_VERIFY", _flag, "verify the module after each pass", "verify"),
+    Setting("XLAC_VERIFY", _flag, "verify the module after each pass, and the loops", "verify"),
     Setting("XLAC_DUMP_TO", str, "folder into which each stage of each module is written", "dump_to"),
     Setting("XLAC_CACHE", _flag, "keep compiled objects on disk (1) or not (0)", "cache"),
     Setting("XLAC_CACHE_DIR", str, "folder of compiled objects; the user's cache folder if unset"),
@@ -67,7 +67,7 @@ class Options:
         leave the calling thread; another number is that of the process's one pool. Results do not depend on it.
       target: processor to generate code for, "host" by default.
       evaluate: use the reference evaluator in place of generated code.
-      verify: verify the module after each pass.
+      verify: verify the module after each pass, and the loop program.
       dump_to: folder into which each stage is written.
       cache: keep compiled objects on disk.
     """

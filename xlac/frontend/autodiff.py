@@ -133,11 +133,11 @@ def _no_rule(instruction: Instruction) -> TraceError:
 # ---- grad
 
 
-def _argnums(argnums: int | Sequence[int], count: int, name: str) -> list[int]:
+def _argnums(argnums: int | Sequence[int], count: int, name: str, what: str = "grad") -> list[int]:
     numbers = [argnums] if isinstance(argnums, int) else list(argnums)
     for n in numbers:
         if not -count <= n < count:
-            raise TraceError(f"grad: argnums={argnums} but {name} was called with {count} positional arguments")
+            raise TraceError(f"{what}: argnums={argnums} but {name} was called with {count} positional arguments")
     return [n % count for n in numbers]
 
 
@@ -319,9 +319,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
             if dtypes.is_inexact(leaf_dtype(o))
         ]
         made = iter(run(flat))
-        grads = [
-            result_derivative(x, next(made) if dtypes.is_inexact(leaf_dtype(x)) else None) for x in given_leaves
-        ]
+        grads = [result_derivative(x, next(made) if dtypes.is_inexact(leaf_dtype(x)) else None) for x in given_leaves]
         return tree.unflatten(nesting, grads)
 
     return (value, pullback, aux) if has_aux else (value, pullback)
@@ -346,7 +344,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
             cotangents, other = tree.flatten(given)
             if other != structure:
                 raise trace.trace_error(
-                    f"linear_transpose: the cotangent is nested as {other}; it must be nested as the result, {structure}"
+                    f"linear_transpose: the cotangent is nested as {other}; it must be nested as {structure}"
                 )
             owner = trace.active()
             pairs = [(owner.use(o), lift(g)) for o, g in zip(outputs, cotangents)]

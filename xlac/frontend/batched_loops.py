@@ -15,7 +15,7 @@ from xlac import lax
 from xlac.frontend import trace
 from xlac.frontend.batching import Batched, Value, batch, instruction_of
 from xlac.frontend.control import ScanNote, emit_scan
-from xlac.frontend.flags import spread, union, unchanged, while_flags
+from xlac.frontend.flags import spread, unchanged, union, while_flags
 from xlac.frontend.trace import emit_instruction, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Computation, Instruction
@@ -181,4 +181,3 @@ def call_batch(instruction: Instruction, values: list[Value], size: int) -> Valu
     """The callee, inlined."""
     callee = instruction["to_apply"]
     return batch([callee.root], dict(zip(callee.parameters, values)), size)[0]
-

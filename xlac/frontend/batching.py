@@ -252,11 +252,15 @@ def vmap(
     if isinstance(in_axes, list):
         in_axes = tuple(in_axes)
     if not (in_axes is None or isinstance(in_axes, (int, np.integer, tuple))):
-        raise TypeError(f"vmap: in_axes is {in_axes!r}; it must be an integer, None or a tuple with one entry for each argument")
+        raise TypeError(
+            f"vmap: in_axes is {in_axes!r}; it must be an integer, None or a tuple with one entry for each argument"
+        )
 
     def plan(args: tuple, kwargs: dict[str, Any]) -> tuple[list[Any], tree.Structure, list[int | None], int]:
         if isinstance(in_axes, tuple) and len(in_axes) != len(args):
-            raise TraceError(f"vmap: in_axes has {len(in_axes)} entries but {name} was called with {len(args)} positional arguments")
+            raise TraceError(
+                f"vmap: in_axes has {len(in_axes)} entries but {name} was called with {len(args)} positional arguments"
+            )
         leaves, structure = tree.flatten((args, kwargs))
         paths = tree.paths((args, kwargs))
         axes = axes_of(in_axes, args, "in_axes", "arguments") + [0] * len(tree.leaves(kwargs))

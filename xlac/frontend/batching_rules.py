@@ -165,9 +165,7 @@ def _dynamic_slice(i: Instruction, size: int, x: Batched, *starts: Batched) -> V
     sizes = i["dynamic_slice_sizes"]
     if not is_batched(list(starts)):
         zero = lift(np.zeros((), starts[0].value.dtype)) if starts else lift(np.int32(0))
-        return _emit(
-            i, size, x.front(size), zero, *(s.value for s in starts), dynamic_slice_sizes=(size, *sizes)
-        )
+        return _emit(i, size, x.front(size), zero, *(s.value for s in starts), dynamic_slice_sizes=(size, *sizes))
     n = len(sizes)
     batched = x.axis is not None
     dims = _up(range(n)) if batched else tuple(range(n))
@@ -175,9 +173,7 @@ def _dynamic_slice(i: Instruction, size: int, x: Batched, *starts: Batched) -> V
         tuple(range(1, n + 1)), (), dims, (0,) if batched else (), (0,) if batched else ()
     )
     operand = x.front(size) if batched else x.value
-    return Batched(
-        lax.gather(operand, _start_vectors(starts, size), numbers, (1, *sizes) if batched else sizes), 0
-    )
+    return Batched(lax.gather(operand, _start_vectors(starts, size), numbers, (1, *sizes) if batched else sizes), 0)
 
 
 @rule("dynamic-update-slice")

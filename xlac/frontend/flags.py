@@ -84,7 +84,9 @@ def _flag(instruction: Instruction, given: list[Any], counts: Callable[[Instruct
     return filled(instruction, counts(instruction))
 
 
-def while_flags(instruction: Instruction, given: list[bool], counts: Callable[[Instruction], bool]) -> tuple[list[bool], bool]:
+def while_flags(
+    instruction: Instruction, given: list[bool], counts: Callable[[Instruction], bool]
+) -> tuple[list[bool], bool]:
     """The flags of a loop's state, and of its condition; a flagged condition flags all that the loop changes."""
     body, condition = instruction["body"], instruction["condition"]
     flags = list(given)

@@ -222,7 +222,9 @@ def run_eagerly(function: Callable[..., Any], name: str, args: Any) -> Any:
 
     def run(*given: Any) -> list[Any]:
         values = iter(given)
-        found, shape = tree.flatten(function(*tree.unflatten(structure, [x if is_float0(x) else next(values) for x in leaves])))
+        found, shape = tree.flatten(
+            function(*tree.unflatten(structure, [x if is_float0(x) else next(values) for x in leaves]))
+        )
         kept[:] = [shape, [x if is_float0(x) else None for x in found]]
         return [x for x in found if not is_float0(x)]
 

@@ -116,9 +116,7 @@ def scan_jvp(note: ScanNote, instruction: Instruction, tangents: Sequence[Any], 
         results = [*results[:k], *made[:carried], *results[k:], *made[carried:]]
     assert not joint.captures
 
-    new = ScanNote(
-        results, parameters, c + len(kinds[0]), k + carried, m + len(kinds[2]), note.length, note.reverse
-    )
+    new = ScanNote(results, parameters, c + len(kinds[0]), k + carried, m + len(kinds[2]), note.length, note.reverse)
 
     def slope(j: int) -> Tracer:
         return zeros_like(values[1 + j]) if given[1 + j] is None else given[1 + j]
@@ -151,9 +149,7 @@ def conditional_jvp(instruction: Instruction, tangents: Sequence[Any], moved: Mo
     index, *states = instruction.operands
     branches = instruction["branch_computations"]
     given = [t if t is not None else [None] * len(s.shape) for t, s in zip(tangents[1:], states)]  # type: ignore[arg-type]
-    found = [
-        spread([b.root], {b.parameters[0]: _flags(t)}, differentiable)[0] for b, t in zip(branches, given)
-    ]
+    found = [spread([b.root], {b.parameters[0]: _flags(t)}, differentiable)[0] for b, t in zip(branches, given)]
     single = not isinstance(found[0], list)
     wanted = [any(column) for column in zip(*([f] if single else f for f in found))]
     at = [j for j, moving in enumerate(wanted) if moving]

@@ -221,9 +221,9 @@ def _reduce_window(i: Instruction, tangents: Sequence[Any], *operands: Tracer) -
     if len(operands) == 2 and name == "add":
         return again(i, *(_or_zeros(t, x) for t, x in zip(tangents, operands)))
     if len(operands) == 2 and name in ("maximum", "minimum") and tangents[1] is None:
-        from xlac.frontend.vjp_windows import chosen_places
+        from xlac.frontend.vjp_windows import chosen_places, take_flat
 
-        return vjp_rules.take_flat(tangents[0], chosen_places(i, operands[0]))
+        return take_flat(tangents[0], chosen_places(i, operands[0]))
     return _dual(i, tangents, operands)
 
 
@@ -251,9 +251,7 @@ def _dual(i: Instruction, tangents: Sequence[Any], operands: Sequence[Tracer]) -
     active = trace.active()
     given = [*operands[:n], *(_or_zeros(tangents[k], operands[k]) for k in moving)]
     inits = [*operands[n:], *(_or_zeros(tangents[n + k], operands[n + k]) for k in moving)]
-    made = emit_instruction(
-        i.opcode, *[active.use(t) for t in (*given, *inits)], **{**i.attrs, "to_apply": reducer}
-    )
+    made = emit_instruction(i.opcode, *[active.use(t) for t in (*given, *inits)], **{**i.attrs, "to_apply": reducer})
     found = dict(zip(moving, trace.elements(made)[n:]))
     return [found.get(k) for k in range(n)] if isinstance(i.shape, TupleShape) else found.get(0)
 

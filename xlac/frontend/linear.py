@@ -45,7 +45,9 @@ def tuple_parts(instruction: Instruction) -> list[Instruction]:
     return [t._instruction for t in trace.elements(instruction)]
 
 
-def transpose(push: Callable[[list[Tracer]], Sequence[Any]], shapes: Sequence[Shape], cotangents: Sequence[Any]) -> list:
+def transpose(
+    push: Callable[[list[Tracer]], Sequence[Any]], shapes: Sequence[Shape], cotangents: Sequence[Any]
+) -> list:
     """The cotangents of the arguments of a linear function from those of its results; None is zero."""
     from xlac.frontend.autodiff import backward
 

@@ -3,11 +3,13 @@ stages."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from xlac.errors import EvaluateError
+from xlac.errors import AllocationError, EvaluateError
 from xlac.ir import ops as _rows  # noqa: F401  (fills the opcode table)
 from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.shape import ArrayShape, Shape, TupleShape, shape_of
@@ -25,7 +27,21 @@ def evaluate(module: Module, *arguments: Any) -> Value:
     if len(arguments) != len(parameters):
         raise EvaluateError(f"{module.name} takes {len(parameters)} arguments, got {len(arguments)}")
     values = [_argument(a, p.shape, f"argument {i}") for i, (a, p) in enumerate(zip(arguments, parameters))]
-    return evaluate_computation(module.entry, *values)
+    with refusals(module.name):
+        return evaluate_computation(module.entry, *values)
+
+
+@contextlib.contextmanager
+def refusals(name: str) -> Iterator[None]:
+    """Say in xlac's own errors that a program needs too much memory, or calls that are nested too deeply."""
+    try:
+        yield
+    except AllocationError:
+        raise
+    except MemoryError as error:
+        raise AllocationError(f"{name}: not enough memory: {error}") from None
+    except RecursionError:
+        raise EvaluateError(f"{name}: its calls are nested too deeply to evaluate") from None
 
 
 def _argument(value: Any, shape: Shape, what: str) -> Value:

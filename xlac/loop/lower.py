@@ -52,7 +52,9 @@ def check_expansion(module: Module) -> None:
         total[computation] = len(computation) + sum(total[c] for c in steps)
     most = total[module.entry]
     if most > written + MAX_EXPANSION:
-        shown = str(most) if most < 10**12 else f"10^{len(str(most >> 2000)) + 602 if most >> 2000 else len(str(most)) - 1}"
+        shown = (
+            str(most) if most < 10**12 else f"10^{len(str(most >> 2000)) + 602 if most >> 2000 else len(str(most)) - 1}"
+        )
         raise CompileError(
             f"{module.name}: its {written} instructions become {shown} once every call and branch has its own copy; "
             f"at most {MAX_EXPANSION} more than there are can be compiled"

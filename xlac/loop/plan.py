@@ -45,6 +45,7 @@ class Plan:
         self.copies: list[tuple[Copy, int, tuple[While, ...]]] = []
         self.kernels: list[tuple[Kernel, int]] = []
         self._reads: dict[Kernel, set[Buffer]] = {}
+        self._accesses: dict[Kernel, Accesses] = {}
         self._position = 0
         self._walk(program.steps, ())
 
@@ -171,7 +172,7 @@ class Plan:
             return -1
         first = min(after, key=lambda a: a.position)
         kernel = first.step
-        if isinstance(kernel, Kernel) and in_place(kernel, source, target):
+        if isinstance(kernel, Kernel) and self._in_place(kernel, source, target):
             return first.position
         return -1
 
@@ -205,7 +206,7 @@ class Plan:
     def _meets_in_place(self, step: Step | None, read: Buffer, written: Buffer) -> bool:
         if isinstance(step, Copy):
             return True
-        return isinstance(step, Kernel) and in_place(step, read, written)
+        return isinstance(step, Kernel) and self._in_place(step, read, written)
 
     def _merge_in_place(self, kernel: Kernel, position: int) -> None:
         """A kernel writes over an operand that nothing needs afterwards."""
@@ -217,10 +218,16 @@ class Plan:
                 if (
                     self._can_join(read, written)
                     and self.interval(read)[1] == position
-                    and in_place(kernel, read, written)
+                    and self._in_place(kernel, read, written)
                 ):
                     self._join(read, written)
                     break
+
+    def _in_place(self, kernel: Kernel, read: Buffer, written: Buffer) -> bool:
+        accesses = self._accesses.get(kernel)
+        if accesses is None:
+            accesses = self._accesses[kernel] = Accesses(kernel)
+        return in_place(accesses, read, written)
 
     # ---- the arena
 
@@ -274,28 +281,40 @@ def store_groups(body: list[ir.Statement]) -> Iterator[list[Store]]:
         yield group
 
 
-def in_place(kernel: Kernel, read: Buffer, written: Buffer) -> bool:
+class Accesses:
+    """What a kernel loads: with each group of stores, and the buffers outside of those."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.groups = [
+            (group, list(ir.loads(v for s in group for v in ir.statement_values(s))))
+            for group in store_groups(kernel.body)
+        ]
+        self.elsewhere = {
+            x.buffer
+            for statement in ir.statements(kernel.body)
+            if not isinstance(statement, Store)
+            for x in ir.loads(ir.statement_values(statement))
+        }
+
+
+def in_place(accesses: Accesses, read: Buffer, written: Buffer) -> bool:
     """Whether each element of `read` is loaded only by the group of stores that writes the same element of
     `written`."""
+    if any(buffer.resolve() is read for buffer in accesses.elsewhere):
+        return False
     allowed = 0
-    for group in store_groups(kernel.body):
-        places = {s.index for s in group if s.buffer.resolve() is written}
-        for access in set(ir.loads(v for s in group for v in ir.statement_values(s))):
-            if access.buffer.resolve() is read:
-                if access.index not in places or access.buffer.element_type.dtype.itemsize != _item_size(
-                    written, group
-                ):
-                    return False
-                allowed += 1
-    everywhere = 0
-    for statement in ir.statements(kernel.body):
-        if not isinstance(statement, Store):
-            everywhere += sum(x.buffer.resolve() is read for x in ir.loads(ir.statement_values(statement)))
-    return everywhere == 0 and allowed > 0
-
-
-def _item_size(written: Buffer, group: list[Store]) -> int:
-    return next(s.buffer.element_type.dtype.itemsize for s in group if s.buffer.resolve() is written)
+    for group, loads in accesses.groups:
+        own = [access for access in loads if access.buffer.resolve() is read]
+        if not own:
+            continue
+        stores = [s for s in group if s.buffer.resolve() is written]
+        places = {s.index for s in stores}
+        for access in own:
+            size = access.buffer.element_type.dtype.itemsize
+            if access.index not in places or size != stores[0].buffer.element_type.dtype.itemsize:
+                return False
+            allowed += 1
+    return allowed > 0
 
 
 def plan(program: Program, donated: Iterable[int] = ()) -> None:

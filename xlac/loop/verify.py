@@ -431,6 +431,20 @@ def disjoint(accesses: Sequence[Access], variable: Var) -> bool:
     Each value's places, taken modulo some period that the other loops step by, lie in an interval; the intervals of
     different values must not overlap.
     """
+    if _separated(accesses, variable):
+        return True
+    pairs = ((w, a) for w in accesses if w.write for a in accesses)
+    return all(_far(w, a) or _separated((w, a), variable) for w, a in pairs)
+
+
+def _far(a: Access, b: Access) -> bool:
+    """Whether two accesses never touch the same place, whatever the iterations."""
+    (low, high), (least, most) = (x.facts.range_of(under_guard(x.index, x.guard)) for x in (a, b))
+    return high < least or most < low
+
+
+def _separated(accesses: Sequence[Access], variable: Var) -> bool:
+    """Whether all places of one iteration are apart from all places of another, for some period."""
     indices = [under_guard(a.index, a.guard, variable) for a in accesses]
     steps = {abs(c) for i in indices for a, c in i.terms if a is not variable}
     steps |= {abs(i.const - indices[0].const) for i in indices} - {0}

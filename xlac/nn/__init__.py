@@ -8,7 +8,7 @@ from xlac.nn import attention, functions
 from xlac.nn.attention import *  # noqa: F403
 from xlac.nn.functions import *  # noqa: F403
 
-__all__ = [*attention.__all__, *functions.__all__, "initializers"]
+__all__ = [*attention.__all__, *functions.__all__, "initializers"]  # noqa: F405
 
 
 def __getattr__(name: str) -> Any:

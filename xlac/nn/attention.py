@@ -36,8 +36,8 @@ def _grouped(name: str, x: Tracer, dims: tuple[int, int, int, int, int]) -> Trac
     b, k, g, t, s = dims
     if any(have not in (1, want) for have, want in zip(x.shape, (b, k * g, t, s))):
         raise shape_error(
-            f"dot_product_attention: {name} is {x._instruction.shape}; it must broadcast to [{b}, {k * g}, {t}, {s}], which "
-            "is [batch, query heads, query length, key length]"
+            f"dot_product_attention: {name} is {x._instruction.shape}; it must broadcast to [{b}, {k * g}, {t}, {s}], "
+            "which is [batch, query heads, query length, key length]"
         )
     heads = (k, g) if x.shape[1] > 1 else (1, 1)
     return lax.reshape(x, (x.shape[0], *heads, *x.shape[2:]))

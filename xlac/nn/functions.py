@@ -73,9 +73,11 @@ def softplus(x: ArrayLike) -> Array:
 
 @_public
 def squareplus(x: ArrayLike, b: ArrayLike = 4) -> Array:
-    """(x + sqrt(x^2 + b)) / 2, a smooth relu."""
+    """(x + sqrt(x^2 + b)) / 2, a smooth relu; below 0 as (b / 2) / (sqrt(x^2 + b) - x), which does not cancel."""
     a = inexact(x)
-    return (a + lax.sqrt(a * a + b)) / 2
+    root = xnp.sqrt(a * a + b)
+    above = a > 0
+    return xnp.where(above, (a + root) / 2, xnp.true_divide(b, 2) / xnp.where(above, 1, root - a))
 
 
 @_public

@@ -1,7 +1,7 @@
 """`xlac.nn.initializers`: initial values of variables, with the names and the numbers of `jax.nn.initializers`.
 
-An initializer is a function of (key, shape, dtype) that gives an array; functions of this module that take settings give
-one. Without a dtype it is the one named in the settings, or the default float type.
+An initializer is a function of (key, shape, dtype) that gives an array; functions of this module that take settings
+give one. Without a dtype it is the one named in the settings, or the default float type.
 """
 
 from __future__ import annotations
@@ -226,8 +226,8 @@ def delta_orthogonal(scale: float = 1.0, column_axis: int = -1, dtype: Any = Non
     def init(key: Any, shape: Sequence[int], dtype: Any = default) -> Any:
         if len(shape) not in (3, 4, 5) or shape[-1] < shape[-2]:
             raise shape_error(
-                f"initializers.delta_orthogonal: shape is {list(shape)}; it must be [window..., inputs, outputs] of 3 to 5 "
-                "dimensions with no fewer outputs than inputs"
+                f"initializers.delta_orthogonal: shape is {list(shape)}; it must be [window..., inputs, outputs] of "
+                "3 to 5 dimensions with no fewer outputs than inputs"
             )
         matrix = orthogonal(scale, column_axis, _type(dtype))(key, shape[-2:])
         before = [(n - 1) // 2 for n in shape[:-2]]

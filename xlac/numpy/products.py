@@ -14,7 +14,7 @@ from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core, elementwise, reductions, shaping
-from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
+from xlac.numpy._core import normalize_axes, normalize_axis
 
 __all__: list[str] = []
 
@@ -349,64 +349,3 @@ def norm(x: ArrayLike, ord: Any = None, axis: Any = None, keepdims: bool = False
 
 
 __all__.remove("norm")
-
-
-@_public
-def cov(
-    m: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None
-) -> Array:
-    """Covariance matrix of variables in rows (in columns, with rowvar=False)."""
-    x = shaping.atleast_2d(_core.inexact(m))
-    if not rowvar and x.shape[0] != 1:
-        x = lax.transpose(x, (1, 0))
-    if y is not None:
-        other = shaping.atleast_2d(_core.inexact(y))
-        x = shaping.concatenate([x, other if rowvar or other.shape[0] == 1 else lax.transpose(other, (1, 0))], 0)
-    ddof = (0 if bias else 1) if ddof is None else ddof
-    apart = elementwise.subtract(x, reductions.mean(x, 1, keepdims=True))
-    made = lax.div(
-        dot(apart, lax.transpose(lax.conj(apart), (1, 0))), lax.full_like(x, x.shape[1] - ddof, shape=(x.shape[0],) * 2)
-    )
-    return shaping.squeeze(made)
-
-
-@_public
-def polyval(p: ArrayLike, x: ArrayLike) -> Array:
-    """The polynomial with coefficients p, highest power first, at x."""
-    coefficients, at = _core.promote(p, x)
-    result = lax.full_like(at, 0)
-    for i in range(coefficients.shape[0]):
-        result = elementwise.add(lax.mul(result, at), lax.index_in_dim(coefficients, i, keepdims=False))
-    return result
-
-
-@_public
-def vander(x: ArrayLike, N: int | None = None, increasing: bool = False) -> Array:
-    """Powers of each element of a vector, as rows."""
-    a = as_tracer(x)
-    n = a.shape[0] if N is None else N
-    powers = [lax.integer_pow(a, i) for i in range(n)]
-    return shaping.stack(powers if increasing else powers[::-1], 1)
-
-
-@_public
-def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full") -> Array:
-    """Discrete convolution of two vectors, as shifted products of the shorter one's elements."""
-    x, y = _core.promote(a, v)
-    if x.ndim != 1 or y.ndim != 1 or not x.size or not y.size:
-        raise shape_error(
-            f"convolve: operands of shapes {list(x.shape)} and {list(y.shape)}; they must be vectors of some length"
-        )
-    if x.shape[0] < y.shape[0]:
-        x, y = y, x
-    m, n = x.shape[0], y.shape[0]
-    padded = lax.pad(x, lax.full_like(x, 0, shape=()), [(n - 1, n - 1, 0)])
-    rows = shaping.stack([lax.slice_in_dim(padded, i, i + m + n - 1) for i in range(n)], 0)
-    full = dot(lax.rev(y, (0,)), rows)
-    if mode == "full":
-        return full
-    if mode == "same":
-        return lax.slice_in_dim(full, (n - 1) // 2, (n - 1) // 2 + m)
-    if mode == "valid":
-        return lax.slice_in_dim(full, n - 1, m)
-    raise ValueError(f"mode={mode!r}; it must be 'full', 'same' or 'valid'")

@@ -15,6 +15,7 @@ from xlac.frontend.trace import lift
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core, elementwise
 from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
+from xlac.numpy.types import check_device
 
 __all__: list[str] = []
 
@@ -117,7 +118,7 @@ def rollaxis(a: ArrayLike, axis: int, start: int = 0) -> Array:
 
 
 @_public
-def expand_dims(a: ArrayLike, axis: Axis) -> Array:
+def expand_dims(a: ArrayLike, axis: Axis = 0) -> Array:
     """Dimensions of extent 1 added at places of the result."""
     x = as_tracer(a)
     axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)  # type: ignore[arg-type]
@@ -180,8 +181,9 @@ def _each(values: Sequence[Any], function: Callable[[Tracer], Tracer]) -> Any:
 
 
 @_public
-def astype(x: ArrayLike, dtype: Any, /, *, copy: bool = True) -> Array:
+def astype(x: ArrayLike, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Array:
     """Another element type."""
+    check_device(device)
     return lax.convert_element_type(as_tracer(x), dtype)
 
 
@@ -269,6 +271,44 @@ def column_stack(tup: Sequence[ArrayLike]) -> Array:
 
 
 @_public
+def block(arrays: list[ArrayLike]) -> Array:
+    """Nested lists of arrays put together: the innermost along the last axis, the next along the one before."""
+
+    def depth(node: Any) -> int:
+        return 1 + max((depth(n) for n in node), default=0) if isinstance(node, list) else 0
+
+    levels = depth(arrays)
+
+    def rank(node: Any) -> int:
+        return max(rank(n) for n in node) if isinstance(node, list) else as_tracer(node).ndim
+
+    least = max(levels, rank(arrays))
+
+    def join(node: Any, level: int) -> Tracer:
+        if not isinstance(node, list):
+            x = as_tracer(node)
+            return lax.reshape(x, (1,) * (least - x.ndim) + x.shape)
+        if not node:
+            raise trace.shape_error("block: a list is empty")
+        return concatenate([join(n, level + 1) for n in node], least - (levels - level))
+
+    return join(arrays, 0)
+
+
+@_public
+def resize(a: ArrayLike, new_shape: Any) -> Array:
+    """The elements in row-major order, repeated as often as the new shape needs them."""
+    x = as_tracer(a)
+    target = _core.dims(new_shape)
+    size = math.prod(target)
+    flat = lax.reshape(x, (x.size,))
+    if not x.size or not size:
+        return lax.full_like(x, 0, shape=target)
+    copies = -(-size // x.size)
+    return lax.reshape(lax.slice_in_dim(lax.concatenate([flat] * copies, 0), 0, size), target)
+
+
+@_public
 def append(arr: ArrayLike, values: ArrayLike, axis: int | None = None) -> Array:
     """Values joined at the end."""
     return concatenate([as_tracer(arr), as_tracer(values)], axis)
@@ -300,6 +340,12 @@ def split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array
 def array_split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array]:
     """As `split`; parts may differ by one."""
     return _split("array_split", as_tracer(ary), indices_or_sections, axis, False)
+
+
+@_public
+def dsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Array]:
+    """Split along the third axis."""
+    return _split("dsplit", as_tracer(ary), indices_or_sections, 2, True)
 
 
 @_public
@@ -341,19 +387,40 @@ def tile(A: ArrayLike, reps: Any) -> Array:
 
 @_public
 def repeat(a: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None) -> Array:
-    """Each element along an axis repeated; the numbers must be fixed."""
+    """Each element along an axis repeated; with traced numbers, the length must be given."""
     x = as_tracer(a)
-    if isinstance(repeats, Tracer):
-        raise trace.trace_error("repeat: traced numbers of repeats give a result of unknown size; they must be fixed")
     if axis is None:
         x, axis = lax.reshape(x, (x.size,)), 0
     axis = normalize_axis(axis, x.ndim, "repeat")
+    if isinstance(repeats, Tracer):
+        if total_repeat_length is None:
+            raise trace.trace_error(
+                "repeat: traced numbers of repeats give a result of unknown size; give total_repeat_length"
+            )
+        return _repeat_traced(x, repeats, axis, total_repeat_length)
     if np.ndim(repeats) == 0 or np.size(repeats) == 1:
         n = int(np.reshape(repeats, ()))
         dims = [*x.shape[: axis + 1], n, *x.shape[axis + 1 :]]
         wide = lax._broadcast(x, dims, [d for d in range(x.ndim + 1) if d != axis + 1])
         return lax.reshape(wide, [*x.shape[:axis], x.shape[axis] * n, *x.shape[axis + 1 :]])
-    return _take_fixed(x, np.repeat(np.arange(x.shape[axis]), np.asarray(repeats)), axis)
+    places = np.repeat(np.arange(x.shape[axis]), np.asarray(repeats))
+    if total_repeat_length is not None:
+        last = places[-1:] if len(places) else np.zeros(1, np.int64)
+        places = np.concatenate([places, np.repeat(last, max(total_repeat_length - len(places), 0))])
+        places = places[:total_repeat_length]
+    return _take_fixed(x, places, axis)
+
+
+def _repeat_traced(x: Tracer, repeats: Tracer, axis: int, length: int) -> Tracer:
+    """Element i stands where the running number of repeats has reached i; the last one fills the rest."""
+    n = x.shape[axis]
+    counts = _core.stretch(lax.convert_element_type(repeats, np.int32), (n,))
+    ends = lax.cumsum(counts)
+    place = lax.iota(np.int32, length)
+    passed = lax.le(lax._broadcast(ends, (length, n), (1,)), lax._broadcast(place, (length, n), (0,)))
+    which = lax.reduce_sum(lax._convert(passed, dtypes.INT32), (1,))
+    which = lax.min(which, np.int32(max(n - 1, 0)))
+    return indexing.getitem(x, (*[slice(None)] * axis, which))
 
 
 def _take_fixed(x: Tracer, places: np.ndarray, axis: int) -> Tracer:
@@ -418,27 +485,158 @@ def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Array:
 
 
 @_public
-def pad(array: ArrayLike, pad_width: Any, mode: str = "constant", *, constant_values: ArrayLike = 0) -> Array:
-    """Elements added before and after each dimension: constants, or (mode) edge, wrap, reflect, symmetric copies."""
+def pad(array: ArrayLike, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Array:
+    """Elements added before and after each dimension.
+
+    Args:
+      pad_width: one number, a pair, a pair for each dimension, or a dictionary of pairs by axis.
+      mode: "constant" (with constant_values), "edge", "wrap", "reflect" and "symmetric" (with reflect_type "even" or
+        "odd"), "linear_ramp" (with end_values), "maximum", "minimum", "mean" and "median" (with stat_length), "empty",
+        or a function as NumPy's.
+    """
     x = as_tracer(array)
-    widths = [(int(a), int(b)) for a, b in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))]
+    widths = _widths(pad_width, x.ndim)
     if any(w < 0 for pair in widths for w in pair):
         raise trace.shape_error(f"pad: widths {widths} must not be negative")
-    if mode == "constant":
-        value = as_tracer(constant_values)
-        if value.shape:
-            value = _core.stretch(value, (x.ndim, 2))
-            for d, (low, high) in enumerate(widths):
-                for side, config in ((0, (low, 0, 0)), (1, (0, high, 0))):
-                    fill = lax.convert_element_type(indexing.getitem(value, (d, side)), x.dtype)
-                    x = lax.pad(x, fill, [config if i == d else (0, 0, 0) for i in range(x.ndim)])
-            return x
-        return lax.pad(x, lax.convert_element_type(value, x.dtype), [(a, b, 0) for a, b in widths])
-    if mode not in ("edge", "wrap", "reflect", "symmetric"):
-        raise trace.shape_error(f"pad: mode={mode!r}; it must be constant, edge, wrap, reflect or symmetric")
+    if callable(mode):
+        return _pad_by_function(x, widths, mode, kwargs)
+    known = {"constant": {"constant_values"}, "linear_ramp": {"end_values"}, "edge": set(), "wrap": set(),
+             "empty": set(), "reflect": {"reflect_type"}, "symmetric": {"reflect_type"}, "maximum": {"stat_length"},
+             "minimum": {"stat_length"}, "mean": {"stat_length"}, "median": {"stat_length"}}  # fmt: skip
+    if mode not in known:
+        raise trace.shape_error(f"pad: mode={mode!r}; it must be one of {', '.join(known)}, or a function")
+    if set(kwargs) - known[mode]:
+        raise trace.shape_error(f"pad: {', '.join(set(kwargs) - known[mode])} does not go with mode={mode!r}")
+    if mode in ("constant", "empty"):
+        return _pad_constant(x, widths, kwargs.get("constant_values", 0))
+    if mode == "linear_ramp":
+        return _pad_ramp(x, widths, kwargs.get("end_values", 0))
+    if mode in ("maximum", "minimum", "mean", "median"):
+        return _pad_statistic(x, widths, mode, kwargs.get("stat_length"))
+    odd = kwargs.get("reflect_type", "even") == "odd"
     for d, (low, high) in enumerate(widths):
-        if low or high:
-            x = _take_fixed(x, np.pad(np.arange(x.shape[d]), (low, high), mode=mode), d)  # type: ignore[call-overload]
+        if not (low or high):
+            continue
+        n = x.shape[d]
+        if n == 0:
+            raise trace.shape_error(
+                f"pad: axis {d} of an array of shape {list(x.shape)} is empty; mode {mode!r} needs an element"
+            )
+        if odd:
+            x = _pad_odd(x, d, low, high, mode)
+            continue
+        x = _take_fixed(x, np.pad(np.arange(n), (low, high), mode=mode), d)
+    return x
+
+
+def _widths(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
+    if isinstance(pad_width, dict):
+        found = {d % ndim: (w, w) if np.ndim(w) == 0 else tuple(w) for d, w in pad_width.items()}
+        return [found.get(d, (0, 0)) for d in range(ndim)]  # type: ignore[misc]
+    try:
+        return [(int(a), int(b)) for a, b in np.broadcast_to(np.asarray(pad_width), (ndim, 2))]
+    except ValueError:
+        raise trace.shape_error(
+            f"pad: pad_width {pad_width!r} for {ndim} dimensions; it must be a number, a pair, or a pair for each"
+        ) from None
+
+
+def _pad_constant(x: Tracer, widths: list[tuple[int, int]], constant: Any) -> Tracer:
+    value = as_tracer(constant)
+    if not value.shape:
+        return lax.pad(x, lax.convert_element_type(value, x.dtype), [(a, b, 0) for a, b in widths])
+    value = _core.stretch(value, (x.ndim, 2))
+    for d, (low, high) in enumerate(widths):
+        for side, config in ((0, (low, 0, 0)), (1, (0, high, 0))):
+            fill = lax.convert_element_type(indexing.getitem(value, (d, side)), x.dtype)
+            x = lax.pad(x, fill, [config if i == d else (0, 0, 0) for i in range(x.ndim)])
+    return x
+
+
+def _pad_ramp(x: Tracer, widths: list[tuple[int, int]], end_values: Any) -> Tracer:
+    """From the edges, straight lines to the end values."""
+    ends = _core.stretch(lax.convert_element_type(as_tracer(end_values), x.dtype), (x.ndim, 2))
+    whole = dtypes.is_integer(x.dtype)
+    for d, (low, high) in enumerate(widths):
+        parts = [x]
+        for side, width in ((0, low), (1, high)):
+            if not width:
+                continue
+            edge = lax.index_in_dim(x, 0 if side == 0 else x.shape[d] - 1, d)
+            kind = np.dtype(np.float64) if whole else x.dtype
+            steps = np.arange(width) / width if side == 0 else (width - 1 - np.arange(width)) / width
+            share = steps.astype(kind).reshape([-1 if i == d else 1 for i in range(x.ndim)])
+            end = lax.convert_element_type(indexing.getitem(ends, (d, side)), kind)
+            first = lax.convert_element_type(edge, kind)
+            ramp = elementwise.add(end, elementwise.multiply(elementwise.subtract(first, end), share))
+            ramp = lax.convert_element_type(lax.floor(ramp) if whole else ramp, x.dtype)
+            parts = [ramp, *parts] if side == 0 else [*parts, ramp]
+        x = lax.concatenate(parts, d)
+    return x
+
+
+def _pad_statistic(x: Tracer, widths: list[tuple[int, int]], mode: str, stat_length: Any) -> Tracer:
+    from xlac.numpy import reductions, statistics
+
+    functions = {"maximum": reductions.max, "minimum": reductions.min, "mean": reductions.mean,
+                 "median": statistics.median}  # fmt: skip
+    lengths = None if stat_length is None else np.broadcast_to(np.asarray(stat_length), (x.ndim, 2))
+    for d, (low, high) in enumerate(widths):
+        n = x.shape[d]
+        parts = [x]
+        for side, width in ((0, low), (1, high)):
+            if not width:
+                continue
+            length = n if lengths is None else min(int(lengths[d][side]), n)
+            part = lax.slice_in_dim(x, 0, length, axis=d) if side == 0 else lax.slice_in_dim(x, n - length, n, axis=d)
+            value = functions[mode](part, axis=d, keepdims=True)
+            if dtypes.is_integer(x.dtype) and dtypes.is_float(value.dtype):
+                value = lax.round(value, 1)
+            wide = [width if i == d else e for i, e in enumerate(x.shape)]
+            block = lax.broadcast_in_dim(lax.convert_element_type(value, x.dtype), wide, range(x.ndim))
+            parts = [block, *parts] if side == 0 else [*parts, block]
+        x = lax.concatenate(parts, d)
+    return x
+
+
+def _pad_odd(x: Tracer, d: int, low: int, high: int, mode: str) -> Tracer:
+    """Reflections about the edge values: 2 edge - x, repeated as far as needed."""
+    least = 1 if mode == "reflect" else 0
+    n = x.shape[d]
+    if n == 1 and mode == "reflect":
+        return _take_fixed(x, np.zeros(low + 1 + high, np.int32), d)
+    while low or high:
+        n = x.shape[d]
+        parts = [x]
+        for side, width in ((0, low), (1, high)):
+            take = min(width, n - least)
+            if not take:
+                continue
+            if side == 0:
+                edge = lax.index_in_dim(x, 0, d)
+                part = lax.slice_in_dim(x, least, least + take, axis=d)
+            else:
+                edge = lax.index_in_dim(x, n - 1, d)
+                part = lax.slice_in_dim(x, n - least - take, n - least, axis=d)
+            block = elementwise.subtract(elementwise.multiply(edge, 2), lax.rev(part, (d,)))
+            parts = [block, *parts] if side == 0 else [*parts, block]
+            low, high = (low - take, high) if side == 0 else (low, high - take)
+        x = lax.concatenate(parts, d)
+    return x
+
+
+def _pad_by_function(x: Tracer, widths: list[tuple[int, int]], function: Any, kwargs: dict[str, Any]) -> Tracer:
+    """`function(vector, widths, axis, kwargs)` gives the padded vector, for each vector along each axis."""
+    from xlac.numpy.functional import apply_along_axis
+
+    x = _pad_constant(x, widths, 0)
+    for d, pair in enumerate(widths):
+
+        def run(vector: Any, pair: tuple[int, int] = pair, d: int = d) -> Any:
+            result = function(vector, pair, d, kwargs)
+            return vector if result is None else result
+
+        x = apply_along_axis(run, d, x)
     return x
 
 
@@ -516,225 +714,6 @@ def trace_(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype:
 
 
 __all__.remove("trace_")
-
-
-# ---- taking by index
-
-
-@_public
-def take(
-    a: ArrayLike,
-    indices: ArrayLike,
-    axis: int | None = None,
-    out: None = None,
-    mode: str | None = None,
-    *,
-    unique_indices: bool = False,
-    indices_are_sorted: bool = False,
-    fill_value: ArrayLike | None = None,
-) -> Array:
-    """Elements at indices along an axis.
-
-    Traced indices out of range give NaN (of integers, the least number; of bool, True) unless `mode` is "clip" or
-    "wrap".
-    """
-    _core.no_out("take", out)
-    x = as_tracer(a)
-    if axis is None:
-        x, axis = lax.reshape(x, (x.size,)), 0
-    axis = normalize_axis(axis, x.ndim, "take")
-    if mode not in (None, "fill", "clip", "wrap"):
-        raise trace.shape_error(f"take: mode={mode!r}; it must be fill, clip or wrap")
-    if not _traced(indices):
-        places = np.asarray(indices)
-        if mode == "clip":
-            places = np.clip(places, 0, x.shape[axis] - 1)
-        elif mode == "wrap":
-            places = places % x.shape[axis]
-        return indexing.getitem(x, (*[slice(None)] * axis, places))
-    where = as_tracer(indices)
-    n = x.shape[axis]
-    if mode == "wrap":
-        where = elementwise.mod(where, n)
-    elif mode == "clip":
-        where = lax.clamp(0, where, n - 1)
-    found = indexing.getitem(x, (*[slice(None)] * axis, where))
-    if mode in ("wrap", "clip"):
-        return found
-    inside = (
-        lax.bitwise_and(lax.ge(where, -n), lax.lt(where, n)) if dtypes.kind(where.dtype) == "s" else lax.lt(where, n)
-    )
-    inside = lax._broadcast(inside, found.shape, range(axis, axis + where.ndim))
-    missing = _missing(x.dtype) if fill_value is None else fill_value
-    return lax.select(inside, found, lax.full_like(found, missing))
-
-
-def _traced(value: Any) -> bool:
-    return _core._has_tracer(value)
-
-
-def _missing(dtype: np.dtype) -> Any:
-    kind = dtypes.kind(dtype)
-    if kind in "fc":
-        return math.nan
-    return True if kind == "p" else lax._identity("maximum" if kind == "s" else "minimum", dtype)[()].item()
-
-
-@_public
-def take_along_axis(arr: ArrayLike, indices: ArrayLike, axis: int | None = -1, mode: str | None = None) -> Array:
-    """For each place of `indices`, the element at that index along the axis and at the same place otherwise."""
-    x, where = as_tracer(arr), as_tracer(indices)
-    if axis is None:
-        x, axis = lax.reshape(x, (x.size,)), 0
-    if where.ndim != x.ndim:
-        raise trace.shape_error(
-            f"take_along_axis: indices of shape {list(where.shape)} for an array of shape {list(x.shape)}"
-        )
-    axis = normalize_axis(axis, x.ndim, "take_along_axis")
-    common = [max(a, b) if 1 in (a, b) else a for a, b in zip(x.shape, where.shape)]
-    x = _core.stretch(x, [n if d == axis else c for d, (n, c) in enumerate(zip(x.shape, common))])
-    where = _core.stretch(where, [n if d == axis else c for d, (n, c) in enumerate(zip(where.shape, common))])
-    n = x.shape[axis]
-    where = lax.convert_element_type(where, np.int32) if where.dtype.itemsize < 4 else where
-    where = lax.select(lax.lt(where, 0), lax.add(where, lax.full_like(where, n)), where)
-    batch = tuple(d for d in range(x.ndim) if d != axis)
-    found = lax.gather(
-        x,
-        lax.reshape(where, (*where.shape, 1)),
-        lax.GatherDimensionNumbers(
-            offset_dims=(),
-            collapsed_slice_dims=(axis,),
-            start_index_map=(axis,),
-            operand_batching_dims=batch,
-            start_indices_batching_dims=batch,
-        ),
-        [1] * x.ndim,
-    )
-    if mode == "clip" or not _traced(indices):
-        return found
-    inside = lax.bitwise_and(lax.ge(where, 0), lax.lt(where, n))
-    return lax.select(inside, found, lax.full_like(found, _missing(x.dtype)))
-
-
-@_public
-def choose(a: ArrayLike, choices: Sequence[ArrayLike], mode: str = "clip") -> Array:
-    """For each element of `a`, the element of the choice it numbers."""
-    which, *options = (as_tracer(v) for v in (a, *choices))
-    options = _core.promote(*options)
-    which, *options = _core.broadcast("choose", [which, *options])
-    which = elementwise.mod(which, len(options)) if mode == "wrap" else lax.clamp(0, which, len(options) - 1)
-    return lax.select_n(lax.convert_element_type(which, np.int32), *options)
-
-
-# ---- order
-
-
-def _sorted(name: str, a: Any, axis: int | None, descending: bool) -> tuple[Tracer, Tracer, int]:
-    """Values and their former indices, stably sorted along an axis, NaN last."""
-    x = as_tracer(a)
-    if axis is None:
-        x, axis = lax.reshape(x, (x.size,)), 0
-    axis = normalize_axis(axis, x.ndim, name)
-    index = lax.broadcasted_iota(np.int32, x.shape, axis)
-    if descending:
-        values, index = lax.sort((flip(x, axis), flip(index, axis)), dimension=axis, num_keys=1)
-        return flip(values, axis), flip(index, axis), axis
-    values, index = lax.sort((x, index), dimension=axis, num_keys=1)
-    return values, index, axis
-
-
-@_public
-def sort(
-    a: ArrayLike, axis: int | None = -1, kind: str | None = None, order: None = None, *, stable: bool = True,
-    descending: bool = False,
-) -> Array:  # fmt: skip
-    """Sorted along an axis (flat, if it is None), NaN last."""
-    return _sorted("sort", a, axis, descending)[0]
-
-
-@_public
-def argsort(
-    a: ArrayLike, axis: int | None = -1, kind: str | None = None, order: None = None, *, stable: bool = True,
-    descending: bool = False,
-) -> Array:  # fmt: skip
-    """The indices that sort along an axis, stably; int32."""
-    return _sorted("argsort", a, axis, descending)[1]
-
-
-@_public
-def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left", sorter: ArrayLike | None = None) -> Array:
-    """Where values belong in a sorted vector, by halving; int32."""
-    x, wanted = _core.promote(a, v)
-    if x.ndim != 1:
-        raise trace.shape_error(f"searchsorted: the array is of shape {list(x.shape)}; it must be a sorted vector")
-    if sorter is not None:
-        x = take(x, sorter, mode="clip")
-    n = x.shape[0]
-    low = lax.full_like(wanted, 0, np.int32)
-    high = lax.full_like(wanted, n, np.int32)
-    goes_right = lax.lt if side == "left" else lax.le
-    for _ in range(int(n).bit_length()):
-        middle = lax.div(lax.add(low, high), np.int32(2))
-        here = take(x, middle, mode="clip") if n else wanted
-        right = goes_right(here, wanted)
-        if dtypes.is_inexact(x.dtype):
-            # NaN sorts last.
-            right = lax.bitwise_or(right, lax.bitwise_and(lax.ne(wanted, wanted), lax.eq(here, here)))
-        active = lax.lt(low, high)
-        low = lax.select(lax.bitwise_and(active, right), lax.add(middle, np.int32(1)), low)
-        high = lax.select(lax.bitwise_and(active, lax.bitwise_not(right)), middle, high)
-    return low
-
-
-@_public
-def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False) -> Array:
-    """The number of the bin each value is in; bins increase."""
-    return searchsorted(bins, x, "left" if right else "right")
-
-
-@_public
-def interp(
-    x: ArrayLike, xp: ArrayLike, fp: ArrayLike, left: ArrayLike | None = None, right: ArrayLike | None = None
-) -> Array:
-    """Linear interpolation of the points (xp, fp) at x; xp increases."""
-    a, points, values = _core.promote_inexact(x, xp, fp)
-    n = points.shape[0]
-    at = lax.clamp(1, searchsorted(points, a, "right"), n - 1)
-    x0, x1 = take(points, lax.sub(at, np.int32(1)), mode="clip"), take(points, at, mode="clip")
-    y0, y1 = take(values, lax.sub(at, np.int32(1)), mode="clip"), take(values, at, mode="clip")
-    width = lax.sub(x1, x0)
-    flat = lax.eq(width, 0)
-    slope = lax.div(lax.sub(y1, y0), lax.select(flat, lax.full_like(width, 1), width))
-    result = lax.select(flat, y1, lax.add(y0, lax.mul(slope, lax.sub(a, x0))))
-    first, last = lax.index_in_dim(values, 0, keepdims=False), lax.index_in_dim(values, n - 1, keepdims=False)
-    low, high = lax.index_in_dim(points, 0, keepdims=False), lax.index_in_dim(points, n - 1, keepdims=False)
-    result = elementwise.where(elementwise.less(a, low), first if left is None else left, result)
-    return elementwise.where(elementwise.greater(a, high), last if right is None else right, result)
-
-
-# ---- results of unknown size
-
-
-def _unsized(name: str, instead: str) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if trace.current() is not None:
-            raise trace.trace_error(
-                f"{name}: the size of its result depends on values, which are not known while tracing; {instead}"
-            )
-        return getattr(np, name)(*args, **kwargs)
-
-    call.__name__ = name
-    call.__doc__ = f"NumPy's `{name}`; only on concrete arrays."
-    __all__.append(name)
-    return call
-
-
-nonzero = _unsized("nonzero", "use xlac.numpy.where with three arguments, or a mask")
-flatnonzero = _unsized("flatnonzero", "use xlac.numpy.where with three arguments, or a mask")
-argwhere = _unsized("argwhere", "use xlac.numpy.where with three arguments, or a mask")
-unique = _unsized("unique", "sort, and mark the elements that differ from the one before")
-compress = _unsized("compress", "use xlac.numpy.where with three arguments, or a mask")
-extract = _unsized("extract", "use xlac.numpy.where with three arguments, or a mask")
 
 
 # ---- what is known of shapes

@@ -74,7 +74,9 @@ def _reinterpreted(x: Instruction, row: ElementType, dims: tuple[int, ...]) -> I
     if source is row:
         return _reshaped(x, dims)
     if source.bits == 128 and source.is_complex:
-        parts = [op.reshape.make(part, shape=ArrayShape(F64, (*x.dims, 1))) for part in (op.real.make(x), op.imag.make(x))]
+        parts = [
+            op.reshape.make(part, shape=ArrayShape(F64, (*x.dims, 1))) for part in (op.real.make(x), op.imag.make(x))
+        ]
         return _reinterpreted(op.concatenate.make(*parts, dimensions=(len(x.dims),)), row, dims)
     if row.bits == 128 and row.is_complex:
         flat = _reinterpreted(x, F64, (math.prod(dims), 2))

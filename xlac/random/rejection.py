@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 import xlac.numpy as xnp
-from xlac import lax, nn
+from xlac import lax
 from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.lax._core import as_dims
+from xlac.nn.functions import softmax
 from xlac.numpy._core import as_tracer
 from xlac.random.continuous import exponential, normal, to_normal
 from xlac.random.discrete import rademacher
@@ -142,7 +143,7 @@ def dirichlet(key: ArrayLike, alpha: ArrayLike, shape: Sequence[int] | None = No
         raise shape_error("dirichlet: alpha is a scalar; it must be [..., n]")
     dims = sample_shape("dirichlet", shape, given.shape[:-1])
     logarithms = _gamma(key, parameter(given, kind, (*dims, given.shape[-1])), True)
-    return nn.softmax(logarithms, -1)
+    return softmax(logarithms, -1)
 
 
 @array_function

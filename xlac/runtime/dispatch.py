@@ -81,7 +81,8 @@ class NativeProgram:
         self.address: int = self._words.ctypes.data
         self._arenas = 0
         self._lock = threading.Lock()
-        self.add_arena()
+        if self.arena_bytes < memory.POOLED_BYTES:  # else when it is first needed
+            self.add_arena()
 
     def add_arena(self) -> None:
         """Allow one more run at the same time, up to MAX_ARENAS."""

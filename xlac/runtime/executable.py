@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xlac import tree
-from xlac.errors import CompileError, EvaluateError, ShapeError
-from xlac.ir.evaluate import evaluate_computation
+from xlac.errors import AllocationError, CompileError, EvaluateError, ShapeError
+from xlac.ir.evaluate import evaluate_computation, refusals
 from xlac.ir.module import Module
 from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves, shape_of
 from xlac.options import Options
@@ -102,7 +102,8 @@ class EvaluatorExecutable(Executable):
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         flat = iter(arrays)
         values = [nest(shape, flat) for shape in self._shapes]
-        result = evaluate_computation(self.module.entry, *values)
+        with refusals(self.module.name):
+            result = evaluate_computation(self.module.entry, *values)
         into: list[np.ndarray] = []
         flatten(result, self._result, "result", into)
         return [np.array(a) for a in into]
@@ -140,7 +141,12 @@ class NativeExecutable(Dispatching, Executable):
         self._allocate = [memory.allocator(s.dims, s.dtype) for s in result_shapes]
         self._aliases = dict(program.aliases)
         self._result_table = ctypes.c_void_p * max(1, len(program.results))
-        self._constants = [np.ascontiguousarray(c.literal) for c in program.constants]
+        try:
+            self._constants = [np.ascontiguousarray(c.literal) for c in program.constants]
+        except MemoryError as error:
+            raise CompileError(f"{module.name}: not enough memory for its constants: {error}") from None
+        own = (s.byte_size for i, s in enumerate(result_shapes) if i not in self._aliases)
+        self._memory_bytes = program.arena_bytes + sum(own)
         self._host = Host(program.host_calls) if program.host_calls else None
         addresses = [c.ctypes.data for c in self._constants]
         if self._host is not None:
@@ -154,9 +160,14 @@ class NativeExecutable(Dispatching, Executable):
         # The program writes into what aliases a result, and may use what is donated as scratch memory.
         self._written = sorted({*module.donated, *self._aliases.values()})
         self._flat = _Flat(self)
-        if library is not None and self._host is None and available():
+        if library is not None and self._host is None and available() and self._fits():
             self.native = self._native_program(library)
             self._bind(self.native)
+
+    def _fits(self) -> bool:
+        """Whether this machine has the memory that a run takes for results and temporaries."""
+        have = memory.physical_bytes()
+        return not have or self._memory_bytes <= have
 
     def _native_program(self, library: Library) -> NativeProgram:
         from xlac.codegen.program import ENTRY
@@ -215,6 +226,11 @@ class NativeExecutable(Dispatching, Executable):
         inputs = list(arrays)
         if len(inputs) != len(self.program.parameters):
             raise EvaluateError(f"{self.module.name} takes {len(self.program.parameters)} arrays, got {len(inputs)}")
+        if not self._fits():
+            raise AllocationError(
+                f"{self.module.name}: not enough memory: its results and temporaries need "
+                f"{self._memory_bytes / 2**30:.1f} GiB; this machine has {memory.physical_bytes() / 2**30:.1f} GiB"
+            )
         if self.native is not None and self.native.is_busy():
             self.native.add_arena()
         for i, array in enumerate(inputs):
@@ -239,7 +255,8 @@ class NativeExecutable(Dispatching, Executable):
             self._constant_table,
             arena.ctypes.data,
         )
-        self._arenas.append(arena)
+        if self.native is None:
+            self._arenas.append(arena)
         if self._host is not None:
             self._host.raise_error()
         return results

@@ -21,6 +21,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from xlac.errors import AllocationError
+
 ALIGNMENT = 64
 POOLED_BYTES = 512 << 10  # arrays from this size on are pooled
 HUGE_PAGE = 2 << 20
@@ -196,15 +198,20 @@ class _Pool:
         try:
             return _Block(size)
         except (OSError, OverflowError):
-            raise MemoryError(f"cannot allocate {size} bytes for an array") from None
+            raise AllocationError(f"not enough memory: {size / 2**30:.1f} GiB for an array cannot be had") from None
+
+
+def physical_bytes() -> int:
+    """Bytes of memory in this machine, 0 if unknown."""
+    try:
+        return max(0, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):
+        return 0
 
 
 def _default_limit() -> int:
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return LIMIT_BYTES
-    return min(LIMIT_BYTES, memory // 8) if memory > 0 else LIMIT_BYTES
+    memory = physical_bytes()
+    return min(LIMIT_BYTES, memory // 8) if memory else LIMIT_BYTES
 
 
 _np_empty = np.empty

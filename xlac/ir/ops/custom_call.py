@@ -150,9 +150,10 @@ def find_target(name: str) -> Target:
     found = TARGETS.get(name)
     if found is None:
         near = difflib.get_close_matches(name, TARGETS, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        known = ", ".join(sorted(TARGETS))
-        raise EvaluateError(f'custom-call: target "{name}" is not known; {hint}Known are: {known}')
+        hint = f"; did you mean {near[0]}?" if near else ""
+        # The types of one kernel together.
+        known = sorted({re.sub(r"^(lapack|blas)_[sdcz]", r"\1_?", target) for target in TARGETS})
+        raise EvaluateError(f'custom-call: target "{name}" is not known; known are: {", ".join(known)}{hint}')
     return found
 
 

@@ -171,7 +171,7 @@ def _gather(
                 raw = vectors[..., start_index_map.index(d)]
                 top = x.shape[d] - slice_sizes[d]
                 start = (
-                    np.clip(raw.astype(object), 0, top).astype(np.int64)
+                    np.minimum(raw.astype(np.uint64), np.uint64(top)).astype(np.int64)
                     if raw.dtype.kind == "u"
                     else np.clip(raw.astype(np.int64), 0, top)
                 )

@@ -1,18 +1,22 @@
 """LAPACK kernels that programs call by name (`lapack_spotrf_ffi`, ...), on batches of matrices, by NumPy alone.
 
+Older programs call `lapack_spotrf` and the like: options are leading operands, and there are workspaces among the results.
+
 Operands and results are those of the kernels of that name: factorisations overwrite their matrix, pivots count from 1,
 and `info` is 0 for success and the 1-based place of the first bad pivot otherwise.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from xlac.ir.ops.linalg import adjoint, cholesky_factor, triangular_solve
-from xlac.ir.shape import ArrayShape, TupleShape
+from xlac.ir.ops import schur
+from xlac.ir.ops.linalg import adjoint, cholesky_factor, solve_lower, triangular_solve
+from xlac.ir.shape import ArrayShape, Shape, TupleShape
 
 KERNELS: dict[str, Callable[..., Any]] = {}
 
@@ -68,6 +72,10 @@ def _potrf(a: np.ndarray, *, config: dict[str, Any], **_: Any) -> tuple[np.ndarr
     return result.astype(a.dtype), info
 
 
+# Columns that are factored before what is right of them is updated.
+_PANEL = 32
+
+
 @_kernel("getrf")
 def _getrf(a: np.ndarray, **_: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """PA = LU with partial pivoting: L and U in one matrix, the row each step swaps with, info."""
@@ -77,18 +85,23 @@ def _getrf(a: np.ndarray, **_: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     pivots = np.zeros((batch, steps), np.int32)
     info = np.zeros(batch, np.int32)
     each = np.arange(batch)
-    for j in range(steps):
-        column = lu[:, j:, j]
-        size = np.abs(column.real) + np.abs(column.imag) if lu.dtype.kind == "c" else np.abs(column)
-        p = j + np.argmax(size, axis=1)
-        pivots[:, j] = p + 1
-        swapped = lu[each, p].copy()
-        lu[each, p] = lu[:, j]
-        lu[:, j] = swapped
-        pivot = lu[:, j, j]
-        info = np.where((pivot == 0) & (info == 0), j + 1, info).astype(np.int32)
-        lu[:, j + 1 :, j] /= np.where(pivot == 0, 1, pivot)[:, None]
-        lu[:, j + 1 :, j + 1 :] -= lu[:, j + 1 :, j, None] * lu[:, j, None, j + 1 :]
+    for start in range(0, steps, _PANEL):
+        end = min(start + _PANEL, steps)
+        for j in range(start, end):
+            column = lu[:, j:, j]
+            size = np.abs(column.real) + np.abs(column.imag) if lu.dtype.kind == "c" else np.abs(column)
+            p = j + np.argmax(size, axis=1)
+            pivots[:, j] = p + 1
+            swapped = lu[each, p].copy()
+            lu[each, p] = lu[:, j]
+            lu[:, j] = swapped
+            pivot = lu[:, j, j]
+            info = np.where((pivot == 0) & (info == 0), j + 1, info).astype(np.int32)
+            lu[:, j + 1 :, j] /= np.where(pivot == 0, 1, pivot)[:, None]
+            lu[:, j + 1 :, j + 1 : end] -= lu[:, j + 1 :, j, None] * lu[:, j, None, j + 1 : end]
+        if end < n:
+            lu[:, start:end, end:] = solve_lower(lu[:, start:end, start:end], lu[:, start:end, end:], True)
+            lu[:, end:, end:] -= np.matmul(lu[:, end:, start:end], lu[:, start:end, end:])
     lead = a.shape[:-2]
     return lu.reshape(a.shape), pivots.reshape(*lead, steps), info.reshape(lead)
 
@@ -117,6 +130,7 @@ def _orgqr(a: np.ndarray, tau: np.ndarray, **_: Any) -> np.ndarray:
 
 
 @_kernel("gesdd")
+@_kernel("gesvd")
 def _gesdd(a: np.ndarray, *, shape: TupleShape, config: dict[str, Any], **_: Any) -> tuple[Any, ...]:
     """Singular values and vectors: (overwritten matrix, s, u, v*, info)."""
     dims = [s.dims for s in shape if isinstance(s, ArrayShape)]
@@ -175,3 +189,117 @@ def _gtsv(lower: np.ndarray, main: np.ndarray, upper: np.ndarray, b: np.ndarray,
     except np.linalg.LinAlgError:
         x, info = np.full_like(b, np.nan), np.ones(main.shape[:-1], np.int32)
     return lower, main, upper, x.astype(b.dtype), info
+
+
+def _each(function: Callable[..., tuple[Any, ...]], a: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """Results of a function of one matrix, for each of a batch [..., m, n]; `others` have one vector for each."""
+    lead = a.shape[:-2]
+    results = [function(a[at], *(o[at] for o in others)) for at in np.ndindex(*lead)]
+    if not results:  # one of zeros says what the results are
+        results = [function(np.zeros(a.shape[-2:], a.dtype), *(np.zeros(o.shape[-1:], o.dtype) for o in others))]
+    made = []
+    for parts in zip(*results):
+        stacked = np.stack([np.asarray(part) for part in parts])[: math.prod(lead)]
+        made.append(stacked.reshape((*lead, *stacked.shape[1:])))
+    return made
+
+
+@_kernel("gehrd")
+def _gehrd(a: np.ndarray, **_: Any) -> tuple[np.ndarray, ...]:
+    """Hessenberg form with the reflections' vectors below it, tau, info."""
+    packed, taus = _each(schur.hessenberg, a)
+    return packed, taus, _info(a)
+
+
+@_kernel("sytrd", "sd")
+@_kernel("hetrd", "cz")
+def _sytrd(a: np.ndarray, *, config: dict[str, Any], **_: Any) -> tuple[np.ndarray, ...]:
+    """Tridiagonal form with the reflections' vectors beside it, diagonal, off-diagonal, tau, info."""
+    lower = option_letter(config, "uplo", "L") == "L"
+    return *_each(lambda m: schur.tridiagonal(m, lower), a), _info(a)
+
+
+@_kernel("geqp3")
+def _geqp3(a: np.ndarray, first: np.ndarray, **_: Any) -> tuple[np.ndarray, ...]:
+    """R with the reflections' vectors below it, the columns' old places, tau."""
+    packed, order, taus = _each(schur.pivoted_qr, a, first)
+    return packed, order.astype(first.dtype), taus
+
+
+@_kernel("ormqr", "sd")
+@_kernel("unmqr", "cz")
+def _ormqr(a: np.ndarray, tau: np.ndarray, c: np.ndarray, *, config: dict[str, Any], **_: Any) -> np.ndarray:
+    """Q c, Q* c, c Q or c Q*, for Q of the reflections whose vectors are below the diagonal of `a`."""
+    (q,) = _each(lambda m, t: (schur.accumulate(m, t),), a, tau)
+    if config.get("transpose", False):
+        q = adjoint(q)
+    return np.matmul(q, c) if config.get("left", True) else np.matmul(c, q)
+
+
+@_kernel("gees")
+def _gees(a: np.ndarray, **_: Any) -> tuple[np.ndarray, ...]:
+    """Schur form, Schur vectors, eigenvalues (real and imaginary parts of a real matrix), number selected, info."""
+    t, q, failed = _each(schur.schur, a)
+    values = np.diagonal(t, axis1=-2, axis2=-1).copy()
+    info = failed.astype(np.int32)
+    if a.dtype.kind == "c":
+        return t, q, values, _info(a), info
+    # A block [[x, y], [z, x]] has the eigenvalues x +- i sqrt(-y z), the positive one first.
+    imaginary = np.zeros_like(values)
+    above, below = np.diagonal(t, 1, -2, -1), np.diagonal(t, -1, -2, -1)
+    size = np.sqrt(np.abs(above)) * np.sqrt(np.abs(below))
+    imaginary[..., :-1] += size
+    imaginary[..., 1:] -= size
+    return t, q, values, imaginary, _info(a), info
+
+
+# ---- the older calling convention
+
+_CLASSIC: dict[str, Callable[[list[int]], dict[str, Any]]] = {
+    "getrf": lambda options: {},
+    "geqrf": lambda options: {},
+    "orgqr": lambda options: {},
+    "ungqr": lambda options: {},
+    "potrf": lambda options: {"uplo": "L" if options[0] else "U"},
+    "syevd": lambda options: {"uplo": "L" if options[0] else "U"},
+    "heevd": lambda options: {"uplo": "L" if options[0] else "U"},
+    "gesdd": lambda options: {"mode": ("A" if options[0] else "S") if options[1] else "N"},
+}
+
+
+def _classic(kernel: Callable[..., Any], configure: Callable[[list[int]], dict[str, Any]]) -> Callable[..., Any]:
+    def run(*operands: np.ndarray, shape: Shape, **_: Any) -> Any:
+        options = [int(x) for x in operands if x.ndim == 0]
+        arrays = [x for x in operands if x.ndim]
+        value = kernel(*arrays, shape=shape, config=configure(options))
+        if not isinstance(shape, TupleShape):
+            return value
+        # What the kernel does not give is a workspace, or info of what cannot fail.
+        values = list(value) if isinstance(value, tuple) else [value]
+        rest = [np.zeros(s.dims, s.dtype) for s in shape.shapes[len(values) :] if isinstance(s, ArrayShape)]
+        return (*values, *rest)
+
+    return run
+
+
+for _name, _configure in _CLASSIC.items():
+    for _type in "sdcz":
+        if f"lapack_{_type}{_name}_ffi" in KERNELS:
+            KERNELS[f"lapack_{_type}{_name}"] = _classic(KERNELS[f"lapack_{_type}{_name}_ffi"], _configure)
+
+
+def _classic_trsm(*operands: np.ndarray, **_: Any) -> np.ndarray:
+    """Options: left, lower, 0 or 1 for transpose or 2 for adjoint, unit diagonal, sizes; then the factor, a and b."""
+    left, lower, transpose, unit = (int(x) for x in operands[:4])
+    factor, a, b = operands[-3:]
+    return triangular_solve(
+        a,
+        (b * factor).astype(b.dtype),
+        left_side=bool(left),
+        lower=bool(lower),
+        unit_diagonal=bool(unit),
+        transpose_a=("NO_TRANSPOSE", "TRANSPOSE", "ADJOINT")[transpose],
+    )
+
+
+KERNELS.update({f"blas_{_type}trsm": _classic_trsm for _type in "sdcz"})

@@ -1,14 +1,14 @@
 """Expansions: opcodes without code of their own, rewritten to simpler HLO.
 
-    build.py            formulas as instructions, loops, and how an expansion replaces an instruction
-    devices.py          asynchronous opcodes, collectives, hints, sizes
-    fft.py              fft
-    linalg.py           cholesky, triangular-solve
-    normalization.py    batch-norm-training, -inference, -grad
-    products.py         ragged-dot, scaled-dot
-    random.py           rng-bit-generator, rng
-    scalar_branches.py  conditional in computations of scalars
-    sorting.py          topk
+build.py            formulas as instructions, loops, and how an expansion replaces an instruction
+devices.py          asynchronous opcodes, collectives, hints, sizes
+fft.py              fft
+linalg.py           cholesky, triangular-solve
+normalization.py    batch-norm-training, -inference, -grad
+products.py         ragged-dot, scaled-dot
+random.py           rng-bit-generator, rng
+scalar_branches.py  conditional in computations of scalars
+sorting.py          topk
 """
 
 from __future__ import annotations

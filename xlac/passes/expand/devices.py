@@ -110,9 +110,7 @@ def _gather_start(x: Instruction) -> Instruction | None:
 
 def _permuted(x: Instruction) -> Instruction | None:
     """The operands where the first device sends to itself, zeros where nobody sends."""
-    pairs = [
-        (int(a), int(b)) for a, b in re.findall(r"\{\s*(\d+)\s*,\s*(\d+)\s*\}", x["source_target_pairs"])
-    ]
+    pairs = [(int(a), int(b)) for a, b in re.findall(r"\{\s*(\d+)\s*,\s*(\d+)\s*\}", x["source_target_pairs"])]
     if any(max(pair) > 0 for pair in pairs):
         return None
     parts = [o if (0, 0) in pairs else _nothing(o.shape) for o in x.operands]
@@ -199,4 +197,3 @@ _SIZES = {
     "set-dimension-size": _set_size,
     "dynamic-reshape": _dynamic_reshape,
 }
-

@@ -124,7 +124,9 @@ def dft(x: Array, inverse: bool) -> Array:
         return _bluestein(x, inverse)
     rest = n // radix
     # j = j1 * rest + j2 and k = k1 + radix * k2: transform over j1, turn, transform over j2.
-    first = _matrix(x.type, radix, inverse).dot(x.reshape(2, batch, radix, rest), ((2, 3), (0, 2)))  # [2, k1, batch, j2]
+    first = _matrix(x.type, radix, inverse).dot(
+        x.reshape(2, batch, radix, rest), ((2, 3), (0, 2))
+    )  # [2, k1, batch, j2]
     cos, sin = _turns(x.type, radix, rest, inverse)
     dims = first.dims[1:]
     cos, sin = (v.broadcast(dims, (0, 2)) for v in (cos, sin))
@@ -156,9 +158,7 @@ def _turns(element_type: ElementType, radix: int, rest: int, inverse: bool) -> t
     return _roots(element_type, powers, radix * rest, inverse)
 
 
-def _roots(
-    element_type: ElementType, powers: np.ndarray | Array, n: int, inverse: bool
-) -> tuple[Array, Array]:
+def _roots(element_type: ElementType, powers: np.ndarray | Array, n: int, inverse: bool) -> tuple[Array, Array]:
     """Cosine and sine of 2 pi powers / n, the sine negative unless `inverse`; the powers are below n."""
     sign = 2 if inverse else -2
     if isinstance(powers, np.ndarray):

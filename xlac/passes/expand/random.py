@@ -91,9 +91,7 @@ def _add128(low: Array, high: Array, delta: Array | int) -> tuple[Array, Array]:
     return total, high + total.compare("LT", low).convert(U64)
 
 
-def _philox_words(
-    key: Array, low: Array, high: Array, dims: tuple[int, ...], wide: bool
-) -> tuple[Array, Array, Array]:
+def _philox_words(key: Array, low: Array, high: Array, dims: tuple[int, ...], wide: bool) -> tuple[Array, Array, Array]:
     """Words of `dims` (64-bit where `wide`) and the next 128-bit counter."""
     size = math.prod(dims)
     blocks = -(-size * (2 if wide else 1) // 4)
@@ -170,5 +168,3 @@ def _rng(x: Instruction) -> Instruction:
     radius = (-unit).apply("log-plus-one") * -2
     normal = radius.apply("sqrt") * (angle * (2 * np.pi)).apply("cosine")
     return (low + high * normal).convert(row).node
-
-

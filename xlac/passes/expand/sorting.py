@@ -23,9 +23,7 @@ def _topk(x: Instruction) -> Instruction:
 def _first(x: Array, k: int, comparator: Computation, shape: TupleShape) -> Instruction:
     """The first k values along the last dimension and where they stood; of equals the earlier comes first."""
     last = len(x.dims) - 1
-    made = op.sort.make(
-        x.node, iota(S32, x.dims, last).node, dimensions=(last,), is_stable=True, to_apply=comparator
-    )
+    made = op.sort.make(x.node, iota(S32, x.dims, last).node, dimensions=(last,), is_stable=True, to_apply=comparator)
     values, places = (element(made, i).slice(last, 0, k) for i in (0, 1))
     return tuple_(values, places.convert(shape[1].element_type))  # type: ignore[union-attr]
 
@@ -65,7 +63,7 @@ def _custom_call(x: Instruction) -> Instruction | None:
 def _named_topk(x: Instruction, comparator: Computation | None) -> Instruction | None:
     operand = Array(x.operands[0])
     shape = x.shape
-    if not isinstance(shape, TupleShape) or len(shape) != 2 or not operand.type.kind in "suf":
+    if not isinstance(shape, TupleShape) or len(shape) != 2 or operand.type.kind not in "suf":
         return None
     if comparator is not None and len(comparator.parameters) == 2:
         order = _by_values(comparator, operand.type)
@@ -78,7 +76,11 @@ def _approximate(x: Instruction, comparator: Computation | None) -> Instruction 
     """The exact first `top_k` along `reduction_dim` by the comparator; after the arrays come initial values."""
     config = parse_config(x["backend_config"])
     arrays = x.operands[: len(x.operands) // 2]
-    if comparator is None or len(comparator.parameters) != 2 * len(arrays) or not {"reduction_dim", "top_k"} <= set(config):
+    if (
+        comparator is None
+        or len(comparator.parameters) != 2 * len(arrays)
+        or not {"reduction_dim", "top_k"} <= set(config)
+    ):
         return None
     axis, k = int(config["reduction_dim"]), int(config["top_k"])
     made = op.sort.make(*arrays, dimensions=(axis,), is_stable=True, to_apply=comparator)

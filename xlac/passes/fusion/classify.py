@@ -19,6 +19,8 @@ MAX_ROW_BYTES = 256 << 10
 MAX_ONLY_ROW_BYTES = 64 << 10
 # Inexpensive instructions that one fusion may compute more often than they have elements.
 MAX_REPEATED = 8
+# Indices at which one kernel may need an instruction: code is written for each.
+MAX_PLACES = 64
 # Arrays so small that how they are read matters less than how many kernels run.
 SMALL_ELEMENTS = 1024
 # Groups that one cheap instruction is copied into.

@@ -21,6 +21,7 @@ from xlac.passes.fusion.classify import (
     MAX_COPIES,
     MAX_DOT_OUTPUTS,
     MAX_INSTRUCTIONS,
+    MAX_PLACES,
     MAX_REPEATED,
     Rows,
     is_fusible,
@@ -48,6 +49,7 @@ class Group:
       row_nodes: instructions other than reductions that are computed once per row.
       reads_back: whether rows are read again after they were reduced.
       repeated: instructions computed more often than they have elements.
+      places: at how many different indices an instruction is computed in one run of the loop's body, where not at one.
     """
 
     outputs: list[Instruction]
@@ -60,6 +62,7 @@ class Group:
     reads_back: bool = False
     closed: bool = False
     repeated: int = 0
+    places: dict[Instruction, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> Rows | None:
@@ -241,6 +244,9 @@ class _Former:
     def _join(self, node: Instruction, group: Group, evaluations: float) -> None:
         if evaluations > size(node) and node.opcode.name not in GENERATORS:
             group.repeated += 1
+        places = _places(group, node)
+        if places > 1:
+            group.places[node] = places
         group.put(node, evaluations)
         self.placed.setdefault(node, []).append(group)
         name = node.opcode.name
@@ -272,6 +278,8 @@ class _Former:
         if name == "reduce":
             return self._accepts_reduce(group, node)
         if node in self.normalized and node.dims != group.dims:
+            return None
+        if _places(group, node) > MAX_PLACES and name not in GENERATORS:
             return None
         evaluations = self._evaluations(group, node)
         if evaluations <= size(node) or name in GENERATORS:
@@ -348,6 +356,19 @@ class _Former:
             else:
                 elsewhere += times
         return here + elsewhere
+
+
+def _places(group: Group, node: Instruction) -> int:
+    """At how many indices the group's readers of `node` read it: at their own, or each at others."""
+    here, elsewhere = 1, 0
+    for user in node.users:
+        if user in group.nodes:
+            places = group.places.get(user, 1)
+            if is_pointwise(user):
+                here = max(here, places)
+            else:
+                elsewhere += places * user.operands.count(node)
+    return max(here, elsewhere)
 
 
 def is_row_broadcast(broadcast: Instruction, rows: Rows) -> bool:

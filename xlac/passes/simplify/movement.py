@@ -364,6 +364,8 @@ def concatenate_nested(root):
     parts: list[Instruction] = []
     for part in root.operands:
         nested = part.opcode is op.concatenate and part["dimensions"] == root["dimensions"] and len(part.users) == 1
+        # Two copies of a concatenation that is read twice would be twice as long, and so on up a chain of them.
+        nested = nested and root.operands.count(part) == 1
         parts.extend(part.operands if nested else (part,))
     return op.concatenate.make(*parts, dimensions=root["dimensions"]) if len(parts) > len(root.operands) else None
 

@@ -1,0 +1,669 @@
+"""Functions with rules of their own: `custom_jvp`, `custom_vjp`, and `checkpoint`.
+
+Each call is recorded as one `call` instruction with a note that has the rules; it is inlined when the program is
+compiled, and nothing of it is left where no derivative is taken.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xlac import tree
+from xlac.frontend import dtypes, trace
+from xlac.frontend.autodiff import backward, differentiable
+from xlac.frontend.batching import Batched, batch, batch_leaves
+from xlac.frontend.forward import FLOAT0, forward, is_float0, name_of
+from xlac.frontend.linear import transpose, tuple_parts, zeros_like
+from xlac.frontend.trace import emit_instruction, lift
+from xlac.frontend.tracer import Tracer
+from xlac.ir.module import Computation, Instruction
+from xlac.ir.opcode import op
+from xlac.ir.shape import ArrayShape
+
+Flat = Callable[..., Sequence[Any]]
+
+
+# ---- calls with notes
+
+
+def _finished(inner: trace.Trace, outputs: Sequence[Tracer]) -> Computation:
+    """The computation of a trace, whose root is the tuple of the outputs."""
+    inner.computation.root = emit_instruction(op.tuple, *[inner.use(o) for o in outputs])
+    return inner.computation
+
+
+def _emit_call(
+    name: str,
+    shapes: Sequence[Any],
+    build: Callable[[list[Tracer]], Sequence[Tracer]],
+    arguments: Sequence[Tracer],
+    note: Any,
+) -> list[Tracer]:
+    """Record `build` as a computation of these shapes, and a call of it with a note; values it captures come last."""
+    active = trace.active()
+    inner = trace.Trace(name, active)
+    with trace.recording(inner):
+        parameters = [Tracer(inner, inner.parameter(s)) for s in shapes]
+        computation = _finished(inner, build(parameters))
+    made = emit_instruction(op.call, *[active.use(a) for a in arguments], *inner.captures, to_apply=computation)
+    active.session.notes[made] = note
+    return trace.elements(made)
+
+
+def _callee(instruction: Instruction, inputs: Sequence[Instruction]) -> list[Instruction]:
+    """The results of the called computation, inlined."""
+    callee = instruction["to_apply"]
+    return tuple_parts(trace.replay([callee.root], dict(zip(callee.parameters, inputs)))[0])
+
+
+def _batched_call(instruction: Instruction, values: Sequence[Batched], size: int, note: Any) -> list[Batched]:
+    """The call for all examples, every result batched along dimension 0."""
+    active = trace.active()
+    callee = instruction["to_apply"]
+    arguments = [v.value if v.axis is None else v.front(size) for v in values]
+
+    def build(parameters: list[Tracer]) -> list[Tracer]:
+        known = {p: Batched(t, None if v.axis is None else 0) for p, t, v in zip(callee.parameters, parameters, values)}
+        (results,) = batch([callee.root], known, size)
+        return [r.front(size) for r in results]
+
+    shapes = [active.use(a).shape for a in arguments]
+    return [Batched(t, 0) for t in _emit_call(f"{callee.name}_vmap", shapes, build, arguments, note)]
+
+
+def _redirect(instruction: Instruction, results: Sequence[Tracer], moved: list[Any] | None) -> None:
+    """Let what a rule computed stand for the call's results: at once, or as `forward` does it."""
+    active = trace.active()
+    for user in list(instruction.users):
+        if user.opcode.name == "get-tuple-element":
+            new = active.use(results[user["index"]])
+            if moved is None:
+                active.session.redirect(user, new)
+            else:
+                moved.append((user, new))
+
+
+def _on_axes(function: Flat, axes: Sequence[int | None], size: int) -> Flat:
+    """A function of flat arrays, for all examples; leaves of type float0 stay as they are."""
+
+    def call(*arguments: Any) -> list[Any]:
+        arrays = [(k, Batched(lift(a), axis)) for k, (a, axis) in enumerate(zip(arguments, axes)) if not is_float0(a)]
+
+        def one(*examples: Tracer) -> Sequence[Any]:
+            given = list(arguments)
+            for (k, _), x in zip(arrays, examples):
+                given[k] = x
+            return function(*given)
+
+        return batch_leaves(one, name_of(function), [v for _, v in arrays], size)
+
+    return call
+
+
+# ---- arguments
+
+
+class _Arguments:
+    """How the arguments of a function with rules divide into settings and arrays."""
+
+    def __init__(
+        self, fun: Callable[..., Any], nondiff_argnums: Iterable[int], nondiff_argnames: Iterable[str]
+    ) -> None:
+        self.fun, self.name = fun, name_of(fun)
+        numbers = tuple(nondiff_argnums)
+        try:
+            self.signature: inspect.Signature | None = inspect.signature(fun)
+        except (TypeError, ValueError):
+            self.signature = None
+        names = list(self.signature.parameters) if self.signature else []
+        self.numbers = tuple(sorted({*numbers, *(names.index(n) for n in nondiff_argnames)}))
+
+    def positional(self, args: tuple, kwargs: dict[str, Any]) -> tuple:
+        """All arguments by position, defaults included.
+
+        Raises:
+          TypeError: a keyword-only argument was given, or the arguments do not fit.
+        """
+        if self.signature is None:
+            if kwargs:
+                raise TypeError(f"{self.name} has derivative rules and no signature; pass its arguments by position")
+            return args
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        if bound.kwargs:
+            raise TypeError(
+                f"{self.name} has derivative rules; its keyword-only argument {next(iter(bound.kwargs))} cannot be used"
+            )
+        return bound.args
+
+    def split(self, args: tuple) -> tuple[list[Any], list[Any]]:
+        """The settings and the other arguments.
+
+        Raises:
+          TraceError: a setting is a traced value.
+        """
+        count = len(args)
+        fixed = {n % count for n in self.numbers} if count else set()
+        for n in sorted(fixed):
+            if any(isinstance(x, Tracer) for x in tree.leaves(args[n])):
+                raise trace.trace_error(
+                    f"argument {n} of {self.name} is a traced value but is named in nondiff_argnums; these are "
+                    "settings, make it an ordinary argument"
+                )
+        return [args[n] for n in sorted(fixed)], [a for n, a in enumerate(args) if n not in fixed]
+
+    def joined(self, count: int, settings: Sequence[Any], rest: Sequence[Any]) -> list[Any]:
+        fixed = {n % count for n in self.numbers} if count else set()
+        given, moving = iter(settings), iter(rest)
+        return [next(given) if n in fixed else next(moving) for n in range(count)]
+
+
+def _record(
+    arguments: _Arguments, args: tuple, make: Callable[[list[Any], tree.Structure, tree.Structure], Any]
+) -> Any:
+    """Record one call of the function; `make(settings, structure of the arrays, structure of the result)` -> note."""
+    settings, rest = arguments.split(args)
+    leaves, structure = tree.flatten(tuple(rest))
+    xs = [lift(x) for x in leaves]
+    nesting: list[tree.Structure] = []
+    weak: list[bool] = []
+
+    def build(parameters: list[Tracer]) -> list[Tracer]:
+        typed = [Tracer(p._trace, p._instruction, x.weak_type) for p, x in zip(parameters, xs)]
+        moving = tree.unflatten(structure, typed)
+        found, shape = tree.flatten(arguments.fun(*arguments.joined(len(args), settings, moving)))
+        nesting.append(shape)
+        outputs = [lift(f) for f in found]
+        weak.extend(o.weak_type for o in outputs)
+        return outputs
+
+    results = _emit_call(arguments.name, [x._instruction.shape for x in xs], build, xs, None)
+    session = trace.active().session
+    if results:
+        session.notes[results[0]._instruction.operands[0]] = make(settings, structure, nesting[0])
+    return tree.unflatten(nesting[0], [Tracer(r._trace, r._instruction, w) for r, w in zip(results, weak)])
+
+
+def _zero(x: Tracer) -> Any:
+    """The zero derivative of a value."""
+    return zeros_like(x) if dtypes.is_inexact(x.dtype) else np.zeros(x.shape, FLOAT0)
+
+
+def _matching(found: Any, want: tree.Structure, what: str) -> list[Any]:
+    leaves, structure = tree.flatten(found)
+    if structure != want:
+        raise trace.trace_error(f"{what} is nested as {structure}; it must be nested as {want}")
+    return leaves
+
+
+def _derivative(value: Any, like: Tracer, what: str) -> Any:
+    """What a rule gave as the derivative of a value, checked: None where it can have none.
+
+    Raises:
+      TraceError: shape or type differ.
+    """
+    from xlac import lax
+
+    if not dtypes.is_inexact(like.dtype) or value is None or is_float0(value):
+        return None
+    t = lift(value)
+    if t.shape != like.shape or (t.dtype != like.dtype and not t.weak_type):
+        raise trace.trace_error(f"{what} is {t._instruction.shape}; it must be {like._instruction.shape}")
+    return lax._convert(t, like.dtype)
+
+
+# ---- custom_jvp
+
+
+@dataclass
+class CustomJvp:
+    """The note of a call with a forward rule.
+
+    Attributes:
+      rule: flat: the primals and then the tangents of all of them -> results, and then their tangents.
+      count: how many operands are arguments; the rest is captured.
+      name: the function's name.
+    """
+
+    rule: Flat
+    count: int
+    name: str
+
+    def jvp(self, instruction: Instruction, tangents: Sequence[Any], moved: list[Any]) -> Any:
+        if any(t is not None for t in tangents[self.count :]):
+            raise trace.trace_error(
+                f"{self.name} reads a variable of the surrounding function that the derivative is taken by; its rule "
+                "knows of its arguments only, so pass the variable as one"
+            )
+        owner = trace.active()
+        primals = [Tracer(owner, x) for x in instruction.operands[: self.count]]
+        given = [_zero(x) if t is None else t for x, t in zip(primals, tangents)]
+        found = list(self.rule(*primals, *given))
+        half = len(found) // 2
+        results = [lift(r) for r in found[:half]]
+        outs = [Tracer(owner, x) for x in _shapes_only(instruction)]
+        for n, (r, o) in enumerate(zip(results, outs)):
+            if r.shape != o.shape:
+                raise trace.trace_error(
+                    f"the jvp rule of {self.name} gives {r._instruction.shape} as result {n}; the function gives "
+                    f"{o._instruction.shape}"
+                )
+        _redirect(instruction, [_typed(r, o) for r, o in zip(results, outs)], moved)
+        return [
+            _derivative(t, o, f"the tangent of result {n} that the jvp rule of {self.name} gives")
+            for n, (t, o) in enumerate(zip(found[half:], outs))
+        ]
+
+    def vjp(self, instruction: Instruction, cotangent: Any, needed: Callable[[Instruction], bool]) -> Any:
+        """The rule's linear program, transposed."""
+        arguments = instruction.operands[: self.count]
+        at = [k for k, x in enumerate(arguments) if differentiable(x) and needed(x)]
+
+        def push(tangents: list[Tracer]) -> list[Any]:
+            given: list[Any] = [None] * len(instruction.operands)
+            for k, t in zip(at, tangents):
+                given[k] = t
+            return self.jvp(instruction, given, [])
+
+        if any(needed(x) for x in instruction.operands[self.count :]):
+            self.jvp(instruction, [1] * len(instruction.operands), [])
+        found = dict(zip(at, transpose(push, [arguments[k].shape for k in at], cotangent)))
+        return [found.get(k) for k in range(len(instruction.operands))]
+
+    def batch(self, instruction: Instruction, values: Sequence[Any], size: int) -> Any:
+        axes = [None if v.axis is None else 0 for v in values[: self.count]]
+        rule = _all_batched(_on_axes(self.rule, [*axes, *axes], size), size)
+        return _batched_call(instruction, values, size, CustomJvp(rule, self.count, self.name))
+
+
+def _all_batched(function: Flat, size: int) -> Flat:
+    """The arrays of a function of all examples, with the examples along dimension 0."""
+    return lambda *given: [r.front(size) if isinstance(r, Batched) else r for r in function(*given)]
+
+
+def _shapes_only(instruction: Instruction) -> list[Instruction]:
+    """The results of a call."""
+    return [t._instruction for t in trace.elements(instruction)]
+
+
+def _typed(value: Tracer, like: Tracer) -> Tracer:
+    from xlac import lax
+
+    return lax._convert(value, like.dtype)
+
+
+class custom_jvp:
+    """See `xlac.custom_jvp`."""
+
+    def __init__(
+        self, fun: Callable[..., Any], nondiff_argnums: Iterable[int] = (), nondiff_argnames: Iterable[str] = ()
+    ) -> None:
+        functools.update_wrapper(self, fun)
+        self.fun = fun
+        self.arguments = _Arguments(fun, nondiff_argnums, nondiff_argnames)
+        self.jvp: Callable[..., Any] | None = None
+
+    def defjvp(self, jvp: Callable[..., Any], symbolic_zeros: bool = False) -> Callable[..., Any]:
+        """Set the rule `jvp(*settings, primals, tangents) -> (result, its tangent)`; usable as a decorator."""
+        self.jvp = jvp
+        return jvp
+
+    def defjvps(self, *jvps: Callable[..., Any] | None) -> None:
+        """Set one rule for each argument, `rule(tangent, result, *primals) -> part of the result's tangent`."""
+        if self.arguments.numbers:
+            raise TypeError("defjvps cannot be used with nondiff_argnums; use defjvp")
+
+        def jvp(primals: tuple, tangents: tuple) -> tuple[Any, Any]:
+            result = self.fun(*primals)
+            parts = [
+                rule(t, result, *primals)
+                for rule, t in zip(jvps, tangents)
+                if rule is not None and not all(map(is_float0, tree.leaves(t)))
+            ]
+            if not parts:
+                return result, tree.map(lambda r: _zero(lift(r)), result)
+            return result, functools.reduce(lambda a, b: tree.map(lambda x, y: lift(x) + y, a, b), parts)
+
+        self.jvp = jvp
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        args = self.arguments.positional(args, kwargs)
+        if self.jvp is None:
+            raise trace.trace_error(f"{self.arguments.name} has no jvp rule yet; set one with defjvp or defjvps")
+        if trace.current() is None:
+            return self.fun(*args)
+        rule = self.jvp
+        name = self.arguments.name
+
+        def make(settings: list[Any], structure: tree.Structure, nesting: tree.Structure) -> CustomJvp:
+            n = structure.num_leaves
+
+            def flat(*given: Any) -> list[Any]:
+                primals, tangents = tree.unflatten(structure, given[:n]), tree.unflatten(structure, given[n:])
+                pair = rule(*settings, primals, tangents)
+                if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+                    raise trace.trace_error(f"the jvp rule of {name} must give a pair (result, tangent)")
+                result = _matching(pair[0], nesting, f"the result that the jvp rule of {name} gives")
+                return result + _matching(pair[1], nesting, f"the tangent that the jvp rule of {name} gives")
+
+            return CustomJvp(flat, n, name)
+
+        return _record(self.arguments, args, make)
+
+
+# ---- custom_vjp
+
+
+@dataclass
+class CustomVjp:
+    """The note of a call with a reverse rule.
+
+    Attributes:
+      fwd: flat: arguments -> results and then residuals, of which it also gives what `bwd` needs to know.
+      bwd: flat: what it needs to know, residuals and then the results' cotangents -> the arguments' cotangents.
+      count: how many operands are arguments; the rest is captured.
+      name: the function's name.
+    """
+
+    fwd: Callable[..., tuple[list[Any], list[Any], Any]]
+    bwd: Callable[..., list[Any]]
+    count: int
+    name: str
+
+    def jvp(self, instruction: Instruction, tangents: Sequence[Any], moved: list[Any]) -> Any:
+        raise trace.trace_error(
+            f"{self.name} has a custom_vjp rule, so that forward-mode derivatives (jvp, linearize, jacfwd) cannot go "
+            "through it; give it a custom_jvp rule, which serves both ways"
+        )
+
+    def vjp(self, instruction: Instruction, cotangent: Any, needed: Callable[[Instruction], bool]) -> Any:
+        if any(needed(x) for x in instruction.operands[self.count :]):
+            raise trace.trace_error(
+                f"{self.name} reads a variable of the surrounding function that the derivative is taken by; its rule "
+                "knows of its arguments only, so pass the variable as one"
+            )
+        owner = trace.active()
+        arguments = [Tracer(owner, x) for x in instruction.operands[: self.count]]
+        results, residuals, info = self.fwd(*arguments)
+        outs = [Tracer(owner, x) for x in _shapes_only(instruction)]
+        results = [_typed(lift(r), o) for r, o in zip(results, outs)]
+        for n, (r, o) in enumerate(zip(results, outs)):
+            if r.shape != o.shape:
+                raise trace.trace_error(
+                    f"the fwd rule of {self.name} gives {r._instruction.shape} as result {n}; the function gives "
+                    f"{o._instruction.shape}"
+                )
+        _redirect(instruction, results, None)
+        given = [_zero(o) if g is None else g for o, g in zip(outs, cotangent)]
+        found = self.bwd(info, residuals, given)
+        made = [
+            _derivative(g, x, f"the cotangent of argument leaf {n} that the bwd rule of {self.name} gives")
+            for n, (g, x) in enumerate(zip(found, arguments))
+        ]
+        return [*made, *[None] * (len(instruction.operands) - self.count)]
+
+    def batch(self, instruction: Instruction, values: Sequence[Any], size: int) -> Any:
+        axes = [None if v.axis is None else 0 for v in values[: self.count]]
+
+        def fwd(*arguments: Any) -> tuple[list[Any], list[Any], Any]:
+            kept: list[Any] = []
+
+            def flat(*examples: Any) -> list[Any]:
+                results, residuals, info = self.fwd(*examples)
+                kept[:] = [len(results), info]
+                return [*results, *residuals]
+
+            found = _on_axes(flat, axes, size)(*arguments)
+            n, info = kept
+            residuals = found[n:]
+            held = [r.value if isinstance(r, Batched) else r for r in residuals]
+            where = [r.axis if isinstance(r, Batched) else None for r in residuals]
+            return [r.front(size) for r in found[:n]], held, (info, where)
+
+        def bwd(info: Any, residuals: list[Any], cotangents: list[Any]) -> list[Any]:
+            from xlac import lax
+
+            inner, where = info
+            n = len(residuals)
+            present: list[bool] = []
+
+            def flat(*given: Any) -> list[Any]:
+                made = self.bwd(inner, list(given[:n]), list(given[n:]))
+                present[:] = [m is not None and not is_float0(m) for m in made]
+                return [m for m, there in zip(made, present) if there]
+
+            made = _on_axes(flat, [*where, *[0] * len(cotangents)], size)(*residuals, *cotangents)
+            found = iter(made)
+            result: list[Any] = []
+            for there, axis in zip(present, axes):
+                value = next(found) if there else None
+                if value is None:
+                    result.append(None)
+                elif axis is None:
+                    # One argument for all examples: their cotangents add up.
+                    result.append(lax.reduce_sum(value.front(size), (0,)))
+                else:
+                    result.append(value.front(size))
+            return result
+
+        return _batched_call(instruction, values, size, CustomVjp(fwd, bwd, self.count, self.name))
+
+
+class custom_vjp:
+    """See `xlac.custom_vjp`."""
+
+    def __init__(
+        self, fun: Callable[..., Any], nondiff_argnums: Iterable[int] = (), nondiff_argnames: Iterable[str] = ()
+    ) -> None:
+        functools.update_wrapper(self, fun)
+        self.fun = fun
+        self.arguments = _Arguments(fun, nondiff_argnums, nondiff_argnames)
+        self.fwd: Callable[..., Any] | None = None
+        self.bwd: Callable[..., Any] | None = None
+
+    def defvjp(
+        self,
+        fwd: Callable[..., Any],
+        bwd: Callable[..., Any],
+        symbolic_zeros: bool = False,
+        optimize_remat: bool = False,
+    ) -> None:
+        """Set the rules.
+
+        `fwd(*args) -> (result, residuals)` takes the function's arguments; `bwd(*settings, residuals, cotangent)`
+        gives a tuple with one cotangent, or None, for each of the other arguments.
+        """
+        self.fwd, self.bwd = fwd, bwd
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        args = self.arguments.positional(args, kwargs)
+        if self.fwd is None or self.bwd is None:
+            raise trace.trace_error(f"{self.arguments.name} has no vjp rule yet; set one with defvjp")
+        if trace.current() is None:
+            return self.fun(*args)
+        return _record(self.arguments, args, functools.partial(self._note, len(args)))
+
+    def _note(self, count: int, settings: list[Any], structure: tree.Structure, nesting: tree.Structure) -> CustomVjp:
+        arguments, name = self.arguments, self.arguments.name
+
+        def fwd(*leaves: Any) -> tuple[list[Any], list[Any], Any]:
+            pair = self.fwd(*arguments.joined(count, settings, tree.unflatten(structure, leaves)))  # type: ignore[misc]
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+                raise trace.trace_error(f"the fwd rule of {name} must give a pair (result, residuals)")
+            results = _matching(pair[0], nesting, f"the result that the fwd rule of {name} gives")
+            residuals, shape = tree.flatten(pair[1])
+            return results, residuals, shape
+
+        def bwd(info: tree.Structure, residuals: list[Any], cotangents: list[Any]) -> list[Any]:
+            given = tree.unflatten(info, residuals), tree.unflatten(nesting, cotangents)
+            found = self.bwd(*settings, *given)  # type: ignore[misc]
+            children = structure.children
+            if not isinstance(found, (tuple, list)) or len(found) != len(children):
+                got = f"{len(found)} entries" if isinstance(found, (tuple, list)) else type(found).__name__
+                raise trace.trace_error(
+                    f"the bwd rule of {name} gives {got}; it must give a tuple of {len(children)}, one for each "
+                    "argument that is no setting"
+                )
+            leaves: list[Any] = []
+            for n, (part, child) in enumerate(zip(found, children)):
+                if part is None:
+                    leaves += [None] * child.num_leaves
+                else:
+                    leaves += _cotangent_leaves(
+                        part, child, f"the cotangent of argument {n} that the bwd rule of {name} gives"
+                    )
+            return leaves
+
+        return CustomVjp(fwd, bwd, structure.num_leaves, name)
+
+
+def _cotangent_leaves(found: Any, want: tree.Structure, what: str) -> list[Any]:
+    """Leaves nested as `want`, where None stands for a zero leaf or subtree."""
+    leaves, structure = tree.flatten(found, is_leaf=lambda x: x is None)
+    if structure == want:
+        return leaves
+    return _matching(found, want, what)
+
+
+# ---- checkpoint
+
+
+@dataclass
+class Checkpoint:
+    """The note of a call whose values are computed again, not kept, for its reverse.
+
+    Attributes:
+      policy: tells of an instruction whether its result is kept all the same.
+    """
+
+    policy: Callable[[Instruction], bool] | None
+
+    def vjp(self, instruction: Instruction, cotangent: Any, needed: Callable[[Instruction], bool]) -> Any:
+        active = trace.active()
+        session = active.session
+        operands = instruction.operands
+        given = [g for g in cotangent if g is not None]
+        # The barrier keeps the second computation apart from the first, and after the cotangents.
+        bundle = emit_instruction(op.tuple, *operands, *[active.use(g) for g in given])
+        parts = trace.elements(emit_instruction(op.opt_barrier, bundle))
+        inputs = [p._instruction for p in parts[: len(operands)]]
+        incoming = iter(parts[len(operands) :])
+        callee = instruction["to_apply"]
+        again: dict[Instruction, Instruction] = dict(zip(callee.parameters, inputs))
+        root = trace.replay([callee.root], again)[0]
+        full = [None if g is None else next(incoming) for g in cotangent]
+        wanted = [k for k, x in enumerate(operands) if differentiable(x) and needed(x)]
+        found = dict(zip(wanted, backward(list(zip(tuple_parts(root), full)), [inputs[k] for k in wanted])))
+        if self.policy is not None:
+            first: dict[Instruction, Instruction] = dict(zip(callee.parameters, operands))
+            trace.replay([callee.root], first)
+            for inner, copy in again.items():
+                if inner.opcode.name != "parameter" and isinstance(inner.shape, ArrayShape) and self.policy(inner):
+                    session.redirect(copy, first[inner])
+        return [found.get(k) for k in range(len(operands))]
+
+    def jvp(self, instruction: Instruction, tangents: Sequence[Any], moved: list[Any]) -> Any:
+        owner = trace.active()
+        at = [k for k, t in enumerate(tangents) if t is not None]
+        n = len(instruction.operands)
+        arguments = [Tracer(owner, x) for x in instruction.operands] + [tangents[k] for k in at]
+        moving: list[int] = []
+
+        def build(parameters: list[Tracer]) -> list[Tracer]:
+            inner = trace.active()
+            values = [inner.use(p) for p in parameters[:n]]
+            results = _callee(instruction, values)
+            slopes = forward(results, {values[k]: t for k, t in zip(at, parameters[n:])})
+            moving[:] = [k for k, s in enumerate(slopes) if s is not None]
+            outs = [Tracer(inner, inner.session.resolve(r)) for r in results]
+            return [*outs, *(slopes[k] for k in moving)]
+
+        shapes = [owner.use(a).shape for a in arguments]
+        made = _emit_call(f"{instruction['to_apply'].name}_jvp", shapes, build, arguments, self)
+        count = len(made) - len(moving)
+        _redirect(instruction, made[:count], moved)
+        slopes = dict(zip(moving, made[count:]))
+        return [slopes.get(k) for k in range(count)]
+
+    def batch(self, instruction: Instruction, values: Sequence[Any], size: int) -> Any:
+        return _batched_call(instruction, values, size, self)
+
+
+def checkpoint(
+    fun: Callable[..., Any] | None = None,
+    *,
+    prevent_cse: bool = True,
+    policy: Callable[[Instruction], bool] | None = None,
+    static_argnums: int | Iterable[int] = (),
+    concrete: bool = False,
+) -> Callable[..., Any]:
+    """See `xlac.checkpoint`."""
+    if fun is None:
+        return functools.partial(checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums)
+    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    name = name_of(fun)
+
+    @functools.wraps(fun)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if trace.current() is None:
+            return fun(*args, **kwargs)
+        fixed = {n % len(args) for n in numbers} if args else set()
+        moving = tuple(None if n in fixed else a for n, a in enumerate(args))
+        leaves, structure = tree.flatten((moving, kwargs))
+        xs = [lift(x) for x in leaves]
+        nesting: list[tree.Structure] = []
+        weak: list[bool] = []
+
+        def build(parameters: list[Tracer]) -> list[Tracer]:
+            typed = [Tracer(p._trace, p._instruction, x.weak_type) for p, x in zip(parameters, xs)]
+            given, named = tree.unflatten(structure, typed)
+            found, shape = tree.flatten(fun(*(args[n] if n in fixed else a for n, a in enumerate(given)), **named))
+            nesting.append(shape)
+            outputs = [lift(f) for f in found]
+            weak.extend(o.weak_type for o in outputs)
+            return outputs
+
+        results = _emit_call(name, [x._instruction.shape for x in xs], build, xs, Checkpoint(policy))
+        return tree.unflatten(nesting[0], [Tracer(r._trace, r._instruction, w) for r, w in zip(results, weak)])
+
+    return call
+
+
+class checkpoint_policies:
+    """Which results `checkpoint` keeps: `policy=xlac.checkpoint_policies.dots_saveable`."""
+
+    @staticmethod
+    def everything_saveable(instruction: Instruction) -> bool:
+        """All results."""
+        return True
+
+    @staticmethod
+    def nothing_saveable(instruction: Instruction) -> bool:
+        """No result."""
+        return False
+
+    @staticmethod
+    def dots_saveable(instruction: Instruction) -> bool:
+        """Products: those of `dot` and `convolution`."""
+        return instruction.opcode.name in ("dot", "convolution")
+
+    checkpoint_dots = dots_saveable
+
+    @staticmethod
+    def dots_with_no_batch_dims_saveable(instruction: Instruction) -> bool:
+        """Products without batch dimensions."""
+        return instruction.opcode.name == "dot" and not instruction["lhs_batch_dims"]
+
+    checkpoint_dots_with_no_batch_dims = dots_with_no_batch_dims_saveable

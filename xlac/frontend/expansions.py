@@ -1,0 +1,151 @@
+"""Opcodes as the short programs they stand for, which is how some are differentiated.
+
+`EXPANSIONS[name](instruction, *operands)` gives the results, recorded in the current trace.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xlac import lax
+from xlac.frontend import trace
+from xlac.frontend.batching import Batched, batch
+from xlac.frontend.tracer import Tracer
+from xlac.ir.module import Computation, Instruction
+from xlac.ir.shape import TupleShape
+from xlac.ir.window import WindowDim
+
+EXPANSIONS: dict[str, Callable[..., Sequence[Tracer]]] = {}
+
+
+def expansion(*names: str) -> Callable[[Callable[..., Sequence[Tracer]]], Any]:
+    """Declare the program of opcodes."""
+
+    def declare(function: Callable[..., Sequence[Tracer]]) -> Any:
+        EXPANSIONS.update(dict.fromkeys(names, function))
+        return function
+
+    return declare
+
+
+# ---- batch normalisation
+
+
+def _others(x: Tracer, feature: int) -> list[int]:
+    return [d for d in range(x.ndim) if d != feature]
+
+
+def _mean(x: Tracer, feature: int) -> Tracer:
+    n = max(x.size // max(x.shape[feature], 1), 1)
+    return lax.reduce_sum(x, _others(x, feature)) / n
+
+
+@expansion("batch-norm-training")
+def _training(i: Instruction, x: Tracer, scale: Tracer, offset: Tracer) -> Sequence[Tracer]:
+    feature = i["feature_index"]
+    mean = _mean(x, feature)
+    centred = x - _along(mean, x, feature)
+    variance = _mean(centred * centred, feature)
+    (normal,) = _inference(i, x, scale, offset, mean, variance)
+    return normal, lax._convert(mean, scale.dtype), lax._convert(variance, scale.dtype)
+
+
+def _along(v: Tracer, x: Tracer, feature: int) -> Tracer:
+    return lax._broadcast(lax._convert(v, x.dtype), x.shape, (feature,))
+
+
+@expansion("batch-norm-inference")
+def _inference(
+    i: Instruction, x: Tracer, scale: Tracer, offset: Tracer, mean: Tracer, variance: Tracer
+) -> Sequence[Tracer]:
+    feature = i["feature_index"]
+    inverse = lax.rsqrt(_along(variance, x, feature) + i["epsilon"])
+    centred = x - _along(mean, x, feature)
+    return [centred * inverse * _along(scale, x, feature) + _along(offset, x, feature)]
+
+
+@expansion("batch-norm-grad")
+def _grad(i: Instruction, x: Tracer, scale: Tracer, mean: Tracer, variance: Tracer, g: Tracer) -> Sequence[Tracer]:
+    feature = i["feature_index"]
+    centred = x - _along(mean, x, feature)
+    inverse = lax.rsqrt(variance + i["epsilon"])
+    of_offset = lax.reduce_sum(g, _others(x, feature))
+    of_scale = lax.reduce_sum(g * centred, _others(x, feature)) * lax._convert(inverse, x.dtype)
+    wide = _along(inverse, x, feature)
+    shift = (
+        _along(_mean(g, feature), x, feature) + centred * wide * _along(_mean(g * centred, feature), x, feature) * wide
+    )
+    of_x = _along(scale, x, feature) * wide * (g - shift)
+    return of_x, lax._convert(of_scale, scale.dtype), lax._convert(of_offset, scale.dtype)
+
+
+# ---- computations of scalars
+
+
+def _applied(computation: Computation, arrays: Sequence[Tracer]) -> list[Tracer]:
+    """A computation of scalars on each element of arrays of one shape."""
+    shape = arrays[0].shape
+    n = math.prod(shape)
+    flat = [Batched(lax.reshape(a, (n,)), 0) for a in arrays]
+    (made,) = batch([computation.root], dict(zip(computation.parameters, flat)), n)
+    parts = made if isinstance(made, list) else [made]
+    return [lax.reshape(p.front(n), shape) for p in parts]
+
+
+@expansion("map")
+def _map(i: Instruction, *xs: Tracer) -> Sequence[Tracer]:
+    return _applied(i["to_apply"], xs)
+
+
+@expansion("reduce")
+def _reduce(i: Instruction, *operands: Tracer) -> Sequence[Tracer]:
+    """Halves combined until one element is left, which is combined with the initial value."""
+    n = len(operands) // 2
+    axes = i["dimensions"]
+    kept = [d for d in range(operands[0].ndim) if d not in axes]
+    dims = [operands[0].shape[d] for d in kept]
+    count = math.prod(operands[0].shape[d] for d in axes)
+    xs = [lax.reshape(lax.transpose(x, [*axes, *kept]), (count, *dims)) for x in operands[:n]]
+    inits = [lax._broadcast(v, dims, ()) for v in operands[n:]]
+    if count == 0:
+        return inits
+    while count > 1:
+        half = count // 2
+        first = [lax.slice_in_dim(x, 0, half) for x in xs]
+        second = [lax.slice_in_dim(x, half, 2 * half) for x in xs]
+        made = _applied(i["to_apply"], [*first, *second])
+        rest = [lax.slice_in_dim(x, 2 * half, count) for x in xs]
+        xs = [lax.concatenate([m, r], 0) if count % 2 else m for m, r in zip(made, rest)]
+        count = half + count % 2
+    return _applied(i["to_apply"], [*inits, *(lax.reshape(x, dims) for x in xs)])
+
+
+@expansion("reduce-window")
+def _reduce_window(i: Instruction, *operands: Tracer) -> Sequence[Tracer]:
+    """One element of each window after the other combined, for all windows at once."""
+    n = len(operands) // 2
+    window: tuple[WindowDim, ...] = i["window"]
+    shape = i.shape[0] if isinstance(i.shape, TupleShape) else i.shape
+    dims = shape.dims  # type: ignore[union-attr]
+    totals = [lax._broadcast(v, dims, ()) for v in operands[n:]]
+    if 0 in dims:
+        return totals
+    config = [(d.pad_low, d.pad_high, d.lhs_dilate - 1) for d in window]
+    wide = [lax.pad(x, trace.literal(np.zeros((), x.dtype)), config) for x in operands[:n]]
+    inside = lax.pad(lax.full(operands[0].shape, True), trace.literal(np.asarray(False)), config)
+    holes = any(p != (0, 0, 0) for p in config)
+
+    def at(x: Tracer, offset: tuple[int, ...]) -> Tracer:
+        offset = tuple(d.size - 1 - k if d.reversal else k for k, d in zip(offset, window))
+        starts = [k * d.rhs_dilate for k, d in zip(offset, window)]
+        limits = [s + (m - 1) * d.stride + 1 for s, m, d in zip(starts, dims, window)]
+        return lax.slice(x, starts, limits, [d.stride for d in window])
+
+    for offset in np.ndindex(*(d.size for d in window)):
+        made = _applied(i["to_apply"], [*totals, *(at(x, offset) for x in wide)])
+        totals = [lax.select(at(inside, offset), m, t) for m, t in zip(made, totals)] if holes else made
+    return totals
