@@ -2,8 +2,8 @@
 
 python bench/dispatch.py [--seconds S] [--json FILE]
 
-Each statement runs in short bursts that take turns with the others'; the best burst of each counts, so that other load on
-the machine disturbs little. The kernels do next to nothing: what is measured is the way from Python to them and back.
+Each statement runs in short bursts that take turns with the others'; the best burst of each counts, so that other load
+on the machine disturbs little. The kernels do next to nothing: what is measured is the way from Python to them and back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def burst(statement: str, variables: dict[str, Any]) -> Callable[[int], float]:
     """A function that runs the statement about so many times and gives nanoseconds a run."""
     source = "def run(turns):\n    for _ in range(turns):\n" + f"        {statement}\n" * 10
     space = dict(variables)
-    exec(source, space)  # noqa: S102
+    exec(source, space)
     run = space["run"]
 
     def timed(count: int) -> float:
@@ -85,19 +85,16 @@ def ctypes_cases(xs: list[np.ndarray]) -> list[Case]:
     ]
 
 
-def jit_cases(who: str, jit: Callable, as_array: Callable, wait: str, xs: list[Any]) -> list[Case]:
-    """The same functions compiled by xlac and by jax."""
+def jit_cases(who: str, jit: Callable, as_array: Callable, wait: Callable | None, xs: list[Any]) -> list[Case]:
+    """The same functions compiled by xlac and by jax; `wait` waits for a result."""
     xs = [as_array(x) for x in xs]
     tree = tree_of(xs)
 
     def case(name: str, function: Callable, call: str, **variables: Any) -> Case:
         compiled = jit(function)
-        statement = f"f({call})"
-        exec(statement, {"f": compiled, **variables})  # noqa: S102
-        return f"{who}: {name}", statement + wait, {"f": compiled, **variables}
+        statement = f"f({call})" if wait is None else f"wait(f({call}))"
+        return f"{who}: {name}", statement, {"f": compiled, "wait": wait, **variables}
 
-    several = f"{who}: 6 arrays in dictionaries -> same", "f(p)", {"f": jit(update), "p": tree}
-    several[2]["f"](tree)
     names = [f"x{i}" for i in range(20)]
     return [
         case("x + y", lambda x, y: x + y, "x, y", x=xs[0], y=xs[1]),
@@ -105,7 +102,7 @@ def jit_cases(who: str, jit: Callable, as_array: Callable, wait: str, xs: list[A
         case("x + 2.5", lambda x, y: x + y, "x, 2.5", x=xs[0]),
         case("20 arrays -> 1", lambda *a: sum(a[1:], a[0]), ", ".join(names), **dict(zip(names, xs))),
         case("6 arrays in dictionaries -> 1", lambda p: sum(a for q in p.values() for a in q.values()), "p", p=tree),
-        several,
+        case("6 arrays in dictionaries -> same", update, "p", p=tree),
     ]
 
 
@@ -179,13 +176,13 @@ def main() -> int:
     except ImportError as error:
         print(f"without xlac: {error}", file=sys.stderr)
     else:
-        cases += [*ctypes_cases(xs), *jit_cases("xlac", xlac.jit, np.asarray, "", xs), *training_cases()]
+        cases += [*ctypes_cases(xs), *jit_cases("xlac", xlac.jit, np.asarray, None, xs), *training_cases()]
     try:
         import jax
     except ImportError:
         print("without jax: it is not installed", file=sys.stderr)
     else:
-        cases += jit_cases("jax", jax.jit, jax.numpy.asarray, ".block_until_ready()", xs)
+        cases += jit_cases("jax", jax.jit, jax.numpy.asarray, jax.block_until_ready, xs)
     best = measure(cases, arguments.seconds)
     for name, _, _ in cases:
         print(f"{name:45s} {best[name]:9.0f} ns", flush=True)

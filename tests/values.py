@@ -52,7 +52,7 @@ def random_value(shape: Shape, rng: np.random.Generator, *, whole: bool = False,
 
 
 def assert_close(got: Any, want: Any, tolerance: float, what: str = "result") -> None:
-    """Raise unless values differ by at most `tolerance` times the largest of each array, and NaNs stand where they should."""
+    """Raise unless values differ by at most `tolerance` times the largest of each array; NaNs must match."""
     if isinstance(want, tuple):
         assert isinstance(got, tuple) and len(got) == len(want), f"{what}: {got!r} is not a tuple of {len(want)}"
         for i, (g, w) in enumerate(zip(got, want)):

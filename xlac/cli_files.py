@@ -370,30 +370,17 @@ def summary(label: str, array: np.ndarray, limit: int = 32) -> str:
 
 
 def difference(got: np.ndarray, want: np.ndarray) -> str | None:
-    """None where the arrays agree as far as their type allows, else what differs.
+    """None where the arrays agree as far as their type allows, else what differs (see `xlac.tools.compare`)."""
+    from xlac.tools.compare import compare, magnitude
 
-    Integers and booleans must be equal; floats may differ by eps**(2/3) of the largest expected magnitude, which leaves
-    room for another order of summation.
-    """
     if got.shape != want.shape or got.dtype != want.dtype:
         return f"{shape_of(got)} against {shape_of(want)}"
-    if not want.size:
-        return None
-    if want.dtype.kind in "biu":
-        wrong = int((got != want).sum())
-        return f"{wrong} of {want.size} elements differ" if wrong else None
-    import ml_dtypes
-
-    eps = float(ml_dtypes.finfo(want.dtype).eps)
-    wide = np.complex128 if want.dtype.kind == "c" else np.float64
-    a, b = got.astype(wide), want.astype(wide)
-    with np.errstate(all="ignore"):
-        equal = (a == b) | (np.isnan(a) & np.isnan(b))
-        finite = np.abs(b[np.isfinite(b)])
-        scale = float(finite.max()) if finite.size else 1.0
-        error = np.where(equal, 0.0, np.abs(a - b))
-    bad = ~(error <= eps ** (2 / 3) * scale)
+    bad, error = compare(got, want)
     if not bad.any():
         return None
-    most = np.nanmax(error)
-    return f"{int(bad.sum())} of {want.size} elements differ, by up to {most:.3g} where values reach {scale:.3g}"
+    count = f"{int(bad.sum())} of {want.size} elements differ"
+    if want.dtype.kind in "biu":
+        return count
+    finite = error[~np.isnan(error)]
+    most = finite.max() if finite.size else np.nan
+    return f"{count}, by up to {most:.3g} where values reach {magnitude(want):.3g}"

@@ -1,4 +1,4 @@
-"""Expansions over the sizes and options that text cases are too few for, evaluated and compared with the opcodes' rows."""
+"""Expansions over sizes and options that text cases are too few for, evaluated and compared with the opcodes' rows."""
 
 from __future__ import annotations
 

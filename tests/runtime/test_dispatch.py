@@ -258,7 +258,20 @@ def test_compiled_programs_and_executables_are_native():
         np.float32(2),
         1j,
     ],
-    ids=["strided", "fortran", "byte-order", "unaligned", "subclass", "masked", "dtype", "dim", "ndim", "ndims", "numpy", "j"],
+    ids=[
+        "strided",
+        "fortran",
+        "byte-order",
+        "unaligned",
+        "subclass",
+        "masked",
+        "dtype",
+        "dim",
+        "ndim",
+        "ndims",
+        "numpy",
+        "j",
+    ],
 )
 def test_what_does_not_fit_gives_the_same_as_in_python(y):
     f = learned(lambda x, y: (x[:1, :1] + y).sum(), X, X)
@@ -297,7 +310,19 @@ def test_errors_are_the_same_as_in_python(args, kwargs):
 @NATIVE
 def test_another_nesting_is_another_signature():
     f = xlac.jit(lambda p: sum(xlac.tree.leaves(p)))
-    nestings = [[X, X], (X, X), {"a": X, "b": X}, {"a": X, "c": X}, [X], [X, X, X], [[X], X], Point(X, X), [X, None], {}, []]
+    nestings = [
+        [X, X],
+        (X, X),
+        {"a": X, "b": X},
+        {"a": X, "c": X},
+        [X],
+        [X, X, X],
+        [[X], X],
+        Point(X, X),
+        [X, None],
+        {},
+        [],
+    ]
     for p in nestings:
         f(p)
     for p in nestings:
@@ -634,7 +659,9 @@ def test_a_busy_program_gets_another_arena():
 
 def run_python(code, *, status=0):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env=environment, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env=environment, timeout=120
+    )
     assert done.returncode == status, (done.returncode, done.stderr)
     return done.stdout
 
@@ -714,7 +741,8 @@ print(xlac.compile("HloModule m\\nENTRY e { ROOT p = f32[2] parameter(0) }")(x[:
 
 @NATIVE
 @pytest.mark.parametrize(
-    "name", ["_TYPE", "_ARRAY_DATA", "_ARRAY_NDIM", "_ARRAY_DIMS", "_ARRAY_DESCR", "_ARRAY_FLAGS", "_SIZE", "_FLOAT_VALUE"]
+    "name",
+    ["_TYPE", "_ARRAY_DATA", "_ARRAY_NDIM", "_ARRAY_DIMS", "_ARRAY_DESCR", "_ARRAY_FLAGS", "_SIZE", "_FLOAT_VALUE"],
 )
 def test_an_unknown_layout_is_noticed(monkeypatch, name):
     assert trampoline._layout_is_known()

@@ -22,8 +22,8 @@ check_table()
 
 def emit_program(program: Program, target: Target) -> str:
     """LLVM text of a planned program. Its entry is `void xlac_entry(ptr parameters, ptr results, ptr constants, ptr
-    arena)`: three arrays of pointers, and the arena's memory, aligned to 64 bytes. After the constants come the addresses of the
-    host's functions, `i32 f(ptr arrays)`, which end the program by a result other than 0."""
+    arena)`: three arrays of pointers, and the arena's memory, aligned to 64 bytes. After the constants come the
+    addresses of the host's functions, `i32 f(ptr arrays)`, which end the program by a result other than 0."""
     module = ModuleEmitter(target)
     return ProgramEmitter(module).emit(program)
 

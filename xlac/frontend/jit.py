@@ -1,8 +1,8 @@
 """`jit`: a Python function is traced once for each signature of its arguments, compiled, and called from then on.
 
-A call with arguments of a known kind does not come here: `learn` has made it native. Where that cannot be, the path of a
-call whose arguments are all plain arrays is short on purpose: a tuple of shapes and types, one dictionary look-up, the
-executable, and the results put back into their containers.
+A call with arguments of a known kind does not come here: `learn` has made it native. Where that cannot be, the path of
+a call whose arguments are all plain arrays is short on purpose: a tuple of shapes and types, one dictionary look-up,
+the executable, and the results put back into their containers.
 """
 
 from __future__ import annotations

@@ -119,6 +119,18 @@ def conj(x: ArrayLike) -> Array:
 
 
 @public
+def atan(x: ArrayLike) -> Array:
+    """Inverse tangent."""
+    return atan2(x, 1.0)
+
+
+@public
+def exp2(x: ArrayLike) -> Array:
+    """2^x."""
+    return pow(2.0, x)
+
+
+@public
 def square(x: ArrayLike) -> Array:
     """x * x."""
     x = lift(x)

@@ -186,12 +186,8 @@ def under_guard(i: Index, guard: Value | None, leave: Var | None = None) -> Inde
     for test in conjunction(guard):
         if not isinstance(test, InRange) or not test.index.terms or test.high <= test.low:
             continue
-        if leave is not None and leave in test.index.variables:
-            continue
-        have = dict(i.terms)
-        first, factor = test.index.terms[0]
-        times, rest = divmod(have.get(first, 0), factor)
-        if not times or rest or any(have.get(a) != times * c for a, c in test.index.terms):
+        times = _multiple(i, test.index) if leave is None or leave not in test.index.variables else 0
+        if not times:
             continue
         whole = Var("sum", test.high - test.low)
         i = i - test.index * times + Index(test.low * times, ((whole, times),))
@@ -454,19 +450,17 @@ def _separated(accesses: Sequence[Access], variable: Var) -> bool:
 
 
 def _apart(accesses: Sequence[Access], indices: Sequence[Index], variable: Var, period: int) -> bool:
-    extent = variable.extent
-    least = np.full(extent, np.iinfo(np.int64).max)
-    greatest = np.full(extent, np.iinfo(np.int64).min)
+    least = np.full(variable.extent, np.iinfo(np.int64).max)
+    greatest = np.full(variable.extent, np.iinfo(np.int64).min)
     for access, i in zip(accesses, indices):
         if period:
-            terms = tuple((a, c) for a, c in i.terms if c % period or a is variable)
-            i = Index(i.const % period, terms)
-        low, high = access.facts.range_of(i, leave=variable)
-        first, last = access.facts.ranges.get(variable, (0, extent - 1))
+            i = Index(i.const % period, tuple((a, c) for a, c in i.terms if c % period or a is variable))
+        first, last = access.facts.ranges.get(variable, (0, variable.extent - 1))
         values = np.arange(first, last + 1)
-        start = i.coefficient(variable) * values + low
-        least[first : last + 1] = np.minimum(least[first : last + 1], start)
-        greatest[first : last + 1] = np.maximum(greatest[first : last + 1], start + (high - low))
+        low, high = _places(access, i, variable, values)
+        values, low, high = (x[low <= high] for x in (values, low, high))
+        least[values] = np.minimum(least[values], low)
+        greatest[values] = np.maximum(greatest[values], high)
     used = least <= greatest
     least, greatest = least[used], greatest[used]
     if not least.size:
@@ -475,3 +469,27 @@ def _apart(accesses: Sequence[Access], indices: Sequence[Index], variable: Var, 
         return False
     order = np.argsort(least)
     return bool((greatest[order][:-1] < least[order][1:]).all())
+
+
+def _places(access: Access, i: Index, variable: Var, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and greatest index for each of some values of the variable, as the access's guard bounds them."""
+    bounds = []
+    for test in conjunction(access.guard):
+        times = _multiple(i, test.index) if isinstance(test, InRange) and variable in test.index.variables else 0
+        if times and isinstance(test, InRange):
+            i = i - test.index * times
+            low, high = access.facts.range_of(test.index, leave=variable)
+            step = test.index.coefficient(variable) * values
+            ends = np.maximum(step + low, test.low), np.minimum(step + high, test.high - 1)
+            bounds.append((ends[0] * times, ends[1] * times) if times > 0 else (ends[1] * times, ends[0] * times))
+    low, high = access.facts.range_of(i, leave=variable)
+    step = i.coefficient(variable) * values
+    return sum((b[0] for b in bounds), step + low), sum((b[1] for b in bounds), step + high)
+
+
+def _multiple(i: Index, part: Index) -> int:
+    """How many times all terms of `part` are in an index; 0 if they are not."""
+    have = dict(i.terms)
+    first, factor = part.terms[0]
+    times, rest = divmod(have.get(first, 0), factor)
+    return times if not rest and all(have.get(a) == times * c for a, c in part.terms) else 0

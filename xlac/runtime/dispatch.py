@@ -1,8 +1,9 @@
-"""Calls of compiled programs without Python on the way: which arguments go to which program, as tables for the trampoline.
+"""Calls of compiled programs without Python on the way: which arguments go to which program, as tables of words.
 
 An object of a class with the mixin `Dispatching` is called like any other. Once a call has gone through its `__call__`,
 `learn` writes down what arguments it was called with and which program ran; calls with such arguments are native from
-then on. All others reach `__call__` as before, so that alone decides what a call means.
+then on, through the function that `trampoline` makes. All others reach `__call__` as before, so that alone decides what
+a call means.
 """
 
 from __future__ import annotations
@@ -301,9 +302,7 @@ def learn(
         binding._numbers = _numbers_by_name(args, kwargs, fixed)
     try:
         nested = Binding(program).result(structure)
-        binding.begin(
-            len(args) + len(kwargs), list(kwargs), unless, None if nested else _unflattener(structure)
-        )
+        binding.begin(len(args) + len(kwargs), list(kwargs), unless, None if nested else _unflattener(structure))
         for key, value in (*enumerate(args), *kwargs.items()):
             if fixed is not None and fixed(key):
                 binding.same(value)

@@ -1,7 +1,7 @@
 """Functions of the host that native code calls: Python on views of the program's buffers.
 
-Native code gets an address and passes an array of pointers, operands before results. Exceptions do not cross it: they are
-kept, the program is told to end, and `run` raises them.
+Native code gets an address and passes an array of pointers, operands before results. Exceptions do not cross it: they
+are kept, the program is told to end, and `run` raises them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The native function behind calls of compiled programs: it checks the arguments, runs the program and nests the results.
+"""The native function behind calls of compiled programs: it checks arguments, runs the program and nests the results.
 
 One function serves every program: it is an interpreter of small tables of words that `dispatch` writes, so nothing is
 compiled per program and the object is cached on disk like any other. It has the signature of CPython's vectorcall
@@ -65,8 +65,8 @@ STACK_WORDS = 960 if os.name == "posix" else 400  # scratch memory beyond this c
 
 _API = (
     "Py_IncRef Py_DecRef PyErr_Clear PyErr_NoMemory PyMem_Malloc PyMem_Free PyEval_SaveThread PyEval_RestoreThread "
-    "PyLong_AsLongLongAndOverflow PyDict_Size PyDict_GetItemWithError PyDict_New PyDict_SetItem PyTuple_New PyTuple_SetItem "
-    "PyList_New PyList_SetItem PyMethod_New PyObject_CallNoArgs PyObject_CallFunctionObjArgs"
+    "PyLong_AsLongLongAndOverflow PyDict_Size PyDict_GetItemWithError PyDict_New PyDict_SetItem PyTuple_New "
+    "PyTuple_SetItem PyList_New PyList_SetItem PyMethod_New PyObject_CallNoArgs PyObject_CallFunctionObjArgs"
 ).split()
 _NEW_FROM_DESCR = 94  # its place in NumPy's table of C functions; 0 is PyArray_GetNDArrayCVersion
 
@@ -101,11 +101,16 @@ def _fallback(self: Any, *args: Any, **kwargs: Any) -> Any:
 def _numpy_functions() -> Any:
     """NumPy's table of C functions, or None if it is not the known one."""
     capsule = np._core._multiarray_umath._ARRAY_API  # type: ignore[attr-defined]
-    get = ctypes.pythonapi.PyCapsule_GetPointer
-    get = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(ctypes.cast(get, ctypes.c_void_p).value or 0)
+    address = _address(ctypes.pythonapi.PyCapsule_GetPointer)
+    get = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(address)
     table = ctypes.cast(get(capsule, None), ctypes.POINTER(ctypes.c_void_p))
     version = ctypes.CFUNCTYPE(ctypes.c_uint)(table[0] or 0)
     return table if version() == NUMPY_ABI and table[2] == id(np.ndarray) else None
+
+
+def _address(function: Any) -> int:
+    """Of a C function; types are given to copies, as `ctypes.pythonapi` is everybody's."""
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def _word(address: int) -> int:
@@ -114,7 +119,7 @@ def _word(address: int) -> int:
 
 def _layout_is_known() -> bool:
     """Compare the fields at the offsets above with what Python says about sample objects."""
-    for sample in (np.arange(6, dtype=np.int16).reshape(1, 2, 3)[:, :, ::2], np.zeros((), np.float64), np.zeros((7, 0))):
+    for sample in (np.ones((1, 2, 3), np.int16)[:, :, ::2], np.zeros((), np.float64), np.zeros((7, 0))):
         a, dims = id(sample), _word(id(sample) + _ARRAY_DIMS)
         known = (
             _word(a + _TYPE) == id(np.ndarray)
@@ -131,7 +136,7 @@ def _layout_is_known() -> bool:
         return False
     number, items, pair = 1.5, [object(), object()], (object(), object())
     return (
-        _word(id(number) + _TYPE) == id(float)
+        all(_word(id(x) + _TYPE) == id(type(x)) for x in (number, items, pair, {}, 1, True))
         and ctypes.c_double.from_address(id(number) + _FLOAT_VALUE).value == number
         and _word(id(items) + _SIZE) == 2
         and [_word(_word(id(items) + _LIST_ITEMS) + 8 * i) for i in range(2)] == [id(x) for x in items]
@@ -147,8 +152,7 @@ def offset_in_type_is_known(type_: type, offset: int) -> bool:
 
 def keep_forever(value: Any) -> None:
     """Never free an object that native code or CPython has the address of."""
-    address = ctypes.cast(ctypes.pythonapi.Py_IncRef, ctypes.c_void_p).value or 0
-    ctypes.PYFUNCTYPE(None, ctypes.py_object)(address)(value)
+    ctypes.PYFUNCTYPE(None, ctypes.py_object)(_address(ctypes.pythonapi.Py_IncRef))(value)
 
 
 class Trampoline:
@@ -165,12 +169,13 @@ class Trampoline:
         from xlac.codegen.target import Target
         from xlac.runtime.cache import compile_object
 
-        imports = {name: ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0 for name in _API}
+        imports = {name: _address(getattr(ctypes.pythonapi, name)) for name in _API}
         imports["PyArray_NewFromDescr"] = table[_NEW_FROM_DESCR]
         objects = (np.ndarray, list, dict, float, int)
         imports |= {kind.__name__: id(kind) for kind in objects}
         imports |= {"None": id(None), "True": id(True), "False": id(False), "fallback": id(_fallback)}
-        library = load(compile_object(trampoline_ir(), Target.host()), ["xlac_call", "xlac_sample", "xlac_add_arena"], imports)
+        symbols = ["xlac_call", "xlac_sample", "xlac_add_arena"]
+        library = load(compile_object(trampoline_ir(), Target.host()), symbols, imports)
         # Objects with its address may be called until the very end of the process.
         library.keep_forever()
         keep_forever(_fallback)

@@ -35,9 +35,9 @@ declare i32 @llvm.vector.reduce.add.v${LANES}i32(<$LANES x i32>)
 @False = external global i8
 @fallback = external global i8
 
-; What a call collects, in words: for each parameter its address, its end, its object and the value of a number;
-; objects to release afterwards; for each result its address and its object.
-%Frame = type { ptr, ptr, ptr, ptr, ptr }    ; addresses, ends, objects, values, next free place among those to release
+; What a call collects, a table each: for the parameters their addresses, ends, objects and, of numbers, values; objects
+; to release afterwards, of which this is the next free place. Behind that: the results' addresses, and their objects.
+%Frame = type { ptr, ptr, ptr, ptr, ptr }
 
 ; Check `count` objects against the nodes at `code`; the code after them, or null if one does not fit. Objects found in
 ; containers are referred to until the call is over, as others might take them out meanwhile.
@@ -540,7 +540,8 @@ new:
 small:
   call void @Py_IncRef(ptr %descr)
   %ndim32 = trunc i64 %ndim to i32
-  %array = call ptr @PyArray_NewFromDescr(ptr @ndarray, ptr %descr, i32 %ndim32, ptr %dims, ptr null, ptr null, i32 0, ptr null)
+  %array = call ptr @PyArray_NewFromDescr(ptr @ndarray, ptr %descr, i32 %ndim32, ptr %dims, ptr null, ptr null, i32 0,
+                                          ptr null)
   br label %made
 large:
   %pooled = call ptr @PyObject_CallNoArgs(ptr %maker)
@@ -613,8 +614,8 @@ define internal void @give_back(ptr %pfree, i64 %bit) nounwind {
   ret void
 }
 
-; The vectorcall function. The object has the address of this function at its type's tp_vectorcall_offset and behind it a
-; tuple: an array with the table, and the Python function to fall back on; or null.
+; The vectorcall function. The object has the address of this function at its type's tp_vectorcall_offset and behind it
+; a tuple: an array with the table, and the Python function to fall back on; or null.
 define ptr @xlac_call(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) nounwind {
 entry:
   %frame = alloca %Frame

@@ -45,6 +45,12 @@ def print_computation(computation: Computation, is_entry: bool = False) -> str:
     return _computation(computation, _computation_names([*called, computation]), is_entry)
 
 
+def print_instruction(instruction: Instruction) -> str:
+    """One instruction as a line of text, with the names it and its computations have."""
+    near = (instruction, *instruction.operands, *instruction.control_predecessors)
+    return _instruction(instruction, {x: _clean(x.name) for x in near}, {c: _clean(c.name) for c in instruction.called})
+
+
 def _callees_first(module: Module) -> list[Computation]:
     done: dict[Computation, None] = {}
     for uncalled in module.uncalled:

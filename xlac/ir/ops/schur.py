@@ -1,8 +1,8 @@
 """Factorisations of single matrices by Householder reflections: Hessenberg, tridiagonal and Schur forms, pivoted QR.
 
 Reflections are H = I - tau v v*, v beginning with 1, as LAPACK's: H* x is real and zero but for its first element. The
-algorithms are those of Golub and Van Loan, Matrix Computations, 4th edition: 5.4.2 (pivoting), 7.4.2 (Hessenberg), 7.5.1 and
-7.5.2 (Francis' double shifts).
+algorithms are those of Golub and Van Loan, Matrix Computations, 4th edition: 5.4.2 (pivoting), 7.4.2 (Hessenberg),
+7.5.1 and 7.5.2 (Francis' double shifts).
 """
 
 from __future__ import annotations
@@ -82,8 +82,10 @@ def pivoted_qr(a: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def schur(a: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """T and Q with a = Q T Q*: T upper triangular, or for a real matrix with 2 by 2 blocks for complex pairs; and 0, or the
-    number of eigenvalues that did not converge."""
+    """T and Q with a = Q T Q*, and 0 or the number of eigenvalues that did not converge.
+
+    T is upper triangular; that of a real matrix has 2 by 2 blocks for complex pairs.
+    """
     packed, taus = hessenberg(a)
     t, q = np.triu(packed, -1), accumulate(packed, taus, 1)
     step = _complex_step if np.iscomplexobj(a) else _francis_step
@@ -156,7 +158,7 @@ def _complex_step(t: np.ndarray, q: np.ndarray, low: int, high: int, exceptional
 
 
 def _standardize(t: np.ndarray, q: np.ndarray, k: int) -> None:
-    """Rotate the block at k: to triangular form if its eigenvalues are real, else to one with equal diagonal elements."""
+    """Rotate the block at k: to a triangle if its eigenvalues are real, else until its diagonal elements are equal."""
     a, b, c, d = t[k, k], t[k, k + 1], t[k + 1, k], t[k + 1, k + 1]
     half = (a - d) / 2
     square = half * half + b * c

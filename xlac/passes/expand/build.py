@@ -269,7 +269,7 @@ Rule = Callable[[Instruction], Union[Instruction, None]]
 
 
 def expand(module: Module, rules: Mapping[str, Rule]) -> bool:
-    """Replace each instruction by what the rule of its opcode makes of it, if anything; return whether any was replaced.
+    """Replace each instruction by what the rule of its opcode makes of it, if anything; return whether any was.
 
     What an expansion contains is expanded in its turn.
     """

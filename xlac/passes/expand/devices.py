@@ -1,7 +1,8 @@
 """What concerns other devices, hosts and the order of effects, on the one device there is.
 
-Asynchronous calls run where they start; collectives of one participant exchange nothing; hints about placement say nothing
-about values; sizes of dimensions are what the shapes say. What would need another device stays, and is refused later.
+Asynchronous calls run where they start; collectives of one participant exchange nothing; hints about placement say
+nothing about values; sizes of dimensions are what the shapes say. What would need another device stays, and is refused
+later.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from xlac.ir.opcode import OPCODES, op
 from xlac.ir.ops.collective import first_group
 from xlac.ir.ops.custom_call import IDENTITIES
 from xlac.ir.shape import S32, U32, ArrayShape, Shape, TokenShape, TupleShape
-from xlac.passes.expand.build import Array, constant, expand, full, tuple_
+from xlac.passes.expand.build import Array, Rule, constant, expand, full, tuple_
 
 
 def expand_devices(module: Module) -> bool:
@@ -75,7 +76,7 @@ def _operands(x: Instruction) -> Instruction:
     return x.operands[0] if len(x.operands) == 1 and not isinstance(x.shape, TupleShape) else op.tuple.make(*x.operands)
 
 
-def _part(index: int):
+def _part(index: int) -> Rule:
     return lambda x: op.get_tuple_element.make(x.operands[0], index=index)
 
 

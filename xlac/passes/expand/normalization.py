@@ -64,8 +64,8 @@ def _inference(x: Instruction) -> Instruction:
 
 
 def _grad(x: Instruction) -> Instruction:
-    """With n elements a feature and s = 1 / sqrt(variance + epsilon): the offset's gradient is sum(grad), the scale's is
-    sum(grad (x - mean)) s, and the input's is scale s (grad - sum(grad) / n - (x - mean) s^2 sum(grad (x - mean)) / n).
+    """With n elements a feature, s = 1 / sqrt(variance + epsilon) and p = sum(grad (x - mean)): the offset's gradient
+    is sum(grad), the scale's is p s, and the input's is scale s (grad - sum(grad) / n - (x - mean) s^2 p / n).
     """
     a, scale, mean, variance, grad = _operands(x)
     f = _Features(a.dims, x["feature_index"])

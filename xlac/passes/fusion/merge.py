@@ -73,8 +73,8 @@ class _Merger:
         assert len(ready) == len(units), "groups depend on each other"
 
     def _alone(self) -> set[Instruction]:
-        """What no group writes and yet is in memory: instructions of no group, and those of which groups hold copies but
-        others read the result."""
+        """What no group writes and yet is in memory: instructions of no group, and those that groups hold copies of but
+        whose result others read."""
         inside = {node for group in self.groups.all for node in group.nodes}
         alone: set[Instruction] = set()
         stack = [i for i in self.groups.order if i not in inside]
