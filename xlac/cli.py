@@ -1,4 +1,4 @@
-"""The command line: `xlac run | compile | opt | convert | bench`, each on a program file or `-` for standard input.
+"""The command line: `xlac run | compile | opt | convert | diff | bisect | bench`, each on a program file or `-` for standard input.
 
 Exit status 0; 1 where a comparison failed; 2 for bad input, said on standard error as `file:line:column: message`.
 """
@@ -17,6 +17,7 @@ from xlac.errors import CompileError, OptionError, XlacError
 from xlac.options import SETTINGS, Options
 
 FAILED, BAD_INPUT, INTERNAL, INTERRUPTED, BROKEN_PIPE = 1, 2, 70, 130, 141
+MAX_MESSAGE = 1500
 EMIT = {"hlo": "optimized", "stablehlo": "stablehlo", "loops": "loops", "llvm": "llvm", "asm": "asm", "obj": "obj"}
 SUFFIXES = {".hlo": "hlo", ".mlir": "stablehlo", ".loops": "loops", ".ll": "llvm", ".s": "asm", ".o": "obj"}
 VARIANTS = ("fused", "unfused", "evaluate")
@@ -51,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, status: int) -> int:
+    if len(message) > MAX_MESSAGE:  # it quotes a name or a shape of the program's, which may be megabytes
+        message = f"{message[: MAX_MESSAGE - 300]} ... {message[-295:]}"
     try:
         print(f"xlac: {message}" if status != BAD_INPUT else message, file=sys.stderr, flush=True)
     except OSError:
@@ -88,7 +91,17 @@ def run(arguments: argparse.Namespace) -> int:
         # Donated arguments may have been overwritten, so the arrays are made again.
         fresh = cli_files.make_inputs(module, arguments.input, arguments.seed)
         expected = _evaluator(module)(fresh)
-        return _compared(cli_files.result_leaves(module), results, expected, "the reference evaluator")
+        status = _compared(cli_files.result_leaves(module), results, expected, "the reference evaluator")
+        if status:
+            from xlac.tools.check import first_difference
+
+            found = first_difference(
+                module,
+                cli_files.make_inputs(module, arguments.input, arguments.seed),
+                compile=lambda changed: _compile(changed, arguments).run,
+            )
+            _complain(str(found) if found is not None else "no instruction by itself differs", FAILED)
+        return status
     return 0
 
 
@@ -156,6 +169,52 @@ def convert(arguments: argparse.Namespace) -> int:
     cli_files.write_output(
         arguments.output, _ended(module.to_string(to or ("hlo" if language == "stablehlo" else "stablehlo")))
     )
+    return 0
+
+
+def diff(arguments: argparse.Namespace) -> int:
+    """Tell whether two programs are the same but for names, order and layouts."""
+    from xlac import cli_files
+    from xlac.tools.diff import diff as compare
+
+    left = _program(arguments)
+    text = cli_files.read_text(arguments.other)
+    right = cli_files.parse_program(text, arguments.other, arguments.format, arguments.fill_constants)
+    found = compare(left, right)
+    if found is not None:
+        print(found)
+        return FAILED
+    _note("the programs are the same")
+    return 0
+
+
+def bisect(arguments: argparse.Namespace) -> int:
+    """Shrink a program that fails to a small one that fails in the same way."""
+    from xlac import cli_files
+    from xlac.tools.bisect import shrink, size
+    from xlac.tools.failure import Trial
+
+    module = _program(arguments)
+    options = ["--seed", str(arguments.seed)]
+    options += [] if arguments.threads is None else ["--threads", str(arguments.threads)]
+    options += [] if arguments.target is None else ["--target", arguments.target]
+    options += ["--no-fusion"] if arguments.no_fusion else []
+    trial = Trial(arguments.run, options, arguments.timeout)
+    failure = trial.failure(module)
+    if failure is None:
+        _complain(f"{arguments.file}: it does not fail, so there is nothing to find", FAILED)
+        return FAILED
+    _note(f"it fails: {failure.said}")
+
+    def fails(candidate: Any) -> bool:
+        found = trial.failure(candidate)
+        return found is not None and found.kind == failure.kind
+
+    smallest = shrink(module, fails, _note)
+    if size(smallest) < size(module):
+        last = trial.failure(smallest)
+        _note(f"the smallest found has {size(smallest)[0]} instructions: {last.said if last else ''}")
+    cli_files.write_output(arguments.output, _ended(smallest.to_string()))
     return 0
 
 
@@ -408,6 +467,22 @@ def command_line() -> argparse.ArgumentParser:
     added = command("convert", convert, "xlac convert examples/softmax.hlo --to stablehlo -o softmax.mlir")
     added.add_argument("--to", choices=("hlo", "stablehlo"), help="language to write (default: the other one)")
     added.add_argument("-o", "--output", metavar="OUT", help="file to write; standard output if omitted")
+
+    added = command("diff", diff, "xlac diff before.hlo after.mlir")
+    added.add_argument("other", metavar="OTHER", help="program text to compare with")
+
+    added = command("bisect", bisect, "xlac bisect broken.hlo -o smallest.hlo")
+    added.add_argument("-o", "--output", metavar="OUT", help="file for the smaller program; standard output if omitted")
+    added.add_argument(
+        "--command",
+        dest="run",
+        metavar="CMD",
+        help="command that fails, with {} for the file; xlac run --check if omitted",
+    )
+    added.add_argument(
+        "--timeout", type=_duration, default=60.0, metavar="S", help="seconds after which a run hangs (default 60)"
+    )
+    compiling(added)
 
     added = command("bench", bench, "xlac bench examples/softmax.hlo --compare fused,unfused --threads 2")
     inputs(added)

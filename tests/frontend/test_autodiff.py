@@ -215,7 +215,7 @@ def test_the_reverse_of_a_scan_stores_no_constants_and_no_inputs():
         (lambda x: x.sum() > 0, X, "float scalar"),
         (lambda x: lax.while_loop(lambda v: v < 9, lambda v: v * 2, x), 1.0, "while_loop.*scan, or fori_loop"),
         (lambda x: lax.fori_loop(0, xnp.asarray(3), lambda i, v: v * 2, x), 1.0, "while_loop"),
-        (lambda x: lax.reduce(x, 0.0, lambda a, b: a + b * b, [0, 1]), X, "reduction has no reverse-mode derivative"),
+        (lambda x: x.at[np.array([0, 0])].multiply(x).sum(), X, "scatter.*at unique indices"),
     ],
 )
 def test_what_has_no_gradient_is_named_with_the_users_line(function, argument, message):

@@ -255,7 +255,7 @@ def _edges(x: Tracer, bins: Any, range: Any, name: str) -> Tracer:
 
 @_public
 def histogram_bin_edges(
-    a: ArrayLike, bins: ArrayLike = 10, range: Any = None, weights: ArrayLike | None = None
+    a: ArrayLike, bins: Any = 10, range: Any = None, weights: ArrayLike | None = None
 ) -> Array:
     """The boundaries of bins of equal width between the least and the greatest element, or over a range."""
     x = as_tracer(a)
@@ -274,7 +274,7 @@ def _bin_of(x: Tracer, edges: Tracer) -> Tracer:
 @_public
 def histogram(
     a: ArrayLike,
-    bins: ArrayLike = 10,
+    bins: Any = 10,
     range: Any = None,
     weights: ArrayLike | None = None,
     density: bool | None = None,

@@ -95,7 +95,7 @@ class _Shrinker:
             self.reduce(list(range(len(root.operands))), _drop_results, "results")
         return None
 
-    def instructions(self, computation: str, change: Callable[[Instruction], bool]) -> None:
+    def instructions(self, computation: str, change: Callable[[Module, Instruction], bool]) -> None:
         """Change instructions of one computation, as many at once as still fail."""
         found = next((c for c in self.best.computations if c.name == computation), None)
         if found is None:
@@ -107,7 +107,7 @@ class _Shrinker:
             changed = False
             for name in chosen if inside is not None else ():
                 instruction = inside.find(name)  # type: ignore[union-attr]
-                changed |= instruction is not None and change(instruction)
+                changed |= instruction is not None and change(module, instruction)
             return changed
 
         self.reduce(names, edit, change.__name__.strip("_").replace("_", " "))
@@ -172,21 +172,19 @@ def _drop_results(module: Module, indices: Sequence[int]) -> bool:
     return True
 
 
-def _cut_off(instruction: Instruction) -> bool:
-    """Make the value a parameter of the entry."""
+def _cut_off(module: Module, instruction: Instruction) -> bool:
+    """Make the value a parameter, in the entry."""
     computation = instruction.parent
-    if computation is None or not _is_entry_like(computation) or instruction.is_root:
-        return False
-    if not isinstance(instruction.shape, ArrayShape):
+    if computation is not module.entry or instruction.is_root or not isinstance(instruction.shape, ArrayShape):
         return False
     root = computation.root
-    parameter = computation.parameter(_plain(instruction.shape), f"{instruction.name}_value")  # type: ignore[arg-type]
+    parameter = computation.parameter(_plain(instruction.shape), f"{instruction.name}_value")
     computation.root = root
     computation.replace(instruction, parameter)
     return True
 
 
-def _pass_over(instruction: Instruction) -> bool:
+def _pass_over(module: Module, instruction: Instruction) -> bool:
     """Read an operand of the same shape instead."""
     computation = instruction.parent
     for operand in instruction.operands:
@@ -196,8 +194,8 @@ def _pass_over(instruction: Instruction) -> bool:
     return False
 
 
-def _make_constant(instruction: Instruction) -> bool:
-    """Make the value ones, or zeros where it is a number from 0."""
+def _make_constant(module: Module, instruction: Instruction) -> bool:
+    """Make the value ones."""
     computation, shape = instruction.parent, instruction.shape
     if computation is None or not isinstance(shape, ArrayShape):
         return False
@@ -226,14 +224,6 @@ def _inline_branches(module: Module) -> bool:
             computation.replace(instruction, inline(instruction.called[0], computation, arguments))
             changed = True
     return changed
-
-
-def _is_entry_like(computation: Computation) -> bool:
-    """Whether more parameters may be added: nothing calls it."""
-    return computation.extras.get(_ENTRY) == "true"
-
-
-_ENTRY = "xlac_entry"
 
 
 def _plain(shape: ArrayShape) -> ArrayShape:

@@ -11,7 +11,7 @@ from xlac.errors import ShapeError
 from xlac.ir.opcode import INTS, WORD, WORDS, opcode
 from xlac.ir.ops.elementwise import convert_values, quiet, require_array, wrap
 from xlac.ir.ops.movement import check_dims
-from xlac.ir.shape import C128, F64, ArrayShape, ElementType, Shape
+from xlac.ir.shape import C64, C128, F64, ArrayShape, ElementType, Shape
 
 
 def _dot_shape(
@@ -88,7 +88,7 @@ def _dot(
     rhs_contracting_dims: tuple[int, ...],
     **_: Any,
 ) -> np.ndarray:
-    """Integers are summed in the result's type; other sums are rounded to it once."""
+    """Integers are summed in the result's type, c64 in that type in order, as is usual; other sums are rounded once."""
     result = shape.element_type
     wide = accumulator(result)
     a, b = matmul_form(x, y, lhs_batch_dims, lhs_contracting_dims, rhs_batch_dims, rhs_contracting_dims)
@@ -96,6 +96,11 @@ def _dot(
         product = np.matmul(a.astype(np.int64), b.astype(np.int64)) != 0
     elif result.is_integer and result.bits < 8:
         product = wrap(np.matmul(a.astype(np.int64), b.astype(np.int64)), result)
+    elif result is C64:
+        a, b = convert_values(a, C64), convert_values(b, C64)
+        product = np.zeros((a.shape[0], a.shape[1], b.shape[2]), np.complex64)
+        for k in range(a.shape[2]):
+            product += a[:, :, k, np.newaxis] * b[:, k, np.newaxis, :]
     else:
         product = np.matmul(convert_values(a, wide), convert_values(b, wide))
     return convert_values(product.reshape(shape.dims), result)

@@ -66,10 +66,6 @@ class Array:
     def __rtruediv__(self, other: Number) -> Array:
         return self._like(other).apply("divide", self)
 
-    def __floordiv__(self, other: Array | Number) -> Array:
-        """Division of integers, toward zero."""
-        return self.apply("divide", other)
-
     def __mod__(self, other: Array | Number) -> Array:
         return self.apply("remainder", other)
 

@@ -1,8 +1,9 @@
 """fft by products with small DFT matrices and elementwise opcodes, O(n log n) for every length.
 
 A length n = a b becomes transforms of length a, a multiplication by powers of the root of unity, and transforms of
-length b (Cooley and Tukey, 1965); a length with a large prime factor becomes a convolution of a length that is a power of
-two (Bluestein, 1970). Complex numbers are kept as two real arrays, [2, batch, n], so that products are of real matrices.
+length b (Cooley and Tukey, 1965); a length with a large prime factor becomes a convolution of a length that is a power
+of two (Bluestein, 1970). Complex numbers are kept as two real arrays, [2, batch, n], so that products are of real
+matrices.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def _real_transform(x: Array, n: int) -> Array:
     """The first n // 2 + 1 elements of the transform of real [batch, n].
 
     For even n, the even and the odd elements are the parts of one complex array, z, of half the length. Of its
-    transform Z, E_k = (Z_k + conj Z_-k) / 2 and O_k = (Z_k - conj Z_-k) / 2i are theirs, and the result is E_k + w^k O_k.
+    transform Z, E_k = (Z_k + conj Z_-k) / 2 and O_k = (Z_k - conj Z_-k) / 2i are theirs; the result is E_k + w^k O_k.
     """
     batch = x.dims[0]
     if n % 2 or n <= MATRIX:
