@@ -3,7 +3,8 @@
 python bench/dispatch.py [--seconds S] [--json FILE]
 
 Each statement runs in short bursts that take turns with the others'; the best burst of each counts, so that other load
-on the machine disturbs little. The kernels do next to nothing: what is measured is the way from Python to them and back.
+on the machine disturbs little. The kernels do next to nothing: what is measured is the way from Python to them and
+back.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ def burst(statement: str, variables: dict[str, Any]) -> Callable[[int], float]:
 def measure(cases: list[Case], seconds: float) -> dict[str, float]:
     """Nanoseconds per run of each case's statement, the best of many bursts of about 0.2 ms."""
     bursts = {name: burst(statement, variables) for name, statement, variables in cases}
+    for run in bursts.values():
+        run(20)  # compiles
     best = {name: run(20) for name, run in bursts.items()}
     counts = {name: max(10, round(2e5 / ns)) for name, ns in best.items()}
     end = time.perf_counter() + seconds * len(cases)

@@ -122,6 +122,22 @@ def test_numbers_in_a_loop_are_those_outside(key):
         np.testing.assert_array_equal(row, random.normal(sub, (3,)))
 
 
+@pytest.mark.slow
+def test_a_map_over_keys_gives_what_each_of_them_gives(key):
+    keys = random.split(key, 3)
+
+    def several(k):
+        return (
+            random.normal(k, (2,)),
+            random.permutation(k, 5),
+            random.gamma(k, 0.7, (2,)),
+            random.poisson(k, 4.0, (3,)),
+        )
+
+    for found, wanted in zip(xlac.vmap(several)(keys), zip(*(several(k) for k in keys))):
+        np.testing.assert_allclose(found, np.stack(wanted), rtol=1e-6)
+
+
 def test_key_data_are_the_key(key):
     np.testing.assert_array_equal(random.key_data(random.wrap_key_data(random.clone(key))), key)
 

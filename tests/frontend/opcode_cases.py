@@ -38,9 +38,18 @@ LAST = ConvolutionDims(0, 3, (1, 2), 2, 3, (0, 1), 0, 3, (1, 2))
 
 
 def convolution(window, labels=LABELS, features=1, batches=1):
-    return lambda x, k: emit(
-        "convolution", x, k, window=window, dim_labels=labels, feature_group_count=features, batch_group_count=batches
-    )
+    attrs = {
+        "window": window,
+        "dim_labels": labels,
+        "feature_group_count": features,
+        "batch_group_count": batches,
+    }
+
+    def convolve(x, kernel):
+        shapes = [ArrayShape(element_type(np.float64), np.shape(v)) for v in (x, kernel)]
+        return emit("convolution", x, kernel, shape=OPCODES["convolution"].shape(*shapes, **attrs).dims, **attrs)
+
+    return convolve
 
 
 PLAIN = (WindowDim(3), WindowDim(2))

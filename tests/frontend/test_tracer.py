@@ -274,7 +274,7 @@ def test_numpy_scalars_and_arrays_meet_traced_values_from_the_left():
         (lambda x: np.add(x, x, out=X), r"numpy\.add.*out="),
         (lambda x: np.add(x, x, where=X > 0), r"numpy\.add: where="),
         (lambda x: np.unique(x), "unique.*size"),
-        (lambda x: np.linalg.qr(x), "numpy.qr.*does not work on traced arrays"),
+        (lambda x: np.may_share_memory(x, x), "numpy.may_share_memory does not work on traced arrays"),
         (lambda x: np.put(x, 0, 1), r"numpy\.put.*x\.at"),
         (lambda x: np.nonzero(x), "nonzero"),
         (lambda x: xnp.zeros(x.astype(int)[0]), "integer value"),

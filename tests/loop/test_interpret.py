@@ -289,7 +289,7 @@ def test_a_gather_padded_and_sliced_reads_only_inside() -> None:
 # ---- windows
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(rng=rngs, data=st.data())
 def test_convolutions_with_every_window(rng: np.random.Generator, data: st.DataObject) -> None:
     draw = data.draw
@@ -311,7 +311,7 @@ def test_convolutions_with_every_window(rng: np.random.Generator, data: st.DataO
     dims[b], dims[f] = draw(st.integers(1, 3)) * batch_groups, features * feature_groups
     kernel_dims[i], kernel_dims[o] = features, out_features
     for d, k, w in zip(at, kernel_at, window):
-        dims[d], kernel_dims[k] = draw(st.sampled_from((1, 3, 6, 9))), w.size
+        dims[d], kernel_dims[k] = draw(st.sampled_from((1, 3, 6))), w.size
     attrs = {"window": window, "dim_labels": labels}
     groups = {"feature_group_count": feature_groups, "batch_group_count": batch_groups}
     x, kernel = whole(rng, dims), whole(rng, kernel_dims)
@@ -397,7 +397,7 @@ def test_dots_of_many_shapes(split: None, rng: np.random.Generator, data: st.Dat
     check_made(draw, lambda a, b: op.dot.make(a, b, shape=shape, **sides), x, y)
 
 
-@pytest.mark.parametrize("extents", [(40, 33, 65), (1, 64, 130), (130, 3, 64), (9, 100, 16), (64, 64, 4)])
+@pytest.mark.parametrize("extents", [(20, 17, 35), (1, 33, 130), (65, 3, 33), (9, 40, 16), (33, 33, 4)])
 def test_dots_with_an_epilogue_touch_only_their_tiles(extents: tuple[int, int, int], split: None) -> None:
     m, k, n = extents
     for machine in MACHINES.values():
@@ -650,3 +650,36 @@ def test_writing_to_a_parameter_is_an_error() -> None:
     merged = dataclasses.replace(y, merged=x)
     with pytest.raises(CompileError, match="which must not change"):
         run_kernel(x, merged, [ir.Store(merged, ir.ZERO, ir.const(F32, 1))])
+
+
+def test_memory_that_another_buffer_took_is_not_read() -> None:
+    x, y, i = X(8), Y(8), ir.Var("i", 8)
+    a, b = (ir.Buffer(name, F32, 8, offset=offset) for name, offset in (("a", 0), ("b", 16)))
+    at = ir.index(i)
+
+    def move(source: ir.Buffer, target: ir.Buffer) -> ir.Kernel:
+        return ir.Kernel(f"to_{target.name}", [ir.For(i, [ir.Store(target, at, ir.load(source, at))])])
+
+    program = ir.Program("test", [x], [y], [], [move(x, a), move(x, b), move(a, y)], arena_bytes=64)
+    values = np.arange(8, dtype=np.float32)
+    with pytest.raises(CompileError, match=r"kernel to_y: y\[i\] = a\[i\].*element 4 of a was overwritten by b"):
+        interpret(program, [values])
+    b.offset = 32
+    np.testing.assert_array_equal(interpret(program, [values])[0], values)
+    b.offset = 48
+    with pytest.raises(CompileError, match="not inside the arena"):
+        interpret(program, [values])
+
+
+def test_lanes_of_a_sum_are_combined_halves_first() -> None:
+    x, y, i = X(6), Y(1), ir.Var("i", 6)
+    total = ir.Register("total", F32)
+    body: list[ir.Statement] = [
+        ir.Assign(total, ir.const(F32, 0)),
+        ir.For(i, [ir.Accumulate(total, "add", ir.load(x, ir.index(i)))], "vector", 4),
+        ir.Store(y, ir.ZERO, ir.read(total)),
+    ]
+    program = ir.Program("test", [x], [y], [], [ir.Kernel("k", body)])
+    values = np.array([1e8, 1, -1e8, 1, 1, 1e8], np.float32)
+    first, second = (values[0] + values[4]) + values[2], (values[1] + values[5]) + values[3]
+    assert interpret(program, [values])[0][0] == first + second

@@ -116,6 +116,24 @@ def test_triangular_solve_with_every_option(left_side, lower, unit_diagonal, tra
     assert_close(got, want, 10 * tolerance("c64", n))
 
 
+@pytest.mark.parametrize("name", ["f32", "c128"])
+@pytest.mark.parametrize("dims", [(2, 5, 5), (2, 9, 14), (2, 15, 10), (17, 17)])
+def test_lu_in_panels(dims: tuple[int, ...], name: str, monkeypatch):
+    monkeypatch.setattr(linalg, "BLOCK", 4)
+    lead, steps = dims[:-2], min(dims[-2:])
+    result = TupleShape((shape(name, *dims), shape("s32", *lead, steps), shape("s32", *lead)))
+    target = {"f32": "lapack_sgetrf_ffi", "c128": "lapack_zgetrf_ffi"}[name]
+    a = numbers(name, *dims)
+    a[(0,) * len(lead) + (slice(None), 2)] = 0
+    got, want = both(
+        lambda x: op.custom_call.make(x, shape=result, custom_call_target=target),
+        [shape(name, *dims)],
+        [a],
+        "expand_lapack",
+    )
+    assert_close(got, want, 100 * tolerance(name, max(dims)))
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.sampled_from(["rng_three_fry", "rng_philox", "rng_default"]),

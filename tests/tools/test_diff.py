@@ -45,15 +45,15 @@ def test_a_program_is_the_same_under_other_names_in_another_order():
     ("old", "new", "why", "lines"),
     [
         ("multiply(x, y)", "add(x, y)", "opcode: multiply against add", ("multiply", "add")),
-        ("subtract(x, y)", "subtract(y, x)", "parameter", ("parameter(0)", "parameter(1)")),
+        ("subtract(x, y)", "subtract(y, x)", "x and y are not the same value", ("subtract(%x", "subtract(%y")),
         ("constant(0)", "constant(1)", "value: 0.0 against 1.0 at ()", ("constant(0)", "constant(1)")),
         ("ROOT c = f32[] add", "ROOT c = f32[] maximum", "opcode: add against maximum", ("add(", "maximum(")),
-        ("constant(0)", "constant(-0)", "value: 0.0 against -0.0 at ()", ("constant(0)", "constant(-0)")),
+        ("constant(0)", "constant(-0)", "value: 0.0 against -0.0 at ()", ("constant(0)", "constant(-0.0)")),
     ],
 )
 def test_the_first_difference_is_shown_with_both_lines(old, new, why, lines):
     difference = found(PROGRAM.replace(old, new))
-    assert why in difference.why or "shares" in difference.why
+    assert why in difference.why
     assert lines[0] in difference.left and lines[1] in difference.right
 
 
@@ -64,7 +64,7 @@ def test_of_two_differences_the_one_computed_first_is_shown():
 
 def test_a_value_that_is_shared_in_one_program_only_is_a_difference():
     text = PROGRAM.replace("tuple(r, s)", "tuple(r, r)")
-    assert "shares" in found(text, PROGRAM.replace("subtract", "multiply")).why
+    assert "not the same value" in found(text, PROGRAM.replace("subtract", "multiply")).why
 
 
 def test_the_command_prints_the_difference_and_gives_status_1(tmp_path, monkeypatch, capsys):

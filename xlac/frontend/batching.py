@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,12 +24,14 @@ from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape
 
 
-@dataclass(frozen=True)
 class Batched:
     """A value for each example: an array and which of its dimensions counts the examples (None: one for all)."""
 
-    value: Tracer
-    axis: int | None
+    __slots__ = ("axis", "value")
+
+    def __init__(self, value: Tracer, axis: int | None) -> None:
+        self.value = value
+        self.axis = axis
 
     @property
     def ndim(self) -> int:
@@ -275,7 +276,9 @@ def vmap(
 
         def flat(*examples: Tracer) -> list[Any]:
             values = iter(examples)
-            args, kwargs = tree.unflatten(structure, [x if a is None else next(values) for x, a in zip(leaves, axes)])
+            # Shared arrays are traced too: unlike NumPy's, they can be indexed by what differs between examples.
+            given = [_traced_array(x) if a is None else next(values) for x, a in zip(leaves, axes)]
+            args, kwargs = tree.unflatten(structure, given)
             found, nesting = tree.flatten(fun(*args, **kwargs))
             shape.append(nesting)
             return found
@@ -298,6 +301,10 @@ def vmap(
         return run_eagerly(run, f"vmap_{name}", tuple(x for x, a in zip(leaves, axes) if a is not None))
 
     return call
+
+
+def _traced_array(x: Any) -> Any:
+    return lift(x) if isinstance(x, np.ndarray) and not is_float0(x) else x
 
 
 def _placed(value: Any, axis: int | None, size: int, name: str) -> Any:

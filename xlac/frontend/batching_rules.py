@@ -407,7 +407,7 @@ def _batch_norm(i: Instruction, size: int, *values: Batched) -> Value:
     """The examples join the features."""
     active = trace.active()
     feature = i["feature_index"]
-    merged = [_merged(v.front(size), feature if v.ndim > 1 or i.dims == v.dims else 0) for v in values]
+    merged = [_merged(v.front(size), feature if v.dims == values[0].dims else 0) for v in values]
     made = emit_instruction(i.opcode, *[active.use(t) for t in merged], **i.attrs)
     if not isinstance(made.shape, TupleShape):
         return Batched(_parted(Tracer(active, made), feature, size), 0)

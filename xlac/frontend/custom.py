@@ -570,7 +570,9 @@ class Checkpoint:
             first: dict[Instruction, Instruction] = dict(zip(callee.parameters, operands))
             trace.replay([callee.root], first)
             for inner, copy in again.items():
-                if inner.opcode.name != "parameter" and isinstance(inner.shape, ArrayShape) and self.policy(inner):
+                # Parameters, and elements of tuples that are known, have no copy.
+                copied = copy.opcode is inner.opcode and inner.opcode.name not in ("parameter", "get-tuple-element")
+                if copied and isinstance(inner.shape, ArrayShape) and self.policy(inner):
                     session.redirect(copy, first[inner])
         return [found.get(k) for k in range(len(operands))]
 

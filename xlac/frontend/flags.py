@@ -76,7 +76,7 @@ def _flag(instruction: Instruction, given: list[Any], counts: Callable[[Instruct
         for other in found[1:]:
             total = union(total, other)
         return total
-    if name == "call":
+    if name == "call" and instruction not in trace.active().session.notes:
         callee = instruction["to_apply"]
         return spread([callee.root], dict(zip(callee.parameters, given)), counts)[0]
     if name == "opt-barrier":

@@ -14,7 +14,8 @@ import numpy as np
 
 from xlac import lax
 from xlac.frontend import dtypes, trace, vjp_rules
-from xlac.frontend.autodiff import add_cotangents
+from xlac.frontend.autodiff import add_cotangents, differentiable
+from xlac.frontend.flags import spread, union
 from xlac.frontend.forward import Moved, diagonal, forward
 from xlac.frontend.linear import zeros_like
 from xlac.frontend.trace import emit, emit_instruction
@@ -177,8 +178,14 @@ def _scatter(i: Instruction, tangents: Sequence[Any], *operands: Tracer) -> Any:
         count = emit(op.scatter, hit_x, indices, hit_update, **add)
         total = emit(op.scatter, hit_x * of_x, indices, hit_update * of_update, **add)
         return total / lax.max(count, 1)
+    if name == "multiply" and i["unique_indices"]:
+        found, valid = vjp_rules.at_updates(i, x, indices, update)
+        add = {**i.attrs, "to_apply": trace.reducer("add", x.dtype)}
+        part = lax.select(valid, found * of_update, zeros_like(update))
+        return emit(op.scatter, again(i, of_x, indices, update), indices, part, **add)
     raise trace.trace_error(
-        "only scatter that adds, replaces, or takes the greatest or least has a forward-mode derivative"
+        "only scatter that adds, replaces, takes the greatest or least, or multiplies at unique indices "
+        "(unique_indices=True) has a forward-mode derivative"
     )
 
 
@@ -230,8 +237,15 @@ def _reduce_window(i: Instruction, tangents: Sequence[Any], *operands: Tracer) -
 def _dual(i: Instruction, tangents: Sequence[Any], operands: Sequence[Tracer]) -> Any:
     """Any reducer of dual numbers: pairs of value and tangent, combined by the reducer and its own derivative."""
     n = len(operands) // 2
-    moving = [k for k in range(n) if tangents[k] is not None or tangents[n + k] is not None]
     combine = i["to_apply"]
+    flags = [tangents[k] is not None or tangents[n + k] is not None for k in range(n)]
+    while True:
+        (found,) = spread([combine.root], dict(zip(combine.parameters, [*flags, *flags])), differentiable)
+        wider = union(flags, found if isinstance(found, list) else [found])
+        if wider == flags:
+            break
+        flags = wider
+    moving = [k for k in range(n) if flags[k]]
     scalars = [ArrayShape(operands[k]._instruction.shape.element_type) for k in [*range(n), *moving]]  # type: ignore[union-attr]
 
     def build(*parts: Tracer) -> list[Tracer]:
@@ -252,8 +266,8 @@ def _dual(i: Instruction, tangents: Sequence[Any], operands: Sequence[Tracer]) -
     given = [*operands[:n], *(_or_zeros(tangents[k], operands[k]) for k in moving)]
     inits = [*operands[n:], *(_or_zeros(tangents[n + k], operands[n + k]) for k in moving)]
     made = emit_instruction(i.opcode, *[active.use(t) for t in (*given, *inits)], **{**i.attrs, "to_apply": reducer})
-    found = dict(zip(moving, trace.elements(made)[n:]))
-    return [found.get(k) for k in range(n)] if isinstance(i.shape, TupleShape) else found.get(0)
+    slopes = dict(zip(moving, trace.elements(made)[n:]))
+    return [slopes.get(k) for k in range(n)] if isinstance(i.shape, TupleShape) else slopes.get(0)
 
 
 @rule("select-and-scatter")

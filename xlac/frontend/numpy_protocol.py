@@ -120,7 +120,7 @@ def call_function(func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     home = xnp.linalg if module.startswith("numpy.linalg") else xnp
     if module.startswith(("numpy.fft", "numpy.random")):
         home = getattr(xnp, module.split(".")[1], None)
-    name = {"amax": "max", "amin": "min", "round_": "round", "cumulative_sum": "cumsum"}.get(name, name)
+    name = {"amax": "max", "amin": "min", "round_": "round"}.get(name, name)
     function = getattr(home, name, None) if name in getattr(home, "__all__", ()) else None
     if function is None or name in INSTEAD and name != "where":
         raise _unsupported(name, kwargs)

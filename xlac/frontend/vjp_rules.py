@@ -385,7 +385,7 @@ def _index_vectors(i: Instruction, indices: Tracer) -> Tracer:
     return lax.transpose(indices, [*(d for d in range(indices.ndim) if d != last), last])
 
 
-def _at_updates(i: Instruction, x: Tracer, indices: Tracer, updates: Tracer) -> tuple[Tracer, Tracer]:
+def at_updates(i: Instruction, x: Tracer, indices: Tracer, updates: Tracer) -> tuple[Tracer, Tracer]:
     """For each update the element of `x` at its place, and whether it has one: those outside were dropped."""
     inserted = (*i["inserted_window_dims"], *i["input_batching_dims"])
     window = iter([updates.shape[d] for d in i["update_window_dims"]])
@@ -409,7 +409,7 @@ def scatter_winners(
     i: Instruction, result: Tracer, x: Tracer, indices: Tracer, updates: Tracer
 ) -> tuple[Tracer, Tracer]:
     """Of a scatter by maximum or minimum: 1 where the operand, and where an update, is the result's element, else 0."""
-    found, valid = _at_updates(i, result, indices, updates)
+    found, valid = at_updates(i, result, indices, updates)
     hit = lax.bitwise_and(valid, lax.eq(found, updates))
     return lax._convert(lax.eq(x, result), x.dtype), lax._convert(hit, x.dtype)
 
@@ -423,7 +423,7 @@ def _scatter(i: Instruction, g: Tracer, *operands: Tracer) -> Any:
     root = i["to_apply"].root
 
     def taken(v: Tracer) -> Tracer:
-        found, valid = _at_updates(i, v, indices, updates)
+        found, valid = at_updates(i, v, indices, updates)
         return _masked(valid, found)
 
     if name == "add":
@@ -470,7 +470,7 @@ def _last_writer(i: Instruction, x: Tracer, indices: Tracer, updates: Tracer, g:
     shape = ArrayShape(count._instruction.shape.element_type)  # type: ignore[union-attr]
     second = trace.scalar_computation("second", (shape, shape), lambda old, new: new)
     last = emit(op.scatter, lax.full_like(x, -1, np.int32), indices, count, **{**i.attrs, "to_apply": second})
-    found, _ = _at_updates(i, last, indices, updates)
+    found, _ = at_updates(i, last, indices, updates)
     return _masked(lax.eq(found, count), g)
 
 

@@ -656,7 +656,8 @@ def loads(values: Iterable[Value]) -> Iterator[Load]:
 
 
 def operands_first(value: Value, known: Container[Value] = ()) -> list[Value]:
-    """The value and all it is computed from, operands before users, without those in `known` and what only they need."""
+    """The value and all it is computed from, operands before users, but for those in `known` and what only they
+    need."""
     order: list[Value] = []
     done: set[Value] = set()
     stack = [(value, False)]

@@ -391,6 +391,8 @@ class KernelVerifier:
         if a.facts.impossible:
             return
         self.accesses.append(a)
+        # Where its guard is false, a load of one element reads the first instead.
+        self.check(a.buffer.size > 0, f"{a.buffer} is empty")
         low, high = a.facts.range_of(under_guard(a.index, a.guard))
         inside = low >= 0 and high < a.buffer.size
         if not inside and a.guard is None and affine(a.index):

@@ -1,132 +1,212 @@
 """`xlac.numpy`: NumPy's functions on traced arrays, and on concrete ones, where they run as compiled programs.
 
-Names and signatures are NumPy's; results follow JAX: integers and floats of different types meet by JAX's promotion
-with 64-bit types kept, Python numbers take the type of the arrays beside them, and created floats are float32.
+Names and signatures are those of `jax.numpy` and of the Python Array API standard 2024.12, whose namespace this is;
+integers and floats of different types meet by JAX's promotion with 64-bit types kept, Python numbers take the type of
+the arrays beside them, and created floats are float32, integers int32.
 """
 
 from __future__ import annotations
 
 import ml_dtypes as _ml_dtypes
 import numpy as _np
+from numpy import array_repr as array_repr
+from numpy import array_str as array_str
 from numpy import (
     bool_,
+    character,
     complex64,
     complex128,
+    complexfloating,
     dtype,
     e,
     euler_gamma,
+    flexible,
     float16,
     float32,
     float64,
+    floating,
+    generic,
+    get_printoptions,
+    index_exp,
+    inexact,
     inf,
     int8,
     int16,
     int32,
     int64,
+    integer,
+    isscalar,
+    issubdtype,
+    iterable,
+    load,
     nan,
     ndarray,
     newaxis,
+    number,
+    object_,
     pi,
+    printoptions,
+    s_,
+    save,
+    savez,
+    set_printoptions,
+    signedinteger,
+    ufunc,
     uint8,
     uint16,
     uint32,
     uint64,
+    unsignedinteger,
 )
+from numpy.exceptions import ComplexWarning
 
-from xlac.frontend.dtypes import as_dtype as _as_dtype
-from xlac.frontend.dtypes import promote as _promote
 from xlac.frontend.dtypes import result_type
-from xlac.numpy import creation, elementwise, linalg, products, reductions, shaping
+from xlac.lax.movement import broadcast_shapes
+from xlac.numpy import (
+    bits,
+    calculus,
+    creation,
+    elementwise,
+    fft,
+    functional,
+    linalg,
+    polynomials,
+    products,
+    reductions,
+    shaping,
+    sorting,
+    statistics,
+    types,
+)
+from xlac.numpy import (
+    indices as _indices,
+)
+from xlac.numpy.bits import *  # noqa: F403
+from xlac.numpy.calculus import *  # noqa: F403
 from xlac.numpy.creation import *  # noqa: F403
 from xlac.numpy.elementwise import *  # noqa: F403
+from xlac.numpy.functional import *  # noqa: F403
+from xlac.numpy.indices import *  # noqa: F403
+from xlac.numpy.polynomials import *  # noqa: F403
 from xlac.numpy.products import *  # noqa: F403
 from xlac.numpy.reductions import *  # noqa: F403
 from xlac.numpy.shaping import *  # noqa: F403
 from xlac.numpy.shaping import trace_ as trace
+from xlac.numpy.sorting import *  # noqa: F403
+from xlac.numpy.statistics import *  # noqa: F403
+from xlac.numpy.types import *  # noqa: F403
+from xlac.numpy.types import ArrayNamespaceInfo as _ArrayNamespaceInfo
 
+# The standard's name of the truth type; the module's own functions do not read it.
+bool = bool_
 bfloat16 = _ml_dtypes.bfloat16
-float8_e4m3fn, float8_e5m2 = _ml_dtypes.float8_e4m3fn, _ml_dtypes.float8_e5m2
-int4, uint4 = _ml_dtypes.int4, _ml_dtypes.uint4
-finfo, iinfo = _ml_dtypes.finfo, _ml_dtypes.iinfo
-issubdtype, isscalar = _np.issubdtype, _np.isscalar
-floating, integer, inexact, complexfloating, number = (
-    _np.floating,
-    _np.integer,
-    _np.inexact,
-    _np.complexfloating,
-    _np.number,
-)
-signedinteger, unsignedinteger, generic = _np.signedinteger, _np.unsignedinteger, _np.generic
-ix_, index_exp, s_ = _np.ix_, _np.index_exp, _np.s_
-set_printoptions, printoptions = _np.set_printoptions, _np.printoptions
+float8_e3m4, float8_e4m3 = _ml_dtypes.float8_e3m4, _ml_dtypes.float8_e4m3
+float8_e4m3b11fnuz, float8_e4m3fn = _ml_dtypes.float8_e4m3b11fnuz, _ml_dtypes.float8_e4m3fn
+float8_e4m3fnuz, float8_e5m2 = _ml_dtypes.float8_e4m3fnuz, _ml_dtypes.float8_e5m2
+float8_e5m2fnuz, float8_e8m0fnu = _ml_dtypes.float8_e5m2fnuz, _ml_dtypes.float8_e8m0fnu
+float4_e2m1fn = _ml_dtypes.float4_e2m1fn
+int2, int4, uint2, uint4 = _ml_dtypes.int2, _ml_dtypes.int4, _ml_dtypes.uint2, _ml_dtypes.uint4
+single, double, csingle, cdouble = _np.single, _np.double, _np.csingle, _np.cdouble
+float_, int_, uint, complex_ = float32, int32, uint32, complex64
+r_, c_ = _np.r_, _np.c_
+einsum_path = _np.einsum_path
+
+__array_api_version__ = "2024.12"
 
 
-def promote_types(type1: object, type2: object) -> _np.dtype:
-    """The type of a result of operands of these two types."""
-    return _promote((_as_dtype(type1), False), (_as_dtype(type2), False))[0]
-
-
-def iscomplexobj(x: object) -> bool:
-    """Whether the element type is complex."""
-    return _np.dtype(getattr(x, "dtype", type(x))).kind == "c"
-
-
-def broadcast_shapes(*shapes: object) -> tuple[int, ...]:
-    """The shape that arrays of these shapes broadcast to."""
-    return tuple(_np.broadcast_shapes(*shapes))  # type: ignore[arg-type]
+def __array_namespace_info__() -> _ArrayNamespaceInfo:
+    """What this namespace can do; see the Array API standard."""
+    return _ArrayNamespaceInfo()
 
 
 __all__ = [
+    *bits.__all__,
+    *calculus.__all__,
     *creation.__all__,
     *elementwise.__all__,
+    *functional.__all__,
+    *_indices.__all__,
+    *polynomials.__all__,
     *products.__all__,
     *reductions.__all__,
     *shaping.__all__,
+    *sorting.__all__,
+    *statistics.__all__,
+    *types.__all__,
+    "ComplexWarning",
+    "array_repr",
+    "array_str",
     "bfloat16",
+    "bool",
     "bool_",
     "broadcast_shapes",
+    "c_",
+    "cdouble",
+    "character",
     "complex128",
     "complex64",
+    "complex_",
     "complexfloating",
+    "csingle",
+    "double",
     "dtype",
     "e",
+    "einsum_path",
     "euler_gamma",
-    "finfo",
+    "fft",
+    "flexible",
     "float16",
     "float32",
+    "float4_e2m1fn",
     "float64",
+    "float8_e3m4",
+    "float8_e4m3",
+    "float8_e4m3b11fnuz",
     "float8_e4m3fn",
+    "float8_e4m3fnuz",
     "float8_e5m2",
+    "float8_e5m2fnuz",
+    "float8_e8m0fnu",
+    "float_",
     "floating",
     "generic",
-    "iinfo",
+    "get_printoptions",
     "index_exp",
     "inexact",
     "inf",
     "int16",
+    "int2",
     "int32",
     "int4",
     "int64",
     "int8",
+    "int_",
     "integer",
-    "iscomplexobj",
     "isscalar",
     "issubdtype",
-    "ix_",
+    "iterable",
     "linalg",
+    "load",
     "nan",
     "ndarray",
     "newaxis",
     "number",
+    "object_",
     "pi",
     "printoptions",
-    "promote_types",
+    "r_",
     "result_type",
     "s_",
+    "save",
+    "savez",
     "set_printoptions",
     "signedinteger",
+    "single",
     "trace",
+    "ufunc",
+    "uint",
     "uint16",
+    "uint2",
     "uint32",
     "uint4",
     "uint64",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core, elementwise, reductions, shaping
-from xlac.numpy._core import normalize_axes, normalize_axis
+from xlac.numpy._core import normalize_axis
 
 __all__: list[str] = []
 
@@ -308,44 +307,3 @@ def _path(xs: Sequence[Tracer], terms: list[str], result: str) -> list[tuple[int
     shapes = [np.broadcast_to(np.float32(0), x.shape) for x in xs]
     text = ",".join("".join(letters[c] for c in t) for t in terms) + "->" + "".join(letters[c] for c in result)
     return list(np.einsum_path(text, *shapes, optimize="greedy")[0][1:])
-
-
-# ---- norms
-
-
-@_public
-def norm(x: ArrayLike, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
-    """Norm of vectors, or of matrices (None or "fro", 1, -1, inf, -inf)."""
-    a = _core.inexact(x)
-    size = elementwise.abs(a)
-    if ord is None:
-        axes = normalize_axes(axis, a.ndim, "norm")
-        return lax.sqrt(reductions.sum(lax.mul(size, size), axes, keepdims=keepdims))
-    axes = normalize_axes(axis, a.ndim, "norm")
-    if len(axes) == 1:
-        if ord in (math.inf, -math.inf):
-            return (reductions.max if ord > 0 else reductions.min)(size, axes, keepdims=keepdims)
-        if ord == 0:
-            return reductions.sum(lax._convert(lax.ne(size, 0), size.dtype), axes, keepdims=keepdims)
-        if ord == 1:
-            return reductions.sum(size, axes, keepdims=keepdims)
-        if ord == 2:
-            return lax.sqrt(reductions.sum(lax.mul(size, size), axes, keepdims=keepdims))
-        if isinstance(ord, str):
-            raise shape_error(f"norm: ord={ord!r} of vectors; it must be a number")
-        total = reductions.sum(elementwise.power(size, ord), axes, keepdims=keepdims)
-        return elementwise.power(total, 1.0 / ord)
-    if len(axes) != 2:
-        raise shape_error(f"norm: axis {axis} of an array of shape {list(a.shape)}; ord={ord!r} needs one or two axes")
-    rows, columns = axes
-    if ord in ("fro", "f"):
-        return lax.sqrt(reductions.sum(lax.mul(size, size), axes, keepdims=keepdims))
-    if ord in (1, -1, math.inf, -math.inf):
-        along, over = (rows, columns) if abs(ord) == 1 else (columns, rows)
-        sums = reductions.sum(size, along, keepdims=True)
-        result = (reductions.max if ord > 0 else reductions.min)(sums, over, keepdims=True)
-        return result if keepdims else shaping.squeeze(result, axes)
-    raise shape_error(f"norm: ord={ord!r} of matrices is not supported; use None, 'fro', 1, -1, inf or -inf")
-
-
-__all__.remove("norm")

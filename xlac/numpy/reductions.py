@@ -193,6 +193,9 @@ def mean(
     return lax._convert(total, result, weak)
 
 
+_mean = mean
+
+
 @_public
 def average(
     a: ArrayLike, axis: Axis = None, weights: ArrayLike | None = None, returned: bool = False, keepdims: bool = False
@@ -229,6 +232,7 @@ def var(
     keepdims: bool = False,
     *,
     where: ArrayLike | None = None,
+    mean: ArrayLike | None = None,
     correction: float | None = None,
 ) -> Array:
     """Variance over axes: mean of |a - mean|^2, with n - ddof in place of n."""
@@ -239,7 +243,7 @@ def var(
     compute = dtypes.FLOAT32 if dtypes.is_float(result) and result.itemsize < 4 else result
     x = lax._convert(x, compute)
     axes = normalize_axes(axis, x.ndim, "var")
-    centre = mean(x, axis, keepdims=True, where=where)
+    centre = _mean(x, axis, keepdims=True, where=where) if mean is None else lax._convert(as_tracer(mean), compute)
     apart = lax.sub(x, _core.stretch(centre, x.shape))
     squares = lax.real(lax.mul(apart, lax.conj(apart))) if dtypes.is_complex(compute) else lax.mul(apart, apart)
     total = _keep(squares, lax._reduce_named("add", _masked(squares, where, "add"), axes), axes, keepdims)
@@ -261,10 +265,11 @@ def std(
     keepdims: bool = False,
     *,
     where: ArrayLike | None = None,
+    mean: ArrayLike | None = None,
     correction: float | None = None,
 ) -> Array:
     """Standard deviation over axes."""
-    return lax.sqrt(var(a, axis, dtype, out, ddof, keepdims, where=where, correction=correction))
+    return lax.sqrt(var(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
 @_public
@@ -280,15 +285,15 @@ def count_nonzero(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Ar
 
 
 @_public
-def argmax(a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False) -> Array:
+def argmax(a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
     """Index of the greatest element along an axis (of the flat array, without one), the first of several; int32."""
-    return _arg("maximum", "argmax", a, axis, out, keepdims)
+    return _arg("maximum", "argmax", a, axis, out, bool(keepdims))
 
 
 @_public
-def argmin(a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False) -> Array:
+def argmin(a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
     """Index of the least element along an axis (of the flat array, without one), the first of several; int32."""
-    return _arg("minimum", "argmin", a, axis, out, keepdims)
+    return _arg("minimum", "argmin", a, axis, out, bool(keepdims))
 
 
 def _arg(opcode: str, name: str, a: Any, axis: int | None, out: Any, keepdims: bool) -> Tracer:
@@ -322,60 +327,107 @@ def _valid(a: Any) -> Tracer:
     return lax.eq(x, x)
 
 
+def _both(valid: Tracer, where: Any) -> Tracer:
+    return valid if where is None else elementwise.logical_and(valid, where)
+
+
 @_public
-def nansum(a: ArrayLike, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False) -> Array:
+def nansum(
+    a: ArrayLike, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False,
+    initial: ArrayLike | None = None, where: ArrayLike | None = None,
+) -> Array:  # fmt: skip
     """Sum over axes, NaN as 0."""
-    return sum(_without_nan(a, "add"), axis, dtype, out, keepdims)
+    return sum(_without_nan(a, "add"), axis, dtype, out, keepdims, initial, where)
 
 
 @_public
-def nanprod(a: ArrayLike, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False) -> Array:
+def nanprod(
+    a: ArrayLike, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False,
+    initial: ArrayLike | None = None, where: ArrayLike | None = None,
+) -> Array:  # fmt: skip
     """Product over axes, NaN as 1."""
-    return prod(_without_nan(a, "multiply"), axis, dtype, out, keepdims)
+    return prod(_without_nan(a, "multiply"), axis, dtype, out, keepdims, initial, where)
 
 
 @_public
-def nanmean(a: ArrayLike, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False) -> Array:
+def nanmean(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+) -> Array:
     """Mean over axes of what is not NaN."""
-    return mean(a, axis, dtype, out, keepdims, where=_valid(a))
+    return mean(a, axis, dtype, out, keepdims, where=_both(_valid(a), where))
 
 
 @_public
 def nanvar(
-    a: ArrayLike, axis: Axis = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False
-) -> Array:
+    a: ArrayLike, axis: Axis = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False,
+    where: ArrayLike | None = None,
+) -> Array:  # fmt: skip
     """Variance over axes of what is not NaN."""
-    return var(a, axis, dtype, out, ddof, keepdims, where=_valid(a))
+    return var(a, axis, dtype, out, ddof, keepdims, where=_both(_valid(a), where))
 
 
 @_public
 def nanstd(
-    a: ArrayLike, axis: Axis = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False
-) -> Array:
+    a: ArrayLike, axis: Axis = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False,
+    where: ArrayLike | None = None,
+) -> Array:  # fmt: skip
     """Standard deviation over axes of what is not NaN."""
-    return lax.sqrt(var(a, axis, dtype, out, ddof, keepdims, where=_valid(a)))
+    return lax.sqrt(var(a, axis, dtype, out, ddof, keepdims, where=_both(_valid(a), where)))
 
 
-def _nan_extreme(function: Any, opcode: str, a: Any, axis: Axis, keepdims: bool) -> Tracer:
+def _nan_extreme(function: Any, opcode: str, a: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Tracer:
     x = as_tracer(a)
-    result = function(_without_nan(x, opcode), axis, keepdims=keepdims)
-    if not dtypes.is_inexact(x.dtype):
+    result = function(_without_nan(x, opcode), axis, keepdims=keepdims, initial=initial, where=where)
+    if not dtypes.is_inexact(x.dtype) or initial is not None:
         return result
     return lax.select(any(_valid(x), axis, keepdims=keepdims), result, lax.full_like(result, math.nan))
 
 
 @_public
-def nanmax(a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False) -> Array:
+def nanmax(
+    a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False, initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Array:  # fmt: skip
     """Greatest over axes of what is not NaN."""
     _core.no_out("nanmax", out)
-    return _nan_extreme(max, "maximum", a, axis, keepdims)
+    return _nan_extreme(max, "maximum", a, axis, keepdims, initial, where)
 
 
 @_public
-def nanmin(a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False) -> Array:
+def nanmin(
+    a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False, initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Array:  # fmt: skip
     """Least over axes of what is not NaN."""
     _core.no_out("nanmin", out)
-    return _nan_extreme(min, "minimum", a, axis, keepdims)
+    return _nan_extreme(min, "minimum", a, axis, keepdims, initial, where)
+
+
+def _nan_arg(opcode: str, name: str, a: Any, axis: int | None, out: Any, keepdims: bool) -> Tracer:
+    """-1 where all are NaN."""
+    x = as_tracer(a)
+    found = _arg(opcode, name, _without_nan(x, opcode), axis, out, bool(keepdims))
+    if not dtypes.is_inexact(x.dtype):
+        return found
+    present = any(_valid(x), axis, keepdims=bool(keepdims))
+    return lax.select(present, found, lax.full_like(found, -1))
+
+
+@_public
+def nanargmax(a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
+    """Index of the greatest element that is not NaN; -1 where all are."""
+    return _nan_arg("maximum", "nanargmax", a, axis, out, bool(keepdims))
+
+
+@_public
+def nanargmin(a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
+    """Index of the least element that is not NaN; -1 where all are."""
+    return _nan_arg("minimum", "nanargmin", a, axis, out, bool(keepdims))
 
 
 @_public
@@ -424,14 +476,42 @@ def nancumsum(a: ArrayLike, axis: int | None = None, dtype: Any = None, out: Non
 
 
 @_public
-def diff(a: ArrayLike, n: int = 1, axis: int = -1) -> Array:
-    """Differences of neighbours along an axis, n times."""
-    x = as_tracer(a)
-    along = normalize_axis(axis, x.ndim, "diff")
-    for _ in range(n):
-        later, earlier = lax.slice_in_dim(x, 1, None, axis=along), lax.slice_in_dim(x, 0, -1, axis=along)
-        x = lax.ne(later, earlier) if x.dtype == np.bool_ else lax.sub(later, earlier)
-    return x
+def nancumprod(a: ArrayLike, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
+    """Running product along an axis, NaN as 1."""
+    return _running("nancumprod", lax.cumprod, _without_nan(a, "multiply"), axis, dtype, out)
+
+
+def _with_initial(x: Tracer, result: Tracer, axis: int, first: int) -> Tracer:
+    """The result with a first element before it along the axis."""
+    config = [(1 if d == axis else 0, 0, 0) for d in range(x.ndim)]
+    return lax.pad(result, np.asarray(first, result.dtype), config)
+
+
+def _cumulative(name: str, function: Any, x: Any, axis: int | None, dtype: Any, initial: bool, first: int) -> Tracer:
+    a = as_tracer(x)
+    if axis is None:
+        if a.ndim > 1:
+            raise trace.shape_error(f"{name}: give axis= for an array of shape {list(a.shape)}")
+        a, axis = lax.reshape(a, (a.size,)), 0
+    along = normalize_axis(axis, a.ndim, name)
+    result = _running(name, function, a, along, dtype, None)
+    return _with_initial(a, result, along, first) if initial else result
+
+
+@_public
+def cumulative_sum(
+    x: ArrayLike, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Array:
+    """Running sum along an axis, which a vector need not name; with `include_initial` from 0 on."""
+    return _cumulative("cumulative_sum", lax.cumsum, x, axis, dtype, include_initial, 0)
+
+
+@_public
+def cumulative_prod(
+    x: ArrayLike, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Array:
+    """Running product along an axis, which a vector need not name; with `include_initial` from 1 on."""
+    return _cumulative("cumulative_prod", lax.cumprod, x, axis, dtype, include_initial, 1)
 
 
 @_public
@@ -440,6 +520,17 @@ def allclose(
 ) -> Array:
     """Whether all elements are close (see `isclose`)."""
     return all(elementwise.isclose(a, b, rtol, atol, equal_nan))
+
+
+@_public
+def array_equiv(a1: ArrayLike, a2: ArrayLike) -> Array:
+    """Whether shapes broadcast together and all elements are then equal."""
+    x, y = as_tracer(a1), as_tracer(a2)
+    try:
+        np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:
+        return trace.lift(np.asarray(False))
+    return all(elementwise.equal(x, y))
 
 
 @_public

@@ -254,9 +254,7 @@ def _edges(x: Tracer, bins: Any, range: Any, name: str) -> Tracer:
 
 
 @_public
-def histogram_bin_edges(
-    a: ArrayLike, bins: Any = 10, range: Any = None, weights: ArrayLike | None = None
-) -> Array:
+def histogram_bin_edges(a: ArrayLike, bins: Any = 10, range: Any = None, weights: ArrayLike | None = None) -> Array:
     """The boundaries of bins of equal width between the least and the greatest element, or over a range."""
     x = as_tracer(a)
     return _edges(lax.reshape(x, (x.size,)), bins, range, "histogram_bin_edges")
@@ -330,6 +328,8 @@ def histogramdd(
     size = math.prod(counts)
     total = _counts(lax.select(inside, flat, lax.full_like(flat, size)), weights, size)
     total = lax.reshape(total, counts)
+    if not dtypes.is_inexact(total.dtype):
+        total = lax.convert_element_type(total, dtypes.default_float())
     if density:
         whole: Any = reductions.sum(total)
         for d, (boundary, count) in enumerate(zip(edges, counts)):

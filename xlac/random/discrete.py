@@ -161,7 +161,7 @@ def _permuted(key: ArrayLike, x: ArrayLike, axis: int, independent: bool) -> Arr
     axis = normalize_axis(axis, x.ndim, "permutation")
     if independent or x.ndim == 1:
         return _shuffled(key, x, axis)
-    return xnp.take(x, _shuffled(key, lax.iota(np.int32, x.shape[axis]), 0), axis)
+    return xnp.take(x, _shuffled(key, lax.iota(np.int32, x.shape[axis]), 0), axis, mode="clip")
 
 
 def permutation(key: ArrayLike, x: int | ArrayLike, axis: int = 0, independent: bool = False) -> Array:
@@ -243,7 +243,7 @@ def choice(
             return _first(permutation(key, n), shape, 0)
         return _first(permutation(key, values, axis), shape, axis)
     places = _choice_places(key, n, shape, replace, p, mode)
-    return places if values is None else xnp.take(values, places, axis)
+    return places if values is None else xnp.take(values, places, axis, mode="clip")
 
 
 @array_function

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from xlac.passes.expand.devices import expand_devices, expand_sizes
 from xlac.passes.expand.fft import expand_fft
+from xlac.passes.expand.lapack import expand_lapack
 from xlac.passes.expand.linalg import expand_linalg
 from xlac.passes.expand.normalization import expand_batch_norm
 from xlac.passes.expand.products import expand_products
@@ -26,6 +27,7 @@ __all__ = [
     "expand_batch_norm",
     "expand_devices",
     "expand_fft",
+    "expand_lapack",
     "expand_linalg",
     "expand_products",
     "expand_random",

@@ -1,4 +1,4 @@
-"""cholesky and triangular-solve, and the LAPACK kernels that are no more, as blocked loops of matrix products.
+"""cholesky and triangular-solve as blocked loops of matrix products.
 
 Each works on one batch dimension and lower triangles; other forms are brought to that. Blocks on the diagonal are done
 row by row and all else by products of matrices, of which the triangular ones' inverses on the diagonal are factors.
@@ -7,15 +7,12 @@ row by row and all else by products of matrices, of which the triangular ones' i
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 
 from xlac.ir.module import Instruction, Module
-from xlac.ir.ops.custom_call import parse_config
-from xlac.ir.ops.lapack import option_letter
 from xlac.ir.shape import F32, S32, ElementType
-from xlac.passes.expand.build import Array, complex_, expand, full, iota, loop, tuple_
+from xlac.passes.expand.build import Array, complex_, expand, full, iota, loop
 
 # Rows of a block: enough for products to pay, few enough for the rest not to matter.
 BLOCK = 32
@@ -23,29 +20,29 @@ BLOCK = 32
 
 def expand_linalg(module: Module) -> bool:
     """Replace cholesky and triangular-solve by loops of matrix products; return whether there were any."""
-    return expand(module, {"cholesky": _cholesky, "triangular-solve": _triangular_solve, "custom-call": _kernel})
+    return expand(module, {"cholesky": _cholesky, "triangular-solve": _triangular_solve})
 
 
 def _wide(x: Array) -> Array:
     return x.convert(F32) if x.type.is_float and x.type.bits < 32 else x
 
 
-def _batched(x: Array) -> Array:
+def batched(x: Array) -> Array:
     """[..., m, n] as [batch, m, n]."""
     return x.reshape(math.prod(x.dims[:-2]), *x.dims[-2:])
 
 
-def _adjoint(x: Array) -> Array:
+def adjoint(x: Array) -> Array:
     return x.transpose(0, 2, 1).conj()
 
 
-def _places(dims: tuple[int, ...]) -> tuple[Array, Array]:
+def row_and_column(dims: tuple[int, ...]) -> tuple[Array, Array]:
     """The row and the column of each element."""
     return iota(S32, dims, len(dims) - 2), iota(S32, dims, len(dims) - 1)
 
 
-def _eye(element_type: ElementType, dims: tuple[int, ...]) -> Array:
-    rows, columns = _places(dims)
+def eye(element_type: ElementType, dims: tuple[int, ...]) -> Array:
+    rows, columns = row_and_column(dims)
     return rows.compare("EQ", columns).select(full(element_type, 1, dims), full(element_type, 0, dims))
 
 
@@ -55,8 +52,8 @@ def _padded(x: Array, size: int) -> Array:
     if n == size:
         return x
     wide = x.pad(0, size - n, size - n)
-    rows, _ = _places(wide.dims)
-    return rows.compare("GE", n).select(_eye(x.type, wide.dims), wide)
+    rows, _ = row_and_column(wide.dims)
+    return rows.compare("GE", n).select(eye(x.type, wide.dims), wide)
 
 
 def _divided(x: Array, by: Array) -> Array:
@@ -72,13 +69,13 @@ def _cholesky(x: Instruction) -> Instruction | None:
     a = _wide(given)
     if not a.shape.size:
         return given.node
-    a = _batched(a)
-    factor = _with_nans(_factor(_adjoint(a) if x["lower"] else a))
-    result = _adjoint(factor) if x["lower"] else factor
+    a = batched(a)
+    factor = with_nans(cholesky_factor(adjoint(a) if x["lower"] else a))
+    result = adjoint(factor) if x["lower"] else factor
     return result.reshape(*x.dims).convert(given.type).node
 
 
-def _factor(a: Array) -> Array:
+def cholesky_factor(a: Array) -> Array:
     """U with U* U = a, from the upper triangle; from the first pivot on that is not positive, NaN.
 
     Rows of U are made from those above, since rows are contiguous.
@@ -95,7 +92,7 @@ def _factor(a: Array) -> Array:
         above = factor.dynamic_slice((0, 0, at), (batch, size, BLOCK)).conj()
         rest = a.dynamic_slice((0, at, 0), (batch, BLOCK, size)) - above.dot(factor, ((1,), (1,)), ((0,), (0,)))
         corner = _factor_rows(rest.dynamic_slice((0, 0, at), (batch, BLOCK, BLOCK)))
-        inverse = _solve_rows(_adjoint(corner), _eye(a.type, corner.dims))
+        inverse = solve_rows(adjoint(corner), eye(a.type, corner.dims))
         rows = inverse.dot(rest, ((2,), (1,)), ((0,), (0,)))
         rows = columns.compare("LT", at.broadcast(columns.dims, ())).select(0, rows)
         return [factor.dynamic_update(rows.dynamic_update(corner, (0, 0, at)), (0, at, 0))]
@@ -105,7 +102,7 @@ def _factor(a: Array) -> Array:
 
 
 def _factor_rows(a: Array) -> Array:
-    """`_factor`, one row after the other."""
+    """`cholesky_factor`, one row after the other."""
     batch, n, _ = a.dims
     real = a.type.real
 
@@ -126,17 +123,17 @@ def _factor_rows(a: Array) -> Array:
     return factor
 
 
-def _bad_pivots(factor: Array) -> Array:
+def bad_pivots(factor: Array) -> Array:
     """Which pivots [batch, n] are NaN: from the first bad one on, all."""
-    rows, columns = _places(factor.dims)
+    rows, columns = row_and_column(factor.dims)
     diagonal = rows.compare("EQ", columns).select(factor.real(), full(factor.type.real, 0, factor.dims)).sum(2)
     return diagonal.compare("NE", diagonal)
 
 
-def _with_nans(factor: Array) -> Array:
+def with_nans(factor: Array) -> Array:
     """NaN throughout for each matrix that has a bad pivot."""
     n = factor.dims[-1]
-    bad = _bad_pivots(factor).slice(1, n - 1, n).reshape(factor.dims[0]).broadcast(factor.dims, (0,))
+    bad = bad_pivots(factor).slice(1, n - 1, n).reshape(factor.dims[0]).broadcast(factor.dims, (0,))
     nan = complex(np.nan, np.nan) if factor.type.is_complex else np.nan
     return bad.select(full(factor.type, nan, factor.dims), factor)
 
@@ -163,7 +160,7 @@ def triangular_solve(
     dims, element_type = b.dims, b.type
     if not b.shape.size:
         return b
-    a, b = _batched(_wide(a)), _batched(_wide(b))
+    a, b = batched(_wide(a)), batched(_wide(b))
     if transpose_a == "ADJOINT":
         a = a.conj()
     if transpose_a != "NO_TRANSPOSE":
@@ -174,7 +171,7 @@ def triangular_solve(
     if not lower:
         # Upper triangular systems become lower ones when rows and columns run backwards.
         a, b = a.reverse(1, 2), b.reverse(1)
-    rows, columns = _places(a.dims)
+    rows, columns = row_and_column(a.dims)
     a = rows.compare("GE", columns).select(a, 0)
     if unit_diagonal:
         a = rows.compare("EQ", columns).select(1, a)
@@ -190,7 +187,7 @@ def _solve(a: Array, b: Array) -> Array:
     """x with a x = b for a [batch, n, n], zero above the diagonal."""
     batch, n, m = b.dims
     if n <= BLOCK:
-        return _solve_rows(a, b)
+        return solve_rows(a, b)
     size = -(-n // BLOCK) * BLOCK
     count = size // BLOCK
     a, b = _padded(a, size), b.pad(0, size - n, 0)
@@ -198,7 +195,7 @@ def _solve(a: Array, b: Array) -> Array:
     blocks = a.reshape(batch, count, BLOCK, count, BLOCK)
     own = iota(S32, blocks.dims, 1).compare("EQ", iota(S32, blocks.dims, 3))
     corners = own.select(blocks, 0).sum(3).reshape(batch * count, BLOCK, BLOCK)
-    inverses = _solve_rows(corners, _eye(a.type, corners.dims)).reshape(batch, count, BLOCK, BLOCK)
+    inverses = solve_rows(corners, eye(a.type, corners.dims)).reshape(batch, count, BLOCK, BLOCK)
     rest = own.select(0, blocks).reshape(batch, size, size)
 
     def body(k: Array, x: Array, rest: Array, b: Array, inverses: Array) -> list[Array]:
@@ -212,10 +209,10 @@ def _solve(a: Array, b: Array) -> Array:
     return x.slice(1, 0, n)
 
 
-def _solve_rows(a: Array, b: Array) -> Array:
+def solve_rows(a: Array, b: Array) -> Array:
     """`_solve`, one row after the other."""
     batch, n, m = b.dims
-    rows, columns = _places(a.dims)
+    rows, columns = row_and_column(a.dims)
     diagonal = rows.compare("EQ", columns).select(a, 0).sum(2)
     below = rows.compare("GT", columns).select(a, 0)
 
@@ -227,46 +224,3 @@ def _solve_rows(a: Array, b: Array) -> Array:
 
     (x,) = loop("solve_rows", n, [full(b.type, 0, b.dims)], body, [below, diagonal, b])
     return x
-
-
-# ---- LAPACK kernels
-
-
-def _kernel(x: Instruction) -> Instruction | None:
-    """lapack_?potrf_ffi and lapack_?trsm_ffi."""
-    match = re.fullmatch(r"lapack_[sdcz](potrf|trsm)_ffi", x["custom_call_target"])
-    if match is None:
-        return None
-    new = _potrf(x) if match[1] == "potrf" else _trsm(x)
-    return new if new is not None and new.shape == x.shape else None
-
-
-def _trsm(x: Instruction) -> Instruction:
-    config = parse_config(x["backend_config"])
-    a, b = Array(x.operands[0]), Array(x.operands[1])
-    solved = triangular_solve(
-        a,
-        b,
-        left_side=option_letter(config, "side", "L") == "L",
-        lower=option_letter(config, "uplo", "L") == "L",
-        unit_diagonal=option_letter(config, "diag", "N") == "U",
-        transpose_a={"N": "NO_TRANSPOSE", "T": "TRANSPOSE", "C": "ADJOINT"}[option_letter(config, "trans_x", "N")],
-    )
-    return solved.node
-
-
-def _potrf(x: Instruction) -> Instruction | None:
-    """The factor beside the other triangle of the operand, and the 1-based place of the first bad pivot, or 0."""
-    given = Array(x.operands[0])
-    if not given.shape.size:
-        return None
-    lower = option_letter(parse_config(x["backend_config"]), "uplo", "L") == "L"
-    a = _batched(given)
-    n = a.dims[-1]
-    factor = _factor(_adjoint(a) if lower else a)
-    good = (~_bad_pivots(factor)).convert(S32).sum(1)
-    info = good.compare("EQ", n).select(full(S32, 0, good.dims), good + 1)
-    factor = _with_nans(factor)
-    rows, columns = _places(a.dims)
-    result = rows.compare("GE" if lower else "LE", columns).select(_adjoint(factor) if lower else factor, a)
-    return tuple_(result.reshape(*given.dims), info.reshape(*given.dims[:-2]))
