@@ -1,4 +1,5 @@
-"""The command line: `xlac run | compile | opt | convert | diff | bisect | bench`, each on a program file or `-` for standard input.
+"""The command line: `xlac run | compile | opt | convert | diff | bisect | bench`, each on a program file or `-` for
+standard input.
 
 Exit status 0; 1 where a comparison failed; 2 for bad input, said on standard error as `file:line:column: message`.
 """

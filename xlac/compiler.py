@@ -35,7 +35,7 @@ def compile_module(module: Module, options: Options | None = None) -> Executable
     from xlac.codegen.program import ENTRY, PARALLEL_FOR, emit_program
     from xlac.codegen.target import Target
     from xlac.loop import ir as loop_ir
-    from xlac.loop.lower import lower
+    from xlac.loop.lower import check_expansion, lower
     from xlac.loop.plan import plan
     from xlac.loop.printer import print_program
     from xlac.loop.schedule import Machine
@@ -48,6 +48,7 @@ def compile_module(module: Module, options: Options | None = None) -> Executable
     with _lock, deep_stack(f"{module.name}: it is nested too deeply to compile"):
         try:
             stage.done("1-hlo", module.to_string)
+            check_expansion(module)
             optimized = optimize(module, options)
             stage.done("2-optimized-hlo", optimized.to_string)
             program = lower(optimized, Machine(target.vector_bytes, target.vector_registers, options.threads != 1))

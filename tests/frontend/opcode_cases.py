@@ -134,7 +134,12 @@ case("map", mapped, draw(2, 3), draw(2, 3, seed=1))
 ROWS = np.array([[2], [0], [2], [7]], np.int32)
 ROW_NUMBERS = lax.ScatterDimensionNumbers((1,), (0,), (0,))
 for _name in ("scatter", "scatter_add", "scatter_min", "scatter_max"):
-    case(f"{_name} of rows", lambda x, u, f=_name: getattr(lax, f)(x, ROWS, u, ROW_NUMBERS), draw(4, 3), draw(4, 3, seed=2))
+    case(
+        f"{_name} of rows",
+        lambda x, u, f=_name: getattr(lax, f)(x, ROWS, u, ROW_NUMBERS),
+        draw(4, 3),
+        draw(4, 3, seed=2),
+    )
 case(
     "scatter_mul at unique indices",
     lambda x, u: lax.scatter_mul(x, ROWS[1:], u, ROW_NUMBERS, unique_indices=True),
@@ -195,7 +200,11 @@ case(
 # ---- transforms and complex numbers
 
 for _kind in ("FFT", "IFFT"):
-    case(f"{_kind}", lambda x, kind=_kind: _both(emit("fft", complex_of(x), fft_type=kind, fft_length=(3, 4))), draw(2, 3, 4))
+    case(
+        f"{_kind}",
+        lambda x, kind=_kind: _both(emit("fft", complex_of(x), fft_type=kind, fft_length=(3, 4))),
+        draw(2, 3, 4),
+    )
 for _n in (4, 5):
     case(f"RFFT of {_n}", lambda x, n=_n: _both(emit("fft", x, fft_type="RFFT", fft_length=(3, n))), draw(2, 3, _n))
     case(
@@ -225,7 +234,15 @@ def norm_grad(x, scale, mean, variance, g):
 
 
 case("batch norm, training", training, CHANNELS, SCALE, OFFSET)
-case("batch norm, inference", lambda *v: emit("batch-norm-inference", *v, **NORM), CHANNELS, SCALE, OFFSET, OFFSET, VARIANCE)
+case(
+    "batch norm, inference",
+    lambda *v: emit("batch-norm-inference", *v, **NORM),
+    CHANNELS,
+    SCALE,
+    OFFSET,
+    OFFSET,
+    VARIANCE,
+)
 case("batch norm, grad", norm_grad, CHANNELS, SCALE, OFFSET, VARIANCE, draw(4, 3, 2, seed=5))
 
 # ---- the rest

@@ -227,3 +227,16 @@ def test_what_has_no_gradient_is_named_with_the_users_line(function, argument, m
 def test_argnums_out_of_range_are_refused():
     with pytest.raises(TraceError, match="argnums=1 but <lambda> was called with 1"):
         xlac.grad(lambda x: x, argnums=1)(1.0)
+
+
+def test_the_reverse_of_a_choice_computes_nothing_again():
+    def f(x):
+        branches = [lambda v: xnp.exp(xnp.tanh(v)).sum(), lambda v: (v * 2).sum(), lambda v: xnp.tanh(v * v).sum()]
+        return lax.switch((x[0, 0] * 3).astype(int), branches, x)
+
+    module = xlac.jit(xlac.value_and_grad(f)).trace(X).module
+    names = [i.opcode.name for c in module.computations for i in c]
+    assert names.count("tanh") == 2 and names.count("exponential") == 1
+    choices = [i for i in module.entry if i.is_a("conditional")]
+    # The places for what the reverse reads are shared by the branches.
+    assert sum(s.dims == X.shape for s in choices[0].shape) == 2

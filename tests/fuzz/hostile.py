@@ -41,6 +41,13 @@ ADD = """add_of_two {
 }
 """
 
+LESS = """less {
+  a = f32[] parameter(0)
+  b = f32[] parameter(1)
+  ROOT r = pred[] compare(a, b), direction=LT
+}
+"""
+
 # ---- nesting
 
 
@@ -56,7 +63,9 @@ def hlo_open_parentheses() -> str:
 
 @refused
 def hlo_nested_attribute() -> str:
-    return entry("x = f32[] parameter(0)", f"ROOT y = f32[] add(x, x), backend_config={'{' * DEPTH}1{'}' * (DEPTH - 1)}")
+    return entry(
+        "x = f32[] parameter(0)", f"ROOT y = f32[] add(x, x), backend_config={'{' * DEPTH}1{'}' * (DEPTH - 1)}"
+    )
 
 
 @heavy
@@ -116,7 +125,9 @@ def stablehlo_nested_regions() -> str:
 
 @refused
 def stablehlo_nested_attribute() -> str:
-    return mlir(f"%0 = stablehlo.abs %x {{a = {'[' * DEPTH}{']' * (DEPTH - 1)}}} : tensor<4xf32>", "return %0 : tensor<4xf32>")
+    return mlir(
+        f"%0 = stablehlo.abs %x {{a = {'[' * DEPTH}{']' * (DEPTH - 1)}}} : tensor<4xf32>", "return %0 : tensor<4xf32>"
+    )
 
 
 @refused
@@ -126,7 +137,9 @@ def stablehlo_nested_type() -> str:
 
 @refused
 def stablehlo_nested_literal() -> str:
-    return mlir(f"%0 = stablehlo.constant dense<{'[' * DEPTH}1.0{']' * DEPTH}> : tensor<4xf32>", "return %0 : tensor<4xf32>")
+    return mlir(
+        f"%0 = stablehlo.constant dense<{'[' * DEPTH}1.0{']' * DEPTH}> : tensor<4xf32>", "return %0 : tensor<4xf32>"
+    )
 
 
 @refused
@@ -166,8 +179,12 @@ def hlo_chain_of_calls() -> str:
 
 @heavy
 def hlo_chain_of_maps() -> str:
-    return _chain(1000, "map(x), dimensions={{0}}, to_apply={}").replace("f32[4] parameter", "f32[] parameter").replace(
-        "ROOT y = f32[4] map(x), dimensions={0}", "ROOT y = f32[] call(x)").replace("f32[4]", "f32[]")
+    return (
+        _chain(1000, "map(x), dimensions={{0}}, to_apply={}")
+        .replace("f32[4] parameter", "f32[] parameter")
+        .replace("ROOT y = f32[4] map(x), dimensions={0}", "ROOT y = f32[] call(x)")
+        .replace("f32[4]", "f32[]")
+    )
 
 
 @heavy
@@ -196,7 +213,10 @@ def hlo_calls_that_double() -> str:
 @heavy
 def hlo_nested_while() -> str:
     """A loop in a loop in a loop, 200 deep."""
-    parts = ["HloModule loops\n\nbody0 {\n  x = s32[] parameter(0)\n  one = s32[] constant(1)\n  ROOT y = s32[] add(x, one)\n}\n"]
+    parts = [
+        "HloModule loops\n\nbody0 {\n  x = s32[] parameter(0)\n  one = s32[] constant(1)\n"
+        "  ROOT y = s32[] add(x, one)\n}\n"
+    ]
     parts.append(
         "until {\n  x = s32[] parameter(0)\n  n = s32[] constant(3)\n  ROOT y = pred[] compare(x, n), direction=LT\n}\n"
     )
@@ -204,7 +224,9 @@ def hlo_nested_while() -> str:
         parts.append(
             f"body{i} {{\n  x = s32[] parameter(0)\n  ROOT y = s32[] while(x), condition=until, body=body{i - 1}\n}}\n"
         )
-    parts.append("ENTRY main {\n  x = s32[] parameter(0)\n  ROOT y = s32[] while(x), condition=until, body=body199\n}\n")
+    parts.append(
+        "ENTRY main {\n  x = s32[] parameter(0)\n  ROOT y = s32[] while(x), condition=until, body=body199\n}\n"
+    )
     return "\n".join(parts)
 
 
@@ -218,7 +240,11 @@ def hlo_computation_that_calls_itself() -> str:
 @refused
 def hlo_long_cycle() -> str:
     n = DEPTH
-    return entry("x = f32[] parameter(0)", *(f"y{i} = f32[] add(x, y{(i + 1) % n})" for i in range(n)), "ROOT r = f32[] add(y0, x)")
+    return entry(
+        "x = f32[] parameter(0)",
+        *(f"y{i} = f32[] add(x, y{(i + 1) % n})" for i in range(n)),
+        "ROOT r = f32[] add(y0, x)",
+    )
 
 
 @refused
@@ -281,7 +307,7 @@ def hlo_chain_of_reverses_and_pads() -> str:
 def hlo_chain_of_reshapes_and_transposes() -> str:
     lines = ["x0 = f32[6,35] parameter(0)"]
     for i in range(1, 400):
-        a, b = (("[6,35]", "[35,6]") if i % 2 else ("[35,6]", "[6,35]"))
+        a, b = ("[6,35]", "[35,6]") if i % 2 else ("[35,6]", "[6,35]")
         lines.append(f"t{i} = f32{b} transpose(x{i - 1}), dimensions={{1,0}}")
         lines.append(f"s{i} = f32{b} sine(t{i})")
         lines.append(f"u{i} = f32{a} reshape(s{i})")
@@ -402,8 +428,10 @@ def hlo_many_computations() -> str:
 def hlo_many_reducers() -> str:
     parts = ["HloModule many\n"]
     for i in range(1500):
-        parts.append(f"c{i} {{\n  a = f32[] parameter(0)\n  b = f32[] parameter(1)\n  k = f32[] constant({i})\n"
-                     "  s = f32[] add(a, b)\n  ROOT r = f32[] add(s, k)\n}\n")
+        parts.append(
+            f"c{i} {{\n  a = f32[] parameter(0)\n  b = f32[] parameter(1)\n  k = f32[] constant({i})\n"
+            "  s = f32[] add(a, b)\n  ROOT r = f32[] add(s, k)\n}\n"
+        )
     lines = ["x = f32[8] parameter(0)", "x0 = f32[] constant(0)"]
     lines += [f"x{i + 1} = f32[] reduce(x, x{i}), dimensions={{0}}, to_apply=c{i}" for i in range(1500)]
     parts.append("ENTRY main {\n" + "\n".join(lines) + "\n  ROOT r = f32[] negate(x1500)\n}\n")
@@ -456,7 +484,9 @@ def hlo_reduce_of_many_operands() -> str:
     lines = [f"  {name} = f32[] parameter({k})" for k, name in enumerate(names)]
     lines += [f"  s{i} = f32[] add(a{i}, b{i})" for i in range(n)]
     scalars = f"({', '.join(['f32[]'] * n)})"
-    reducer = "red {\n" + "\n".join(lines) + f"\n  ROOT r = {scalars} tuple({', '.join(f's{i}' for i in range(n))})\n}}\n"
+    reducer = (
+        "red {\n" + "\n".join(lines) + f"\n  ROOT r = {scalars} tuple({', '.join(f's{i}' for i in range(n))})\n}}\n"
+    )
     operands = ", ".join([f"x{i}" for i in range(n)] + ["z"] * n)
     return entry(
         "z = f32[] constant(0)",
@@ -495,7 +525,10 @@ def hlo_map_of_many_operands() -> str:
 def hlo_switch_of_many_branches() -> str:
     parts = ["HloModule many\n"]
     for i in range(1000):
-        parts.append(f"c{i} {{\n  a = f32[4] parameter(0)\n  k = f32[4] constant({{{i},1,2,3}})\n  ROOT r = f32[4] multiply(a, k)\n}}\n")
+        parts.append(
+            f"c{i} {{\n  a = f32[4] parameter(0)\n  k = f32[4] constant({{{i},1,2,3}})\n"
+            "  ROOT r = f32[4] multiply(a, k)\n}\n"
+        )
     names = ", ".join(f"c{i}" for i in range(1000))
     operands = ", ".join(["x"] * 1000)
     parts.append(
@@ -561,7 +594,7 @@ def hlo_huge_temporary() -> str:
         "b = f32[1000000,1000000] broadcast(x), dimensions={}",
         "s = f32[1000000,1000000] sort(b), dimensions={1}, to_apply=less",
         "ROOT y = f32[1,1] slice(s), slice={[0:1], [0:1]}",
-        before="less {\n  a = f32[] parameter(0)\n  b = f32[] parameter(1)\n  ROOT r = pred[] compare(a, b), direction=LT\n}\n",
+        before=LESS,
     )
 
 
@@ -604,7 +637,7 @@ def hlo_many_large_temporaries() -> str:
     return entry(
         *lines,
         "ROOT r = f32[40000,40000] add(x59, x0)",
-        before="less {\n  a = f32[] parameter(0)\n  b = f32[] parameter(1)\n  ROOT r = pred[] compare(a, b), direction=LT\n}\n",
+        before=LESS,
     )
 
 
@@ -639,7 +672,9 @@ def hlo_huge_interior_padding() -> str:
 
 @heavy
 def hlo_huge_fft() -> str:
-    return entry("x = c64[1000000007] parameter(0)", "ROOT y = c64[1000000007] fft(x), fft_type=FFT, fft_length={1000000007}")
+    return entry(
+        "x = c64[1000000007] parameter(0)", "ROOT y = c64[1000000007] fft(x), fft_type=FFT, fft_length={1000000007}"
+    )
 
 
 @heavy
@@ -655,7 +690,10 @@ def hlo_endless_loop() -> str:
 
 @refused
 def hlo_overflowing_size() -> str:
-    return entry("x = f32[4294967296,4294967296,4294967296] parameter(0)", "ROOT y = f32[4294967296,4294967296,4294967296] negate(x)")
+    return entry(
+        "x = f32[4294967296,4294967296,4294967296] parameter(0)",
+        "ROOT y = f32[4294967296,4294967296,4294967296] negate(x)",
+    )
 
 
 @refused
@@ -715,7 +753,9 @@ def stablehlo_enormous_splat() -> str:
 
 @refused
 def stablehlo_enormous_hex() -> str:
-    return mlir('%0 = stablehlo.constant dense<"0x0000803F"> : tensor<1000000x1000000xf32>', "return %x : tensor<4xf32>")
+    return mlir(
+        '%0 = stablehlo.constant dense<"0x0000803F00000040"> : tensor<1000000x1000000xf32>', "return %x : tensor<4xf32>"
+    )
 
 
 @refused
@@ -740,7 +780,8 @@ def hlo_long_name() -> str:
 @heavy
 def hlo_names_of_every_kind() -> str:
     return entry("%x.1-2_3 = f32[2] parameter(0)", "ROOT %add.-._- = f32[2] negate(%x.1-2_3)").replace(
-        "hostile", "..__--..", 1)
+        "hostile", "..__--..", 1
+    )
 
 
 @heavy
@@ -833,7 +874,7 @@ def hlo_sort_with_a_comparator_of_arrays() -> str:
     return entry(
         "x = f32[4] parameter(0)",
         "ROOT y = f32[4] sort(x), dimensions={0}, to_apply=c",
-        before="c {\n  a = f32[4] parameter(0)\n  b = f32[4] parameter(1)\n  ROOT r = pred[4] compare(a, b), direction=LT\n}\n",
+        before=LESS.replace("less", "c").replace("f32[]", "f32[4]").replace("pred[]", "pred[4]"),
     )
 
 

@@ -11,7 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
 from xlac.cli_files import parse_program
 from xlac.compiler import compile_module
 from xlac.errors import XlacError
@@ -96,10 +98,10 @@ def test_what_cannot_be_allocated_is_an_evaluate_error():
 
     executable = compile_module(read("hlo_huge_results", HEAVY["hlo_huge_results"]()), Options(cache=False))
     with pytest.raises(EvaluateError, match="memory"):
-        executable(1.0)
+        executable(np.float32(1))
     executable = compile_module(read("hlo_huge_temporary", HEAVY["hlo_huge_temporary"]()), Options(evaluate=True))
     with pytest.raises(EvaluateError, match="memory"):
-        executable(1.0)
+        executable(np.float32(1))
 
 
 def test_calls_nested_too_deeply_to_evaluate_are_an_evaluate_error():
@@ -107,7 +109,7 @@ def test_calls_nested_too_deeply_to_evaluate_are_an_evaluate_error():
 
     executable = compile_module(read("calls", HEAVY["hlo_chain_of_calls"]()), Options(evaluate=True))
     with pytest.raises(EvaluateError, match="nested too deeply"):
-        executable([1.0, 2.0, 3.0, 4.0])
+        executable(np.ones(4, np.float32))
 
 
 def test_a_program_compiles_from_deep_inside_another():

@@ -1,4 +1,4 @@
-"""Damaged programs: real ones with pieces cut, repeated, moved and replaced are read and compiled, or refused in words."""
+"""Damaged programs: real ones with pieces cut, repeated, moved and replaced are compiled, or refused in words."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from xlac.cli_files import parse_program
 from xlac.compiler import compile_module
 from xlac.errors import XlacError

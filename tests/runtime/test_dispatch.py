@@ -424,6 +424,13 @@ def test_donated_memory_that_another_argument_shares_stays_as_it_is():
         assert_same(xlac.jit(lambda s: (s, s + 1), donate_argnums=0)(a.copy()), (a, a + 1))
 
 
+def test_a_result_in_donated_memory_has_its_own_shape_and_type():
+    for function in (lambda s: s.astype(np.int32) + 1, lambda s: (s * 2).reshape(3, 2), lambda s: (s + 1).reshape(6)):
+        f = xlac.jit(function, donate_argnums=0)
+        for _ in range(2):
+            assert_same(f(X.copy()), function(X))
+
+
 @NATIVE
 def test_donated_numbers_and_containers():
     f = xlac.jit(lambda state, x: {"w": state["w"] + x, "n": state["n"] + 1}, donate_argnums=0)

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from xlac import cli
 from xlac.text.hlo_parser import parse_hlo
 from xlac.tools.bisect import shrink, size

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from xlac import cli
 from xlac.compiler import compile_module
 from xlac.options import Options

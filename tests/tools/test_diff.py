@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from xlac import cli
 from xlac.text.hlo_parser import parse_hlo
 from xlac.tools.diff import diff

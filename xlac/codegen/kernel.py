@@ -41,7 +41,6 @@ from xlac.loop.ir import (
     Var,
 )
 
-
 # Levels of operands after which values are emitted operands first, so that long chains do not exhaust Python's stack.
 MAX_DEPTH = 40
 

@@ -396,9 +396,9 @@ def _set_block(x: Tracer, plan: Plan, patch: Tracer) -> Tracer:
     if flips:
         patch = lax.rev(patch, flips)
     if all(s == 1 for s in steps):
-        if patch.shape == x.shape:
+        if patch.shape == x.shape and not any(isinstance(s, Tracer) for s in starts):
             return patch
-        return lax.dynamic_update_slice(x, patch, starts)
+        return _put_block(x, patch, starts)
     # Every step-th place: spread the values out and choose them by a fixed mask.
     config, mask = [], np.ones((), bool)
     for d, n in enumerate(x.shape):
@@ -422,7 +422,20 @@ def _set_block(x: Tracer, plan: Plan, patch: Tracer) -> Tracer:
     chosen = xnp.where(xnp.broadcast_to(mask, spread.shape), spread, spread_old)
     if not traced:
         return chosen
-    return lax.dynamic_update_slice(x, chosen, [starts[d] if d in traced else 0 for d in range(x.ndim)])
+    return _put_block(x, chosen, [starts[d] if d in traced else 0 for d in range(x.ndim)])
+
+
+def _put_block(x: Tracer, patch: Tracer, starts: Sequence[Any]) -> Tracer:
+    """The block replaced; where an integer that is data names no place, nothing is."""
+    inside: Any = None
+    for start, n in zip(starts, x.shape):
+        if isinstance(start, Tracer):
+            least = -n if dtypes.kind(start.dtype) == "s" else 0
+            here = lax.bitwise_and(lax.ge(start, least), lax.lt(start, n))
+            inside = here if inside is None else lax.bitwise_and(inside, here)
+    if inside is not None:
+        patch = lax.select(inside, patch, lax.dynamic_slice(x, starts, patch.shape))
+    return lax.dynamic_update_slice(x, patch, starts)
 
 
 def _scatter(x: Tracer, plan: Plan, patch: Tracer, how: str | None) -> Tracer:

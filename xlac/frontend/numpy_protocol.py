@@ -45,7 +45,6 @@ INSTEAD: dict[str, str] = {
     "fill_diagonal": "xlac.numpy.where(xlac.numpy.eye(n, dtype=bool), value, x)",
     "put_along_axis": "x = x.at[index].set(values)",
     "vectorize": "whole-array operations",
-    "apply_along_axis": "whole-array operations",
     "save": "the result of the jitted function",
     "array2string": "the result of the jitted function",
     "array_repr": "the result of the jitted function",

@@ -75,7 +75,7 @@ def scan_vjp(
         outputs = [session.resolve(o) for o in outputs]
     assert not joint.captures
 
-    residuals = _residuals(results, parameters, c, k, set(g_carry) | set(g_ys) | set(sums))
+    residuals = residuals_of(results, parameters, c, k, set(g_carry) | set(g_ys) | set(sums))
 
     # The forward loop again, now stacking what the reverse reads; it takes the first one's place.
     forward = ScanNote([*outputs, *residuals], parameters, c, k, m, note.length, note.reverse)
@@ -126,7 +126,7 @@ def _reached(outputs: list[Instruction], session: trace.Session) -> set[Instruct
     return found
 
 
-def _residuals(
+def residuals_of(
     results: list[Instruction], parameters: list[Instruction], constants: int, carries: int, incoming: set[Instruction]
 ) -> list[Instruction]:
     """The values of the forward turn, its carry included, that the reverse turn reads and cannot cheaply make."""

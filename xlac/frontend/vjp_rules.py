@@ -608,65 +608,9 @@ def _call(instruction: Instruction, g: Any, needed: Needed) -> Sequence[Any]:
 
 
 def _conditional(instruction: Instruction, g: Any, needed: Needed) -> Sequence[Any]:
-    """The same choice between the branches' reverses; each computes its branch again."""
-    from xlac.frontend.autodiff import backward, differentiable
+    from xlac.frontend.reverse_branches import conditional_vjp
 
-    index, *states = instruction.operands
-    unique = list(dict.fromkeys(states))
-    owner = trace.active()
-    parts: dict[Instruction, list[Tracer]] = {}
-    for state in unique:
-        if state.opcode.name == "tuple":
-            parts[state] = [Tracer(owner, x) for x in state.operands]
-        else:
-            parts[state] = trace.elements(state)
-    given = g if isinstance(g, list) else [g]
-    cotangents = [x for x in given if x is not None]
-
-    def wanted_of(state: Instruction) -> list[int]:
-        known = state.opcode.name == "tuple"
-        each = [t._instruction for t in parts[state]]
-        return [j for j, x in enumerate(each) if differentiable(x) and (not known or needed(x))]
-
-    asked = {s: wanted_of(s) for s in unique if needed(s)}
-    flat = [t for s in unique for t in parts[s]]
-    bundle = emit_instruction(op.tuple, *[owner.use(t) for t in (*flat, *cotangents)])
-    offsets = np.cumsum([0, *(len(parts[s]) for s in unique)])
-
-    def reverse(branch: Any, state: Instruction) -> Any:
-        def build(values: list[Tracer]) -> list[Tracer]:
-            inner = trace.active()
-            at = unique.index(state)
-            mine = values[offsets[at] : offsets[at + 1]]
-            inputs = [inner.use(t) for t in mine]
-            mapping = {branch.parameters[0]: emit_instruction(op.tuple, *inputs)}
-            root = trace.replay([branch.root], mapping)[0]
-            incoming = iter(values[len(flat) :])
-            full = [next(incoming) if x is not None else None for x in given]
-            wanted = [inputs[j] for j in asked.get(state, [])]
-            found = backward([(root, full if isinstance(g, list) else full[0])], wanted)
-            results = []
-            for s in unique:
-                for n, j in enumerate(asked.get(s, [])):
-                    mine_value = found[n] if s is state else None
-                    results.append(_zeros(values[offsets[unique.index(s)] + j]) if mine_value is None else mine_value)
-            return results
-
-        return trace.tuple_computation(f"{branch.name}_transpose", list(bundle.shape), build)  # type: ignore[arg-type]
-
-    branches = tuple(reverse(b, s) for b, s in zip(instruction["branch_computations"], states))
-    made = emit_instruction(op.conditional, index, *[bundle] * len(branches), branch_computations=branches)
-    found = iter(trace.elements(made))
-    result: list[Any] = [None]
-    done: dict[Instruction, list[Any]] = {}
-    for s in unique:
-        column: list[Any] = [None] * len(parts[s])
-        for j in asked.get(s, []):
-            column[j] = next(found)
-        done[s] = column
-    for s in states:
-        result.append(done.pop(s, None))
-    return result
+    return conditional_vjp(instruction, g, needed)
 
 
 def sorted_places(instruction: Instruction) -> Tracer:

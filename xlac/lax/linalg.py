@@ -205,15 +205,7 @@ class FactorNote:
         """The results for operands of which some have a batch dimension."""
         from xlac.frontend.batching import Batched
 
-        operands = []
-        for value in values:
-            x = value.value
-            if value.dim is None:
-                operands.append(expand(x, (size, *x.shape), range(1, x.ndim + 1)))
-            else:
-                order = [value.dim, *(d for d in range(x.ndim) if d != value.dim)]
-                operands.append(transpose(x, order))
-        return [Batched(t, 0) for t in self.emit(*operands)]
+        return [Batched(t, 0) for t in self.emit(*(value.front(size) for value in values))]
 
 
 def _narrow(function: Callable[..., Any], x: Tracer) -> Any:

@@ -143,7 +143,7 @@ class Elemental:
         return value
 
     def _operands_first(self, instruction: Instruction, indices: Indices, guard: Value | None) -> None:
-        """Compute what the elementwise instructions above this one need at the same indices, the first of them first."""
+        """Compute what elementwise instructions above this one need at the same indices, the first of them first."""
         order: list[Instruction] = []
         done: set[Instruction] = set()
         stack = [(instruction, False)]
@@ -331,7 +331,9 @@ def both(a: Value | None, b: Value | None) -> Value | None:
     """The conjunction of two guards, of which None is always true."""
     if a is None or b is None:
         return b if a is None else a
-    return a if a is b else apply("and", PRED, a, b)
+    if is_false(a) or is_true(b):
+        return a
+    return b if a is b or is_true(a) or is_false(b) else apply("and", PRED, a, b)
 
 
 def is_true(guard: Value) -> bool:

@@ -393,7 +393,12 @@ def const(element_type: ElementType, number: Any) -> Const:
     return node  # type: ignore[return-value]
 
 
-def load(buffer: Buffer, at: Index, guard: Value | None = None) -> Load:
+def load(buffer: Buffer, at: Index, guard: Value | None = None) -> Value:
+    """buffer[at], under a guard; what a guard never allows is a zero, since the buffer may have no elements at all."""
+    if isinstance(guard, Const):
+        if not guard.number:
+            return const(buffer.element_type, 0)
+        guard = None
     key = ("load", buffer, at, guard)
     node = _values.get(key)
     if node is None:
@@ -407,7 +412,7 @@ def load(buffer: Buffer, at: Index, guard: Value | None = None) -> Load:
             )
         _fill(node, buffer.element_type, variables, registers, buffers | {buffer})
         node.buffer, node.index, node.guard = buffer, at, guard
-    return node  # type: ignore[return-value]
+    return node
 
 
 def apply(opcode: str, element_type: ElementType, *args: Value, **attrs: Any) -> Apply:
@@ -442,7 +447,7 @@ def in_range(at: Index, low: int, high: int) -> Value:
 
     if low <= at.low and at.high < high:
         return const(PRED, True)
-    if at.high < low or at.low >= high:
+    if at.high < low or at.low >= high or low >= high:
         return const(PRED, False)
     key = ("in_range", at, low, high)
     node = _values.get(key)

@@ -90,7 +90,6 @@ class Lowering:
     def program(self, module: Module) -> Program:
         parameters: list[Buffer] = []
         arguments = [self._parameter(p.shape, p.name, parameters) for p in module.entry.parameters]
-        check_expansion(module)
         storage = self.computation(module.entry, arguments)
         results: list[Buffer] = []
         for part in storage_leaves(storage):

@@ -423,6 +423,10 @@ def separable(i: Index, variable: Var) -> bool:
     return not any(isinstance(a, (FloorDiv, Mod)) and variable in a.index.variables for a, _ in i.terms)
 
 
+# Iterations that are looked at one by one; of longer loops it is only seen that every access moves with them.
+MAX_TRIED = 1 << 22
+
+
 def disjoint(accesses: Sequence[Access], variable: Var) -> bool:
     """Whether different values of the variable give places that never coincide.
 
@@ -452,6 +456,8 @@ def _separated(accesses: Sequence[Access], variable: Var) -> bool:
 
 
 def _apart(accesses: Sequence[Access], indices: Sequence[Index], variable: Var, period: int) -> bool:
+    if variable.extent > MAX_TRIED:
+        return all(i.coefficient(variable) for i in indices)
     least = np.full(variable.extent, np.iinfo(np.int64).max)
     greatest = np.full(variable.extent, np.iinfo(np.int64).min)
     for access, i in zip(accesses, indices):

@@ -207,8 +207,7 @@ def _unique_sized(ar: ArrayLike, axis: int | None, size: int, fill_value: ArrayL
     first = take(index, safe, mode="clip")
     values = take(rows, first, axis=0, mode="clip")
     if fill_value is None:
-        fill = lax._broadcast(lax.slice_in_dim(values, 0, 1), values.shape, (0, 1)) if size != 1 else values
-        fill = _core.stretch(lax.slice_in_dim(values, 0, 1), values.shape) if size else values
+        fill = lax.broadcast_in_dim(lax.slice_in_dim(values, 0, 1), values.shape, (0, 1)) if size else values
     else:
         fill = lax._broadcast(lax.convert_element_type(as_tracer(fill_value), values.dtype), values.shape, ())
     values = lax.select(lax._broadcast(valid, values.shape, (0,)), values, fill)

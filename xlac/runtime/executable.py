@@ -137,9 +137,12 @@ class NativeExecutable(Dispatching, Executable):
         self.optimized, self.program, self.target, self.object_code = optimized, program, target, object_code
         self._llvm, self._library = llvm, library
         self._parameter_table = ctypes.c_void_p * max(1, len(program.parameters))
-        result_shapes = [s for s in leaves(self._result) if isinstance(s, ArrayShape)]
+        result_shapes = _arrays([self._result])
         self._allocate = [memory.allocator(s.dims, s.dtype) for s in result_shapes]
         self._aliases = dict(program.aliases)
+        given = _arrays(self._shapes)
+        # Results that are another view of their parameter's memory.
+        self._recast = {i: result_shapes[i] for i, j in self._aliases.items() if result_shapes[i] != given[j]}
         self._result_table = ctypes.c_void_p * max(1, len(program.results))
         try:
             self._constants = [np.ascontiguousarray(c.literal) for c in program.constants]
@@ -160,7 +163,8 @@ class NativeExecutable(Dispatching, Executable):
         # The program writes into what aliases a result, and may use what is donated as scratch memory.
         self._written = sorted({*module.donated, *self._aliases.values()})
         self._flat = _Flat(self)
-        if library is not None and self._host is None and available() and self._fits():
+        plain = self._host is None and not self._recast
+        if library is not None and plain and available() and self._fits():
             self.native = self._native_program(library)
             self._bind(self.native)
 
@@ -175,15 +179,12 @@ class NativeExecutable(Dispatching, Executable):
 
         program = self.program
 
-        def types(shapes: Iterable[Shape]) -> list[tuple[tuple[int, ...], np.dtype]]:
-            return [(s.dims, s.dtype) for shape in shapes for s in leaves(shape) if isinstance(s, ArrayShape)]
-
         return NativeProgram(
             entry=library.address(ENTRY),
             constants=ctypes.addressof(self._constant_table),
             arena_bytes=program.arena_bytes,
-            parameters=types(self._shapes),
-            results=types([self._result]),
+            parameters=[(s.dims, s.dtype) for s in _arrays(self._shapes)],
+            results=[(s.dims, s.dtype) for s in _arrays([self._result])],
             aliases=self._aliases,
             donated=self._written,
             steps=len(program.steps),
@@ -259,6 +260,8 @@ class NativeExecutable(Dispatching, Executable):
             self._arenas.append(arena)
         if self._host is not None:
             self._host.raise_error()
+        for i, shape in self._recast.items():
+            results[i] = results[i].reshape(-1).view(np.uint8).view(shape.dtype).reshape(shape.dims)
         return results
 
     def as_text(self, stage: str = "hlo") -> str:
@@ -288,6 +291,10 @@ class _Flat(Dispatching):
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
         return self._executable._run(arrays)
+
+
+def _arrays(shapes: Iterable[Shape]) -> list[ArrayShape]:
+    return [s for shape in shapes for s in leaves(shape) if isinstance(s, ArrayShape)]
 
 
 def _overlapping(arrays: Sequence[np.ndarray]) -> set[int]:
