@@ -6,10 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from xlac.frontend import autodiff as _autodiff
-from xlac.frontend import batching as _batching
-from xlac.frontend import custom as _custom
-from xlac.frontend import forward as _forward
-from xlac.frontend import jacobians as _jacobians
 from xlac.frontend import jit as _jit
 from xlac.options import Options
 
@@ -120,7 +116,9 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
     >>> xlac.jvp(np.sin, (0.0,), (2.0,))
     (array(0., dtype=float32), array(2., dtype=float32))
     """
-    return _forward.jvp(fun, primals, tangents, has_aux)
+    from xlac.frontend import forward
+
+    return forward.jvp(fun, primals, tangents, has_aux)
 
 
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
@@ -134,7 +132,9 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     >>> push(2.0)
     array(2., dtype=float32)
     """
-    return _forward.linearize(fun, *primals, has_aux=has_aux)
+    from xlac.frontend import forward
+
+    return forward.linearize(fun, *primals, has_aux=has_aux)
 
 
 def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple]:
@@ -161,7 +161,9 @@ def jacfwd(
     array([[2., 0.],
            [0., 4.]], dtype=float32)
     """
-    return _jacobians.jacfwd(fun, argnums, has_aux, holomorphic)
+    from xlac.frontend import jacobians
+
+    return jacobians.jacfwd(fun, argnums, has_aux, holomorphic)
 
 
 def jacrev(
@@ -172,7 +174,9 @@ def jacrev(
     allow_int: bool = False,
 ) -> Callable[..., Any]:
     """As `jacfwd`, row by row in reverse mode: best for wide Jacobians."""
-    return _jacobians.jacrev(fun, argnums, has_aux, holomorphic, allow_int)
+    from xlac.frontend import jacobians
+
+    return jacobians.jacrev(fun, argnums, has_aux, holomorphic, allow_int)
 
 
 def hessian(
@@ -186,7 +190,9 @@ def hessian(
     array([[ 6.,  0.],
            [ 0., 12.]], dtype=float32)
     """
-    return _jacobians.hessian(fun, argnums, has_aux, holomorphic)
+    from xlac.frontend import jacobians
+
+    return jacobians.hessian(fun, argnums, has_aux, holomorphic)
 
 
 def vmap(
@@ -214,7 +220,9 @@ def vmap(
     >>> xlac.vmap(np.dot)(np.eye(2, dtype=np.float32), np.ones((2, 2), np.float32))
     array([1., 1.], dtype=float32)
     """
-    return _batching.vmap(fun, in_axes, out_axes, axis_name, axis_size, spmd_axis_name)
+    from xlac.frontend import batching
+
+    return batching.vmap(fun, in_axes, out_axes, axis_name, axis_size, spmd_axis_name)
 
 
 def checkpoint(
@@ -234,13 +242,14 @@ def checkpoint(
       static_argnums: positions of arguments that are no arrays.
       concrete: accepted as in JAX.
     """
-    return _custom.checkpoint(
+    from xlac.frontend import custom
+
+    return custom.checkpoint(
         fun, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums, concrete=concrete
     )
 
 
 remat = checkpoint
-float0 = _forward.FLOAT0
 
 
 def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -58,7 +58,8 @@ def check(got, want, depth):
 
 # Functions whose results' sizes depend on values, and which take no part in tracing.
 UNSIZED = set(
-    "where nonzero argwhere flatnonzero extract unique union1d intersect1d setdiff1d setxor1d trim_zeros bincount".split()
+    """where nonzero argwhere flatnonzero extract unique union1d intersect1d setdiff1d setxor1d trim_zeros
+    bincount""".split()
 )
 
 

@@ -362,3 +362,10 @@ def test_stop_gradient_and_slopes_of_relu_survive_vmap():
 def test_what_cannot_be_is_refused(call, message):
     with pytest.raises(TraceError, match=message):
         call()
+
+
+def test_updates_outside_an_array_are_dropped():
+    x = np.arange(3.0)
+    for at, want in ((1, [0, 9, 2]), (-1, [0, 1, 9]), (3, x), (-4, x)):
+        close(xlac.jit(lambda i: xnp.asarray(x).at[i].set(9.0))(np.int32(at)), want)
+        close(xlac.vmap(lambda i: xnp.asarray(x).at[i].set(9.0))(np.array([at], np.int32))[0], want)

@@ -138,7 +138,13 @@ class KernelEmitter:
         self.stores(pending)
 
     def stores(self, stores: list[Store]) -> None:
-        """All values first, then the stores: a result may take the memory of an operand."""
+        """All places and values first, then the stores: a result may take the memory of an operand."""
+        for s in stores:
+            place = s.index * s.buffer.element_type.dtype.itemsize
+            if self.varying_index(place) and not self.contiguous(s.index):
+                self.vector_index(place)
+            else:
+                self.scalar_index(place)
         ready = [(s, self.value(s.value, self.lanes_of_store(s)), self.guard(s.guard)) for s in stores]
         for statement, value, guard in ready:
             self.store(statement, value, guard)

@@ -22,7 +22,7 @@ from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
 
 # The type of derivatives of integers and booleans, which hold nothing; JAX's float0.
-FLOAT0 = np.dtype([("float0", np.void, 0)])
+FLOAT0 = float0 = np.dtype([("float0", np.void, 0)])
 
 # Pairs of an instruction and the one that computes the same value beside its tangent.
 Moved = list[tuple[Instruction, Instruction]]

@@ -161,7 +161,7 @@ def trapezoid(y: ArrayLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0, axi
 def unwrap(p: ArrayLike, discont: ArrayLike | None = None, axis: int = -1, period: ArrayLike = 2 * math.pi) -> Array:
     """Angles with jumps of more than half a period taken away by adding whole periods."""
     x = as_tracer(p)
-    whole = dtypes.is_integer(x.dtype) and isinstance(period, int)
+    whole = dtypes.is_integer(x.dtype) and dtypes.is_integer(as_tracer(period).dtype)
     x = x if whole else _core.inexact(x)
     along = normalize_axis(axis, x.ndim, "unwrap")
     if x.shape[along] < 2:
