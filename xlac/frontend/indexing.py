@@ -426,12 +426,14 @@ def _set_block(x: Tracer, plan: Plan, patch: Tracer) -> Tracer:
 
 
 def _put_block(x: Tracer, patch: Tracer, starts: Sequence[Any]) -> Tracer:
-    """The block replaced; where an integer that is data names no place, nothing is."""
+    """The block replaced; where an integer that is data names no place, nothing is.
+
+    Starts count from the front.
+    """
     inside: Any = None
     for start, n in zip(starts, x.shape):
         if isinstance(start, Tracer):
-            least = -n if dtypes.kind(start.dtype) == "s" else 0
-            here = lax.bitwise_and(lax.ge(start, least), lax.lt(start, n))
+            here = lax.bitwise_and(lax.ge(start, 0), lax.lt(start, n))
             inside = here if inside is None else lax.bitwise_and(inside, here)
     if inside is not None:
         patch = lax.select(inside, patch, lax.dynamic_slice(x, starts, patch.shape))

@@ -48,7 +48,7 @@ def _dirichlet_logpdf(x: ArrayLike, alpha: ArrayLike) -> Array:
     a, weights = _core.promote_inexact(x, alpha)
     if a.shape[0] != weights.shape[0]:
         raise shape_error(
-            f"dirichlet.logpdf: x of shape {list(a.shape)} for {weights.shape[0]} weights; its first axis must be as long"
+            f"dirichlet.logpdf: x of shape {list(a.shape)} for {weights.shape[0]} weights; they must be equal"
         )
     norm = lax.sub(reductions.sum(lax.lgamma(weights)), lax.lgamma(reductions.sum(weights)))
     wide = lax.reshape(weights, (weights.shape[0],) + (1,) * (a.ndim - 1))
