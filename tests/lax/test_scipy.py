@@ -57,7 +57,6 @@ CASES = [
     ("linalg.expm", floats(3, 3)),
     ("linalg.expm", 9 * floats(2, 3, 3)),
     ("linalg.expm", np.zeros((2, 2))),
-    ("linalg.eigh", DEFINITE, DEFINITE + np.eye(4), True, True),
     *(
         (f"signal.{f}", floats(3, 7), floats(2, 4), m)
         for f in ("convolve", "correlate")
@@ -159,4 +158,4 @@ def test_derivatives_of_functions_of_two_are_those_of_central_differences():
         (special.polygamma, 2.0, 1.7),
     ):
         want = (function(first, x + h) - function(first, x - h)) / (2 * h)
-        np.testing.assert_allclose(xlac.grad(function, argnums=1)(first, np.float64(x)), want, rtol=1e-6)
+        np.testing.assert_allclose(xlac.grad(function, argnums=1)(first, x), want, rtol=1e-6)

@@ -318,8 +318,10 @@ def _lu_derivative(operands: list[Tracer], results: list[Tracer], tangents: list
 
 
 def _take_rows(x: Tracer, order: Tracer) -> Tracer:
-    """x[..., order[..., i], :] for each i, as a product with the permutation matrix of a batch."""
+    """x[..., order[..., i], :] for each i."""
     lead = x.ndim - 2
+    if not x.size:
+        return x
     batch = tuple(range(lead))
     numbers = GatherDimensionNumbers(
         offset_dims=(lead + 1,),

@@ -69,6 +69,7 @@ from xlac.numpy import (
     elementwise,
     fft,
     functional,
+    indexing,
     linalg,
     polynomials,
     products,
@@ -78,15 +79,12 @@ from xlac.numpy import (
     statistics,
     types,
 )
-from xlac.numpy import (
-    indices as _indices,
-)
 from xlac.numpy.bits import *  # noqa: F403
 from xlac.numpy.calculus import *  # noqa: F403
 from xlac.numpy.creation import *  # noqa: F403
 from xlac.numpy.elementwise import *  # noqa: F403
 from xlac.numpy.functional import *  # noqa: F403
-from xlac.numpy.indices import *  # noqa: F403
+from xlac.numpy.indexing import *  # noqa: F403
 from xlac.numpy.polynomials import *  # noqa: F403
 from xlac.numpy.products import *  # noqa: F403
 from xlac.numpy.reductions import *  # noqa: F403
@@ -125,7 +123,7 @@ __all__ = [
     *creation.__all__,
     *elementwise.__all__,
     *functional.__all__,
-    *_indices.__all__,
+    *indexing.__all__,
     *polynomials.__all__,
     *products.__all__,
     *reductions.__all__,

@@ -14,7 +14,7 @@ from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core, elementwise, products, reductions, shaping
 from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
-from xlac.numpy.indices import take
+from xlac.numpy.indexing import take
 from xlac.numpy.sorting import searchsorted
 
 __all__: list[str] = []

@@ -607,7 +607,7 @@ def nan_to_num(
 def where(condition: Any, x: Any = None, y: Any = None, /, *, size: int | None = None, fill_value: Any = None) -> Any:
     """x where the condition holds, else y; of the condition alone, the indices where it holds, as `nonzero`."""
     if x is None and y is None:
-        from xlac.numpy.indices import nonzero
+        from xlac.numpy.indexing import nonzero
 
         return nonzero(condition, size=size, fill_value=fill_value)
     if x is None or y is None:

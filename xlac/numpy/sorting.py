@@ -14,7 +14,7 @@ from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core
 from xlac.numpy._core import as_tracer, normalize_axis
-from xlac.numpy.indices import take
+from xlac.numpy.indexing import take
 
 __all__: list[str] = []
 
@@ -344,7 +344,7 @@ def _joined(name: str, ar1: Any, ar2: Any) -> tuple[Tracer, Tracer]:
 
 @array_function
 def _select_sized(values: ArrayLike, keep: ArrayLike, size: int, fill_value: ArrayLike | None) -> Array:
-    from xlac.numpy.indices import _places as places
+    from xlac.numpy.indexing import _places as places
 
     x = as_tracer(values)
     where = places(as_tracer(keep), size, -1)

@@ -16,7 +16,7 @@ from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core, elementwise, products, reductions, shaping
 from xlac.numpy._core import as_tracer, normalize_axes
 from xlac.numpy.creation import linspace
-from xlac.numpy.indices import take_along_axis
+from xlac.numpy.indexing import take_along_axis
 from xlac.numpy.sorting import searchsorted
 
 __all__: list[str] = []

@@ -15,7 +15,8 @@ __all__ = ["can_cast", "finfo", "iinfo", "iscomplexobj", "isdtype", "isrealobj",
 
 
 def _dtype_of(value: Any) -> np.dtype:
-    return np.dtype(value.dtype) if hasattr(value, "dtype") and not isinstance(value, np.dtype) else as_dtype(value)
+    array = hasattr(value, "dtype") and not isinstance(value, (np.dtype, type))
+    return np.dtype(value.dtype) if array else as_dtype(value)
 
 
 class finfo:

@@ -14,9 +14,10 @@ from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.lax import linalg
-from xlac.numpy import _core, elementwise, indices, reductions, shaping, sorting
+from xlac.numpy import _core, elementwise, reductions, shaping, sorting
 from xlac.numpy import linalg as xnp_linalg
 from xlac.numpy._core import as_tracer
+from xlac.numpy.indexing import take
 
 __all__: list[str] = []
 
@@ -38,22 +39,19 @@ def cholesky(a: ArrayLike, lower: bool = False, overwrite_a: bool = False, check
     return factor if lower else linalg.adjoint(factor)
 
 
-@_public
-def cho_factor(
-    a: ArrayLike, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
-) -> tuple[Array, bool]:
+def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, bool]:
     """A factor for `cho_solve`, and whether it is the lower one."""
     return cholesky(a, lower), lower
 
 
-@_public
-def cho_solve(
-    c_and_lower: tuple[ArrayLike, bool], b: ArrayLike, overwrite_b: bool = False, check_finite: bool = True
-) -> Array:
+def cho_solve(c_and_lower: tuple[Any, bool], b: Any, overwrite_b: bool = False, check_finite: bool = True) -> Any:
     """x with a x = b, from the factor of `cho_factor`."""
     factor, lower = c_and_lower
     first = solve_triangular(factor, b, trans=0 if lower else 2, lower=bool(lower))
     return solve_triangular(factor, first, trans=2 if lower else 0, lower=bool(lower))
+
+
+__all__ += ["cho_factor", "cho_solve"]
 
 
 @_public
@@ -235,7 +233,7 @@ def toeplitz(c: ArrayLike, r: ArrayLike | None = None) -> Array:
     m, n = column.size, row.size
     line = lax.concatenate([lax.rev(column, (0,)), lax.slice_in_dim(row, 1, n)], 0)
     where = np.arange(m)[::-1, None] + np.arange(n)[None, :]
-    return indices.take(line, where.astype(np.int32))
+    return take(line, where.astype(np.int32))
 
 
 _PADE = {
@@ -263,9 +261,8 @@ def expm(A: ArrayLike, *, upper_triangular: bool = False, max_squarings: int = 4
     single = dtypes.real_dtype(x.dtype).itemsize == 4
     order, limit = (7, 3.925724783138660) if single else (13, 5.371920351148152)
     size = reductions.max(reductions.sum(lax.abs(x), -2), -1)
-    count = lax.ceil(lax.max(lax.div(lax.log(lax.div(size, lax.full_like(size, limit))), lax.full_like(size, math.log(2))),
-                             lax.full_like(size, 0)))  # fmt: skip
-    count = lax.stop_gradient(count)
+    doublings = elementwise.log2(lax.div(size, lax.full_like(size, limit)))
+    count = lax.stop_gradient(lax.ceil(lax.max(doublings, lax.full_like(size, 0))))
     wide = lax._broadcast(
         lax._convert(lax.pow(lax.full_like(count, 2), lax.neg(count)), x.dtype), x.shape, range(x.ndim - 2)
     )

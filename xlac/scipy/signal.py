@@ -10,6 +10,7 @@ from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core, fft
+from xlac.numpy._core import as_tracer
 
 __all__ = ["convolve", "convolve2d", "correlate", "correlate2d", "fftconvolve"]
 
@@ -96,4 +97,8 @@ def correlate2d(
 ) -> Array:  # fmt: skip
     """Correlation of matrices."""
     _plain_boundary("correlate2d", boundary, fillvalue)
-    return correlate(in1, in2, mode)
+    if mode != "same":
+        return correlate(in1, in2, mode)
+    # Of a second array with an even extent the centre is the later one of the middle two.
+    flipped = _convolved("correlate2d", lax.rev(as_tracer(in1), (0, 1)), lax.conj(_core.inexact(in2)), mode)
+    return lax.rev(flipped, (0, 1))

@@ -138,15 +138,13 @@ def multigammaln(a: ArrayLike, d: int) -> Array:
 
 
 def _xlogy(x: Tracer, y: Tracer) -> Tracer:
-    zero = lax.eq(x, 0)
-    safe = lax.select(zero, _like(y, 1), y)
-    return lax.select(lax.bitwise_and(zero, lax.eq(y, y)), _like(x, 0), lax.mul(x, lax.log(lax.select(zero, safe, y))))
+    none = lax.bitwise_and(lax.eq(x, 0), lax.eq(y, y))
+    return lax.select(none, _like(x, 0), lax.mul(x, lax.log(lax.select(none, _like(y, 1), y))))
 
 
 def _xlog1py(x: Tracer, y: Tracer) -> Tracer:
-    zero = lax.eq(x, 0)
-    safe = lax.select(zero, _like(y, 0), y)
-    return lax.select(lax.bitwise_and(zero, lax.eq(y, y)), _like(x, 0), lax.mul(x, lax.log1p(safe)))
+    none = lax.bitwise_and(lax.eq(x, 0), lax.eq(y, y))
+    return lax.select(none, _like(x, 0), lax.mul(x, lax.log1p(lax.select(none, _like(y, 0), y))))
 
 
 xlogy = _two("xlogy", _xlogy, "x log(y), 0 for x = 0.")

@@ -107,6 +107,8 @@ def take_along_axis(
     where = lax.convert_element_type(where, np.int32) if where.dtype.itemsize < 4 else where
     where = lax.select(lax.lt(where, 0), lax.add(where, lax.full_like(where, n)), where)
     batch = tuple(d for d in range(x.ndim) if d != axis)
+    if not where.size:
+        return lax.full_like(x, 0, shape=where.shape)
     found = lax.gather(
         x,
         lax.reshape(where, (*where.shape, 1)),
