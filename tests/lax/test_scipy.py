@@ -152,10 +152,7 @@ def test_derivatives_are_those_of_central_differences(name):
 
 def test_derivatives_of_functions_of_two_are_those_of_central_differences():
     special, h = xlac.scipy.special, 1e-6
-    for function, first, x in (
-        (special.gammainc, 2.5, 1.7),
-        (special.gammaincc, 2.5, 4.7),
-        (special.polygamma, 2.0, 1.7),
-    ):
+    for name, first, x in (("gammainc", 2.5, 1.7), ("gammaincc", 2.5, 4.7), ("polygamma", 2.0, 1.7)):
+        function, first, x = getattr(special, name), np.float64(first), np.float64(x)
         want = (function(first, x + h) - function(first, x - h)) / (2 * h)
         np.testing.assert_allclose(xlac.grad(function, argnums=1)(first, x), want, rtol=1e-6)

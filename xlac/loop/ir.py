@@ -1,8 +1,9 @@
 """The loop IR: kernels of parallel, vector and serial loops over flat buffers.
 
-A *program* is a list of steps: kernels, copies, loops and branches over whole steps, calls of the host. A *kernel* is a tree of
-statements. Its expressions come in two sorts: *indices*, 64-bit integers that are affine in loop variables, and
-*values*, elements of HLO types. Every array lies in a flat row-major buffer, so an access is a buffer and one index.
+A *program* is a list of steps: kernels, copies, loops and branches over whole steps, calls of the host. A *kernel* is
+a tree of statements. Its expressions come in two sorts: *indices*, 64-bit integers that are affine in loop variables,
+and *values*, elements of HLO types. Every array lies in a flat row-major buffer, so an access is a buffer and one
+index.
 
 A vector loop runs its body for `width` neighbouring values of its variable at once: whatever depends on the variable
 is a vector, whatever does not is a scalar. Nodes are immutable and interned, so equal expressions are one object and
@@ -533,7 +534,8 @@ class Loop:
 
 @dataclass(eq=False)
 class Transpose:
-    """Exchange the rows and columns of a square tile of `size` in a buffer on the stack, whose rows are `pitch` apart."""
+    """Exchange the rows and columns of a square tile of `size` in a buffer on the stack, whose rows are `pitch`
+    apart."""
 
     buffer: Buffer
     size: int
