@@ -177,6 +177,12 @@ class Elemental:
             return apply(instruction.opcode.name, instruction.shape.element_type, *args, **_scalar_attrs(instruction))
         raise CompileError(f"{instruction.name}: {instruction.opcode.name} cannot be computed element by element")
 
+    def leave(self, body: list[Statement]) -> None:
+        """Go on appending to `body`: registers that were filled in the body left are not known to hold there."""
+        self.body = body
+        self._memo = {k: v for k, v in self._memo.items() if not v.registers}
+        self.several = {}
+
     # ---- scalar computations
 
     def inline(self, computation: Computation, arguments: Sequence[Value]) -> tuple[Value, ...]:

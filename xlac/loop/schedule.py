@@ -329,7 +329,7 @@ class Scheduler:
         for depth in range(max(level.values()) + 1):
             group = [x for x in reduces if level[x] == depth]
             registers = []
-            e.body = body
+            e.leave(body)
             for x in group:
                 name = monoid(x["to_apply"])
                 kept = x.shape.element_type
@@ -341,7 +341,7 @@ class Scheduler:
             row_at = tuple(index(v) for v in row_vars)
             at = (*at_lead, *row_at)
             inner: list[Statement] = []
-            e.body = inner
+            e.leave(inner)
             self._use_kept(e, kept_buffers, at, row_at, row)
             for x in kept_rows.get(depth, ()):
                 kept_buffers[x] = Buffer(f"{x.name}.row", x.shape.element_type, math.prod(row), "local")
@@ -351,20 +351,20 @@ class Scheduler:
                 value = convert(e.at(x.operands[0], at), register.element_type)
                 inner.append(accumulate_statement(register, str(monoid(x["to_apply"])), value))
             body.extend(loop_nest(row_vars, inner, width))
-            e.body = body
+            e.leave(body)
             for x, register in zip(group, registers):
                 e.known[(x, at_lead)] = convert(read(register), x.shape.element_type)
         stores: list[Statement] = []
         row_vars = [e.fresh("j", n) for n in row]
         row_at = tuple(index(v) for v in row_vars)
         at = (*at_lead, *row_at)
-        e.body = stores
+        e.leave(stores)
         self._use_kept(e, kept_buffers, at, row_at, row)
         for root, output in zip(self.roots, self.outputs):
             if root.dims == lead:
-                e.body = body
+                e.leave(body)
                 body.append(Store(output, linearize(at_lead, lead), e.at(root, at_lead)))
-                e.body = stores
+                e.leave(stores)
         wide_roots = [(r, o) for r, o in zip(self.roots, self.outputs) if r.dims != lead]
         values = [e.at(r, at) for r, _ in wide_roots]
         stores.extend(Store(o, linearize(at, dims), v) for (_, o), v in zip(wide_roots, values))
@@ -433,8 +433,7 @@ class Scheduler:
             wide = accumulator_type(root.shape.element_type) if name in ("add", "multiply") else root.shape.element_type
             partials.append((root, output, name, wide, Buffer(f"{output.name}.partial", wide, pieces * kept)))
         for n in (size, tail):
-            e.body = []
-            e._memo = {}
+            e.leave([])
             lead_vars = [e.fresh("i", d) for d in lead]
             at_lead = tuple(index(v) for v in lead_vars)
             stores: list[Statement] = []
