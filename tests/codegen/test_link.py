@@ -173,7 +173,7 @@ from xlac.codegen import link
 from xlac.codegen.target import Target
 ir, stop = {SUM!r}, threading.Event()
 def compile_on():
-    while not stop.is_set():
+    while not stop.wait(0.001):  # a lock is not fair: without a pause the fork would starve
         link.emit_object(ir, Target.host())
 threads = [threading.Thread(target=compile_on) for _ in range(2)]
 for thread in threads:

@@ -322,7 +322,8 @@ case("compress", np.array([True, False, True]), F, axis=0)
 case("extract", B, F)
 
 # ---- padding, joining, splitting
-case("pad", F, {-1: (1, 2)})
+if np.lib.NumpyVersion(np.__version__) >= "2.3.0":  # older ones have no dictionaries here
+    case("pad", F, {-1: (1, 2)})
 case("pad", F, ((1, 2), (0, 3)), mode="linear_ramp", end_values=2.0)
 for _mode in ("maximum", "minimum", "mean", "median"):
     case("pad", F, ((1, 2), (2, 1)), mode=_mode)

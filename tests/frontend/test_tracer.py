@@ -119,7 +119,7 @@ METHODS = [
     lambda x: x.repeat(2, axis=0),
     lambda x: x.diagonal(),
     lambda x: x.trace(),
-    lambda x: x.ptp() if hasattr(np.ndarray, "ptp") else x.max() - x.min(),
+    lambda x: np.ptp(x, axis=None),
     lambda x: x.astype(np.int32),
     lambda x: x.astype(bool),
     lambda x: x.round(1),
