@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import operator
 import types
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -239,12 +240,14 @@ class Compiled(Dispatching):
         return cost_analysis(self.traced.module)
 
     def memory_analysis(self) -> dict[str, int]:
-        """Bytes of arguments and results."""
+        """Bytes of arguments, results and temporaries."""
         module = self.traced.module
+        program = getattr(self.executable, "program", None)
         shapes = [s for p in module.parameter_shapes for s in trace.flat_shapes(p)]
         return {
             "argument_size_in_bytes": sum(s.byte_size for s in shapes),
             "output_size_in_bytes": sum(s.byte_size for s in trace.flat_shapes(module.entry.root.shape)),
+            "temp_size_in_bytes": 0 if program is None else program.arena_bytes,
         }
 
 
@@ -263,7 +266,7 @@ def cost_analysis(module: Module) -> dict[str, float]:
             count = sum(s.size for s in sizes)
             if name == "dot":
                 lhs = instruction.operands[0].shape
-                flops += 2.0 * count * np.prod([lhs.dims[d] for d in instruction["lhs_contracting_dims"]], initial=1)  # type: ignore[union-attr]
+                flops += 2.0 * count * math.prod(lhs.dims[d] for d in instruction["lhs_contracting_dims"])
             elif name in slow:
                 transcendentals += count
             elif name in ("reduce", "reduce-window", "scatter"):
