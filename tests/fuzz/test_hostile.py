@@ -132,7 +132,9 @@ resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 from xlac.cli import main
 status = main(sys.argv[1:])
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(f"@{used.ru_utime + used.ru_stime:.3f} {used.ru_maxrss >> 10}", file=sys.stderr)
+# Not ru_maxrss: it begins with the memory of the process this one was forked from.
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(f"@{used.ru_utime + used.ru_stime:.3f} {peak >> 10}", file=sys.stderr)
 sys.exit(status)
 """
 
