@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from xlac.frontend import autodiff as _autodiff
 from xlac.frontend import jit as _jit
+from xlac.frontend import trace as _trace
 from xlac.options import Options
 
 
@@ -17,6 +19,8 @@ def jit(
     static_argnames: str | Iterable[str] | None = None,
     donate_argnums: int | Iterable[int] | None = None,
     donate_argnames: str | Iterable[str] | None = None,
+    keep_unused: bool = False,
+    inline: bool = False,
     options: Options | None = None,
 ) -> Any:
     """Compile `f` to native code on first use and reuse it for arguments of the same shapes and types.
@@ -31,6 +35,8 @@ def jit(
       static_argnames: the same by name.
       donate_argnums: positions whose memory the result may take over; do not read those arrays afterwards.
       donate_argnames: the same by name.
+      keep_unused: accepted as in JAX; arguments that `f` does not use are part of the program all the same.
+      inline: accepted as in JAX; inside another traced function `f` always becomes part of that one.
       options: how to compile; see `Options`.
     Returns: a function called like `f` that gives NumPy arrays; it also has `trace`, `lower`, `eval_shape` and
       `clear_cache`.
@@ -137,6 +143,35 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     return forward.linearize(fun, *primals, has_aux=has_aux)
 
 
+def fwd_and_bwd(
+    fun: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool = False, jitted: bool = True
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`vjp` as two functions, `fwd(*args)` and `bwd(residuals, cotangent)`.
+
+    The first gives (result, residuals), or (result, aux, residuals); the second
+    the cotangents of the arguments at `argnums`: one for a single number, else a tuple.
+
+    The residuals are for `bwd` alone.
+    """
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    def fwd(*args: Any) -> tuple:
+        def moving(*chosen: Any) -> Any:
+            given = list(args)
+            for n, value in zip(numbers, chosen):
+                given[n] = value
+            return fun(*given)
+
+        value, pullback, *aux = _autodiff.vjp(moving, *(args[n] for n in numbers), has_aux=has_aux)
+        return (value, *aux, pullback)
+
+    def bwd(residuals: Callable[[Any], tuple], cotangent: Any) -> Any:
+        made = residuals(cotangent)
+        return made[0] if isinstance(argnums, int) else made
+
+    return fwd, bwd
+
+
 def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple]:
     """The transpose of a function that is linear: from a cotangent of its result to those of its arguments.
 
@@ -177,6 +212,9 @@ def jacrev(
     from xlac.frontend import jacobians
 
     return jacobians.jacrev(fun, argnums, has_aux, holomorphic, allow_int)
+
+
+jacobian = jacrev
 
 
 def hessian(
@@ -231,6 +269,7 @@ def checkpoint(
     prevent_cse: bool = True,
     policy: Callable[[Any], bool] | None = None,
     static_argnums: int | Iterable[int] = (),
+    static_argnames: str | Iterable[str] = (),
     concrete: bool = False,
 ) -> Callable[..., Any]:
     """`fun`, whose intermediate values are computed again for its gradient instead of being kept: memory for time.
@@ -240,13 +279,12 @@ def checkpoint(
       prevent_cse: accepted as in JAX; the second computation is always kept apart from the first.
       policy: which results are kept all the same, a function of an instruction; see `xlac.checkpoint_policies`.
       static_argnums: positions of arguments that are no arrays.
+      static_argnames: the same by name.
       concrete: accepted as in JAX.
     """
-    from xlac.frontend import custom
+    from xlac.frontend.checkpoint import checkpoint
 
-    return custom.checkpoint(
-        fun, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums, concrete=concrete
-    )
+    return checkpoint(fun, policy=policy, static_argnums=static_argnums, static_argnames=static_argnames)
 
 
 remat = checkpoint
@@ -258,6 +296,124 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     Arguments are arrays, or anything with `shape` and `dtype`, such as `ShapeDtypeStruct`.
     """
     return _jit.eval_shape(fun, *args, **kwargs)
+
+
+def pure_callback(
+    callback: Callable[..., Any],
+    result_shape_dtypes: Any,
+    *args: Any,
+    sharding: Any = None,
+    vmap_method: str | None = None,
+    vectorized: bool | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Call a Python function of NumPy arrays from a program, for its result.
+
+    The function must be pure: calls may be left out, repeated or merged. It has no derivative; give the function around
+    it one with `custom_jvp` or `custom_vjp`.
+
+    Args:
+      callback: called with NumPy arrays nested as `args` and `kwargs` are.
+      result_shape_dtypes: what it gives, arrays or `ShapeDtypeStruct`s nested as its results.
+      sharding: accepted as in JAX.
+      vmap_method: what `vmap` does: "sequential" calls the function for each example; "expand_dims" and "broadcast_all"
+        call it once with the examples along a leading axis, of extent 1 or repeated where all share an argument. None
+        refuses `vmap`.
+      vectorized: the older form: True for one call, False for "sequential".
+    Raises: EvaluateError, when the program runs, if the results have other shapes or types. What `callback` raises
+      ends the program and reaches its caller.
+
+    >>> spec = xlac.ShapeDtypeStruct((), np.float32)
+    >>> xlac.jit(lambda x: xlac.pure_callback(np.sin, spec, x))(np.float32(0))
+    array(0., dtype=float32)
+    """
+    from xlac.frontend import effects
+
+    return effects.pure_callback(
+        callback,
+        result_shape_dtypes,
+        *args,
+        sharding=sharding,
+        vmap_method=vmap_method,
+        vectorized=vectorized,
+        **kwargs,
+    )
+
+
+def io_callback(
+    callback: Callable[..., Any],
+    result_shape_dtypes: Any,
+    *args: Any,
+    sharding: Any = None,
+    ordered: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """Call a Python function with effects from a program: just as often as the program comes by, and in its order.
+
+    As `pure_callback`, but calls are never left out, repeated or merged. Under `vmap` the function is called for each
+    example, or refused where `ordered`.
+    """
+    from xlac.frontend import effects
+
+    return effects.io_callback(callback, result_shape_dtypes, *args, sharding=sharding, ordered=ordered, **kwargs)
+
+
+def make_hlo(fun: Callable[..., Any], static_argnums: int | Iterable[int] = ()) -> Callable[..., Any]:
+    """A function that gives the module which `fun` is traced to for given arguments, as JAX's `make_jaxpr` does.
+
+    >>> print(xlac.make_hlo(lambda x: x + 1)(np.float32(0)).entry.root.opcode.name)
+    add
+    """
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        return _jit.jit(fun, static_argnums=static_argnums).trace(*args, **kwargs).module
+
+    return make
+
+
+def named_scope(name: str) -> Any:
+    """A context (or decorator) in which instructions have `name` in their op_name, as `jit(f)/name/add`."""
+    return _trace.named_scope(name)
+
+
+def disable_jit(disable: bool = True) -> Any:
+    """A context in which jitted functions run as Python, line by line, so that one can look at values and step through.
+
+    `scan`, `while_loop`, `fori_loop`, `cond`, `switch` and `map` of concrete arrays run as Python too. `grad`, `vmap`
+    and the like still trace what they transform.
+    """
+    return _trace.disable_jit(disable)
+
+
+def ensure_compile_time_eval() -> Any:
+    """A context in which functions of concrete arrays are computed at once, inside a traced function too.
+
+    Traced values cannot be used in it.
+    """
+    return _trace.evaluated()
+
+
+def effects_barrier() -> None:
+    """Wait until the effects of all programs have taken place; a call returns when they have, so there is no wait."""
+
+
+def typeof(x: Any) -> Any:
+    """Shape and dtype of an array, a traced value or a Python number, as a `ShapeDtypeStruct`."""
+    from xlac.frontend import dtypes
+
+    return _jit.ShapeDtypeStruct(tuple(getattr(x, "shape", ())), dtypes.type_of(x)[0])
+
+
+def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
+    """`fun` in a `named_scope`, by default of its own name."""
+    scope = getattr(fun, "__name__", type(fun).__name__) if name is None else name
+
+    @functools.wraps(fun)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with named_scope(scope):
+            return fun(*args, **kwargs)
+
+    return call
 
 
 def compile(text_or_module: Any, *, format: str | None = None, options: Options | None = None) -> Any:

@@ -29,8 +29,12 @@ class VerifyError(XlacError):
     """A module whose parts do not fit together: wrong operands, attributes, regions, names or cycles."""
 
 
-class ShapeError(XlacError, TypeError):
+class ShapeError(XlacError, TypeError, ValueError):
     """Operands whose shapes or element types an operation does not accept."""
+
+
+class AxisError(ShapeError, IndexError):
+    """An axis that the array does not have."""
 
 
 class CompileError(XlacError):
@@ -47,6 +51,10 @@ class AllocationError(EvaluateError, MemoryError):
 
 class TraceError(XlacError, TypeError):
     """Python code that asks something of a traced array which only a concrete array can answer."""
+
+
+class NonFiniteError(XlacError, FloatingPointError):
+    """A result holds NaN or an infinity, and `Options(check_nan=True)` asked to be told."""
 
 
 class EstimatorError(XlacError, ValueError):

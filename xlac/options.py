@@ -49,6 +49,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("XLAC_EVALUATE", _flag, "run programs by the reference evaluator, without code generation", "evaluate"),
     Setting("XLAC_VERIFY", _flag, "verify the module after each pass, and the loops", "verify"),
+    Setting(
+        "XLAC_CHECK_NAN",
+        _flag,
+        "look through all results, and name what made the first NaN or infinity in them",
+        "check_nan",
+    ),
+    Setting("XLAC_EXPLAIN_CACHE", _flag, "say on stderr why a jitted function is traced again"),
     Setting("XLAC_DUMP_TO", str, "folder into which each stage of each module is written", "dump_to"),
     Setting("XLAC_CACHE", _flag, "keep compiled objects on disk (1) or not (0)", "cache"),
     Setting("XLAC_CACHE_DIR", str, "folder of compiled objects; the user's cache folder if unset"),
@@ -68,6 +75,9 @@ class Options:
       target: processor to generate code for, "host" by default.
       evaluate: use the reference evaluator in place of generated code.
       verify: verify the module after each pass, and the loop program.
+      check_nan: look through the results of each call, and raise NonFiniteError if there is NaN or an infinity in one;
+        the error names the instruction that made it and the user's line. Calls become some microseconds slower, and
+        donated arguments are copied; on an error the program is run again by NumPy, which keeps all values.
       dump_to: folder into which each stage is written.
       cache: keep compiled objects on disk.
     """
@@ -77,6 +87,7 @@ class Options:
     target: str | None = None
     evaluate: bool | None = None
     verify: bool | None = None
+    check_nan: bool | None = None
     dump_to: str | None = None
     cache: bool | None = None
 
@@ -92,6 +103,7 @@ class Options:
             "target": "host",
             "evaluate": False,
             "verify": False,
+            "check_nan": False,
             "dump_to": None,
             "cache": True,
         }

@@ -44,7 +44,7 @@ def test_results_are_numpy_arrays_nested_as_the_function_nests_them():
     assert isinstance(result["point"], Point) and result["point"].x.shape == () and result["point"].y is None
     assert result["layer"].name == "dense"
     assert list(result["ordered"]) == ["z", "y"]
-    assert type(result["point"].x) is np.ndarray
+    assert isinstance(result["point"].x, np.ndarray)
 
 
 def test_arguments_may_be_dataclasses_named_tuples_and_numbers():

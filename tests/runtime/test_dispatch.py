@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xlac
+from xlac.array import Array
 import xlac.numpy as xnp
 from xlac.errors import EvaluateError, TraceError
 from xlac.runtime import dispatch, memory, trampoline
@@ -66,7 +67,7 @@ def assert_same(got, want):
     wanted, wanted_structure = xlac.tree.flatten(want)
     assert structure == wanted_structure
     for a, b in zip(leaves, wanted):
-        assert type(a) is np.ndarray and a.dtype == b.dtype and a.shape == b.shape
+        assert type(a) in (np.ndarray, Array) and a.dtype == b.dtype and a.shape == b.shape
         np.testing.assert_array_equal(a, b)
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import xlac
 from xlac.errors import ParseError, XlacError
 from xlac.ir.shape import ArrayShape, TupleShape, element_type
 from xlac.text import detect_format
@@ -499,3 +500,77 @@ def test_reading_time_grows_with_the_text_and_not_faster():
 )
 def test_the_language_of_a_text_is_told_by_its_beginning(text: str, expected: str):
     assert detect_format(text) == expected
+
+
+STARTED = """HloModule m
+
+sum {
+  a = f32[] parameter(0)
+  b = f32[] parameter(1)
+  ROOT c = f32[] add(a, b)
+}
+
+double {
+  a = f32[4] parameter(0)
+  ROOT c = f32[4] add(a, a)
+}
+
+ENTRY e {
+  p = f32[4] parameter(0)
+  one = s32[] constant(1)
+  STATEMENTS
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "start, operation, want",
+    [
+        ("((f32[4]), f32[4], s32[]) negate-start(p)", "negate", [0, -1, -2, -3]),
+        ("((f32[4], f32[4]), f32[4], u32[]) add-start(p, p), metadata={op_name=\"x\"}", "add", [0, 2, 4, 6]),
+        ("((f32[4]), f32[4]) call-start(p), async_execution_thread=\"t\", to_apply=double", "call", [0, 2, 4, 6]),
+        ("((f32[4]), f32[4], s32[]) fusion-start(p), kind=kLoop, calls=double", "fusion", [0, 2, 4, 6]),
+        ("((f32[4]), f32[2], s32[]) slice-start(p), slice={[1:3]}", "slice", [1, 2]),
+        (
+            "((f32[4], s32[]), f32[2], s32[]) dynamic-slice-start(p, one), dynamic_slice_sizes={2}",
+            "dynamic-slice",
+            [1, 2],
+        ),
+        (
+            "((f32[4]), f32[4]) reduce-scatter-start(p), replica_groups={{0}}, dimensions={0}, to_apply=sum",
+            "reduce-scatter",
+            [0, 1, 2, 3],
+        ),
+        ("((f32[4]), f32[4]) all-to-all-start(p), replica_groups={{0}}, dimensions={0}", "all-to-all", [0, 1, 2, 3]),
+        ("((f32[4]), f32[4]) custom-call-start(p), custom_call_target=\"Sharding\"", "custom-call", [0, 1, 2, 3]),
+    ],
+)
+def test_the_start_of_an_opcode_calls_a_computation_of_it(start, operation, want):
+    shape = start.partition(") " + operation)[0] + ")"
+    result = f"f32[{len(want)}]"
+    text = f"s = {start}\n  u = {shape} {operation}-update(s)\n  ROOT d = {result} {operation}-done(u)"
+    module = parse_hlo(STARTED.replace("STATEMENTS", text))
+    begun = module.entry.find("s")
+    assert begun.opcode.name == "async-start" and begun["calls"].root.opcode.name == operation
+    printed = str(module)
+    assert str(parse_hlo(printed)) == printed
+    x = np.arange(4, dtype=np.float32)
+    assert xlac.evaluate(module, x).tolist() == want
+    assert xlac.compile(module)(x).tolist() == want
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("ROOT s = f32[4] negate-start(p)", "negate-start: the result is f32"),
+        ("ROOT s = ((f32[4]), f32[3]) negate-start(p)", "negate: the result is said to be"),
+        (
+            "s = ((f32[4]), f32[4]) negate-start(p)\n  ROOT d = f32[4] copy-update(s)",
+            "copy-update: operand 0 is no copy that was started",
+        ),
+        ("ROOT s = ((f32[4]), f32[4]) constant-start(p)", "unknown opcode constant-start"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(text, message):
+    with pytest.raises(ParseError, match=message):
+        parse_hlo(STARTED.replace("STATEMENTS", text))

@@ -287,7 +287,7 @@ def _tanh(a: Lanes, b: Lanes) -> Pair:
     # beyond: tanh(a + bi) = 1 + 4i sin(b) cos(b) exp(-2a)
     re = select(beyond, a.like(1.0).with_sign_of(a), s * c / denominator)
     im = select(beyond, turn * 4 * real._exp(size * -2), turn / denominator)
-    re = select(a.eq(0.0), a, re)
+    re = select(a.eq(0.0), a, select(beyond & ~_is_infinite(a) & turn.is_nan(), turn, re))
     im = select(_is_infinite(a) & ~_is_finite(b), _zero_like(b), im)
     return re, select(b.eq(0.0), b, im)
 

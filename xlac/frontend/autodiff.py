@@ -106,7 +106,7 @@ def backward(outputs: Sequence[tuple[Instruction, Any]], inputs: Sequence[Instru
             else:
                 rule = RULES.get(instruction.opcode.name)
                 if rule is None:
-                    raise _no_rule(instruction)
+                    raise missing_rule(instruction, "reverse-mode derivative")
                 parts = rule(instruction, cotangent, needed.__contains__)
             for operand, part in zip(instruction.operands, parts):
                 if part is not None and operand in needed:
@@ -124,10 +124,20 @@ def _reverse_metadata(instruction: Instruction) -> dict[str, Any] | None:
     return {**metadata, "op_name": f"{metadata.get('op_name', '')}/transpose"}
 
 
-def _no_rule(instruction: Instruction) -> TraceError:
+def missing_rule(instruction: Instruction, what: str) -> TraceError:
+    """The error for an opcode without a rule; it names the opcode and shows the user's line."""
     metadata = instruction.metadata or {}
     place = (metadata["source_file"], metadata["source_line"]) if "source_file" in metadata else None
-    return trace.trace_error(f"{instruction.opcode.name} has no reverse-mode derivative", place)
+    callback = instruction.attrs.get("callback")
+    if callback is not None:
+        return trace.trace_error(
+            f"{callback.what} has no {what}; give the function around it one with custom_jvp or custom_vjp, or cut the "
+            "derivative off with xlac.lax.stop_gradient",
+            place,
+        )
+    target = instruction.attrs.get("custom_call_target")
+    name = f"{instruction.opcode.name} of {target}" if target else instruction.opcode.name
+    return trace.trace_error(f"{name} has no {what}", place)
 
 
 # ---- grad

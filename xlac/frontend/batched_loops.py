@@ -16,11 +16,11 @@ from xlac.frontend import trace
 from xlac.frontend.batching import Batched, Value, batch, instruction_of
 from xlac.frontend.control import ScanNote, emit_scan
 from xlac.frontend.flags import spread, unchanged, union, while_flags
-from xlac.frontend.trace import emit_instruction, lift
+from xlac.frontend.trace import emit, emit_instruction, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Computation, Instruction
 from xlac.ir.opcode import op
-from xlac.ir.shape import ArrayShape
+from xlac.ir.shape import TOKEN, ArrayShape
 
 
 def _any(instruction: Instruction) -> bool:
@@ -57,7 +57,8 @@ def while_batch(instruction: Instruction, values: list[Value], size: int) -> Val
     (state,) = values
     body, condition = instruction["body"], instruction["condition"]
     flags, test = while_flags(instruction, _flags(state), _any)
-    kept = unchanged(body)
+    # What no example changes, and tokens, are as they come.
+    kept = [same or shape == TOKEN for same, shape in zip(unchanged(body), instruction.shape)]  # type: ignore[arg-type]
     full = _in_form(state, flags, size)
     shapes = [active.use(t).shape for t in full]
 
@@ -75,7 +76,7 @@ def while_batch(instruction: Instruction, values: list[Value], size: int) -> Val
         if not test:
             return made
         mask = holds(parts)
-        return [old if same else _choose(mask, new, old) for new, old, same in zip(made, parts, kept)]
+        return [new if same else _choose(mask, new, old) for new, old, same in zip(made, parts, kept)]
 
     made = emit_instruction(
         op.while_,
@@ -107,8 +108,10 @@ def scan_batch(note: ScanNote, instruction: Instruction, values: list[Value], si
         parameters, known = [], {}
         for p, moving in zip(note.parameters, flags):
             shape = p.shape
-            assert isinstance(shape, ArrayShape)
-            new = inner.parameter(ArrayShape(shape.element_type, (size, *shape.dims)) if moving else shape)
+            if moving:
+                assert isinstance(shape, ArrayShape)
+                shape = ArrayShape(shape.element_type, (size, *shape.dims))
+            new = inner.parameter(shape)
             parameters.append(new)
             known[p] = Batched(Tracer(inner, new), 0 if moving else None)
         made = _in_form(batch(outputs, known, size), results, size)
@@ -166,6 +169,9 @@ def _selected(instruction: Instruction, index: Batched, results: list[Value], si
         return [_selected(instruction, index, list(column), size) for column in columns]
     if all(r.axis is None and r.value._instruction is results[0].value._instruction for r in results):
         return results[0]
+    if results[0].value._instruction.shape == TOKEN:
+        # All branches have run.
+        return Batched(emit(op.after_all, *(r.value for r in results)), None)
     which = index.front(size)
     arrays = [r.front(size) for r in results]
     if which.dtype == np.bool_:

@@ -16,7 +16,8 @@ import numpy as np
 from xlac import tree
 from xlac.errors import TraceError
 from xlac.frontend import trace
-from xlac.frontend.forward import FLOAT0, is_float0, leaf_shape, missing_rule, name_of, run_eagerly
+from xlac.frontend.autodiff import missing_rule
+from xlac.frontend.forward import FLOAT0, is_float0, leaf_shape, name_of, run_eagerly
 from xlac.frontend.trace import emit_instruction, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
@@ -155,6 +156,7 @@ def batch_leaves(
     """`function` of one example's arrays, on batched ones: Batched results, or what is no array as it is."""
     active = trace.active()
     inner = trace.Trace(name, active)
+    inner.carries = True
     with trace.recording(inner):
         parameters, given = [], []
         for argument in arguments:
@@ -168,10 +170,14 @@ def batch_leaves(
         results = list(function(*given))
         outputs = [None if is_float0(r) else lift(r) for r in results]
         ends = [None if o is None else inner.use(o) for o in outputs]
+        carried = inner.carried()
     known: dict[Instruction, Value] = dict(parameters)
     for outer, parameter in inner.captures.items():
         known[parameter] = values_of(outer)
-    found = iter(batch([e for e in ends if e is not None], known, size))
+    values = batch([*(c.last for c in carried), *(e for e in ends if e is not None)], known, size)
+    merged = {c.effect: v for c, v in zip(carried, values)}
+    active.carry(carried, [c.effect.merge(merged, size) for c in carried])
+    found = iter(values[len(carried) :])
     made: list[Any] = []
     for result, output in zip(results, outputs):
         if output is None:
@@ -207,8 +213,8 @@ def axes_of(axes: Any, value: Any, what: str, of: str) -> list[int | None]:
                 f"vmap: {what}{path} is {axis!r}, which does not fit {of} nested as {tree.structure(node)}; "
                 f"{what} must be a prefix of it"
             )
-        for a, child, step in zip(given[1], parts[1], parts[2]):
-            visit(a, child, path + step)
+        for a, child, key in zip(given[1], parts[1], tree._keys(node, parts[0], len(parts[1]))):
+            visit(a, child, f"{path}{key}")
 
     visit(axes, value, "")
     return found

@@ -422,7 +422,16 @@ def _rng(i: Instruction, size: int, *values: Batched) -> Value:
     return one_by_one(i, list(values), size)
 
 
-@rule("rng-bit-generator", "ragged-dot", "scaled-dot", "custom-call", "get-dimension-size", "scan")
+@rule("custom-call")
+def _custom_call(i: Instruction, size: int, *values: Batched) -> Value:
+    if i["callback"] is not None:
+        from xlac.frontend.effects import callback_batch
+
+        return callback_batch(i, list(values), size)
+    return one_by_one(i, list(values), size)
+
+
+@rule("rng-bit-generator", "ragged-dot", "scaled-dot", "get-dimension-size", "scan")
 def _one_after_another(i: Instruction, size: int, *values: Batched) -> Value:
     return one_by_one(i, list(values), size)
 

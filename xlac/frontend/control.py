@@ -23,6 +23,7 @@ from xlac.ir.opcode import op
 from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape, element_type
 
 _MAX_PROMOTIONS = 4
+_NONE_GIVEN = object()
 
 
 def _lifted(value: Any) -> tuple[list[Tracer], tree.Structure, list[str]]:
@@ -127,13 +128,24 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     )
     specs = [(ArrayShape(element_type(t.dtype), t.shape), t.weak_type) for t in carry]
     test = trace.record_region("while_condition", cond_fun, specs, rebuild)
+    if test.carried:
+        return _tested_before(cond_fun, body_fun, tree.unflatten(structure, carry))
     if len(test.outputs) != 1 or test.outputs[0].shape != ArrayShape(PRED):
         shapes = ", ".join(str(o.shape) for o in test.outputs)
         raise trace.trace_error(f"while_loop: the condition gives {shapes or 'nothing'}; it must give one bool scalar")
     captured = _union(body, test)
-    instruction = _emit_while(carry, captured, test, body)
-    results = elements(instruction)[: len(carry)]
+    results = _emit_while(carry, captured, test, body)
     return tree.unflatten(structure, [Tracer(r._trace, r._instruction, t.weak_type) for r, t in zip(results, carry)])
+
+
+def _tested_before(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any) -> Any:
+    """A loop whose condition has effects: it is computed before the loop and at the end of each turn."""
+
+    def turn(state: Any) -> Any:
+        value = body_fun(state[0])
+        return value, cond_fun(value)
+
+    return while_loop(lambda state: state[1], turn, (init_val, cond_fun(init_val)))[0]
 
 
 def _union(*regions: Region) -> list[Instruction]:
@@ -141,15 +153,22 @@ def _union(*regions: Region) -> list[Instruction]:
     return list(dict.fromkeys(c for r in regions for c in r.captured))
 
 
-def _inline(region: Region, leaves: Sequence[Tracer], values: dict[Instruction, Tracer]) -> list[Tracer]:
-    """The region's results in the current trace; `values` gives what stands for each captured instruction."""
+def _inline(
+    region: Region, leaves: Sequence[Tracer], values: dict[Instruction, Tracer]
+) -> tuple[list[Tracer], dict[Instruction, Tracer]]:
+    """The region's results in the current trace, and what captured instructions that stand for effects have become.
+
+    `values` gives what stands for each captured instruction.
+    """
     active = trace.active()
     mapping = {p: active.use(t) for p, t in zip(region.inputs, leaves)}
     mapping |= {inner: active.use(values[outer]) for outer, inner in region.trace.captures.items()}
-    return [Tracer(active, i, w) for i, w in zip(replay(region.outputs, mapping), region.weak)]
+    made = replay([*region.outputs, *(c.last for c in region.carried)], mapping)
+    results = [Tracer(active, i, w) for i, w in zip(made, region.weak)]
+    return results, {c.outer: Tracer(active, i) for c, i in zip(region.carried, made[len(results) :])}
 
 
-def _emit_while(carry: list[Tracer], captured: list[Instruction], test: Region, body: Region) -> Instruction:
+def _emit_while(carry: list[Tracer], captured: list[Instruction], test: Region, body: Region) -> list[Tracer]:
     active = trace.active()
     n = len(carry)
     state = [active.use(t) for t in carry] + captured
@@ -157,13 +176,17 @@ def _emit_while(carry: list[Tracer], captured: list[Instruction], test: Region, 
 
     def wrapped(region: Region, keep: bool) -> Computation:
         def build(parts: list[Tracer]) -> Any:
-            results = _inline(region, parts[:n], dict(zip(captured, parts[n:])))
-            return [*results, *parts[n:]] if keep else results[0]
+            held = dict(zip(captured, parts[n:]))
+            results, changed = _inline(region, parts[:n], held)
+            return [*results, *(held | changed).values()] if keep else results[0]
 
         return trace.tuple_computation(region.trace.computation.name, shapes, build)
 
     condition, loop = wrapped(test, False), wrapped(body, True)
-    return emit_instruction(op.while_, emit_instruction(op.tuple, *state), condition=condition, body=loop)
+    made = emit_instruction(op.while_, emit_instruction(op.tuple, *state), condition=condition, body=loop)
+    results = elements(made)
+    active.carry(body.carried, [results[n + captured.index(c.outer)]._instruction for c in body.carried])
+    return results
 
 
 # ---- scan
@@ -266,6 +289,7 @@ def scan(
     length: int | None = None,
     reverse: bool = False,
     unroll: int | bool = 1,
+    _split_transpose: bool = False,
 ) -> tuple[Any, Any]:
     """Carry a state along the first axis of `xs`: `carry, y = f(carry, x)`; gives the last carry and the stacked ys.
 
@@ -274,7 +298,7 @@ def scan(
       init: the first carry.
       xs: arrays of equal first extent, or None with `length`.
       reverse: take xs, and stack ys, from the end.
-      unroll: accepted as in JAX; True unrolls completely.
+      unroll: how many steps one turn of the loop takes; True unrolls completely.
 
     Raises:
       TraceError: the carry changes, or the extents of xs differ.
@@ -293,8 +317,9 @@ def scan(
     count = inputs[0].shape[0] if inputs else int(length)  # type: ignore[arg-type]
     carry, structure, paths = _lifted(init)
     k = len(carry)
-    if unroll is True:
-        return _unrolled(f, init, inputs, structure_xs, count, reverse)
+    if not isinstance(unroll, bool) and (not isinstance(unroll, (int, np.integer)) or unroll < 1):
+        raise trace.trace_error(f"scan: unroll={unroll!r}; it must be a positive integer or a bool")
+    turns = max(count, 1) if unroll is True else min(int(unroll) or 1, max(count, 1))
 
     def rebuild(leaves: list[Tracer]) -> Any:
         return tree.unflatten(structure, leaves[:k]), tree.unflatten(structure_xs, leaves[k:])
@@ -306,12 +331,14 @@ def scan(
 
     slices = [ArrayShape(element_type(x.dtype), x.shape[1:]) for x in inputs]
     body, carry = _record_loop("scan", f, carry, structure, paths, slices, rebuild, carried, "scan")
-    captured = [Tracer(trace.active(), c) for c in body.captured]
+    active = trace.active()
+    changed = {c.outer: c.first for c in body.carried}  # effects are part of the carry
+    fixed = {outer: inner for outer, inner in body.trace.captures.items() if outer not in changed}
     note = ScanNote(
-        outputs=body.outputs,
-        parameters=[*body.trace.captures.values(), *body.inputs],
-        constants=len(captured),
-        carries=k,
+        outputs=[*(c.last for c in body.carried), *body.outputs],
+        parameters=[*fixed.values(), *changed.values(), *body.inputs],
+        constants=len(fixed),
+        carries=len(changed) + k,
         inputs=len(inputs),
         length=count,
         reverse=reverse,
@@ -320,25 +347,64 @@ def scan(
         ys = [lax.full((0, *o.shape.dims), lift(np.zeros((), o.shape.dtype))) for o in body.outputs[k:]]  # type: ignore[union-attr]
         results = [*carry, *ys]
     else:
-        results = emit_scan(note, captured, carry, inputs)
+        state = [*(Tracer(active, c) for c in changed), *carry]
+        constants = [Tracer(active, c) for c in fixed]
+        results = (
+            emit_scan(note, constants, state, inputs)
+            if turns == 1
+            else _emit_unrolled(note, constants, state, inputs, turns)
+        )
+        active.carry(body.carried, [r._instruction for r in results])
+        results = results[len(changed) :]
     last = [Tracer(r._trace, r._instruction, t.weak_type) for r, t in zip(results, carry)]
     return tree.unflatten(structure, last), tree.unflatten(body.structure.children[1], results[k:])
 
 
-def _unrolled(
-    f: Callable[..., Any], carry: Any, xs: list[Tracer], structure: tree.Structure, count: int, reverse: bool
-) -> tuple[Any, Any]:
-    ys = []
-    for i in reversed(range(count)) if reverse else range(count):
-        carry, y = f(carry, tree.unflatten(structure, [x[i] for x in xs]))
-        ys.append(y)
-    if reverse:
-        ys.reverse()
-    if not ys:
-        raise trace.trace_error("scan: unroll=True needs at least one turn")
-    import xlac.numpy as xnp
+def _several(note: ScanNote, values: Sequence[Tracer], count: int) -> list[Tracer]:
+    """As many turns one after the other: the carry, and the stacked ys, from constants, carry and stacked xs."""
+    from xlac import lax
 
-    return carry, tree.map(lambda *parts: xnp.stack(parts), ys[0], *ys[1:])
+    c, k = note.constants, note.carries
+    fixed, carry, xs = values[:c], list(values[c : c + k]), values[c + k :]
+    rows = []
+    for i in reversed(range(count)) if note.reverse else range(count):
+        made = note.run([*fixed, *carry, *(lax.index_in_dim(x, i, 0, keepdims=False) for x in xs)])
+        carry = made[:k]
+        rows.append([lax.expand_dims(y, (0,)) for y in made[k:]])
+    if note.reverse:
+        rows.reverse()
+    return [*carry, *(lax.concatenate(column, 0) for column in zip(*rows))]
+
+
+def _emit_unrolled(
+    note: ScanNote, constants: list[Tracer], carry: list[Tracer], xs: list[Tracer], unroll: int
+) -> list[Tracer]:
+    """As `emit_scan`, with so many turns of the body in each turn of the loop."""
+    from xlac import lax
+
+    c, k, m = note.constants, note.carries, note.inputs
+    blocks, rest = divmod(note.length, unroll)
+    looped = blocks * unroll
+    first, last = (rest, note.length) if note.reverse else (0, looped)
+    parts = [lax.slice_in_dim(x, first, last) for x in xs]
+    if blocks == 1:
+        results = _several(note, [*constants, *carry, *parts], unroll)
+    else:
+        inner = trace.Trace("scan_block", trace.active())
+        with trace.recording(inner):
+            inputs = [ArrayShape(p.shape.element_type, (unroll, *p.shape.dims)) for p in note.parameters[c + k :]]  # type: ignore[union-attr]
+            parameters = [inner.parameter(s) for s in (*(p.shape for p in note.parameters[: c + k]), *inputs)]
+            outputs = [inner.use(t) for t in _several(note, [Tracer(inner, p) for p in parameters], unroll)]
+        block = ScanNote(outputs, parameters, c, k, m, blocks, note.reverse)
+        rows = [lax.reshape(x, (blocks, unroll, *x.shape[1:])) for x in parts]
+        results = emit_scan(block, constants, carry, rows)
+        results[k:] = [lax.reshape(y, (looped, *y.shape[2:])) for y in results[k:]]
+    if not rest:
+        return results
+    left = [lax.slice_in_dim(x, 0, rest) if note.reverse else lax.slice_in_dim(x, looped, note.length) for x in xs]
+    more = _several(note, [*constants, *results[:k], *left], rest)
+    order = (more, results) if note.reverse else (results, more)
+    return [*more[:k], *(lax.concatenate([a, b], 0) for a, b in zip(order[0][k:], order[1][k:]))]
 
 
 @program_function
@@ -360,8 +426,11 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
             return (lax.add(i, np.ones((), dtype)), body_fun(i, value)), None
 
         start = lift(np.asarray(first, dtype))
-        (_, result), _ = scan(step, (start, init_val), None, length=max(last - first, 0))
+        turns = 1 if unroll is None else unroll
+        (_, result), _ = scan(step, (start, init_val), None, length=max(last - first, 0), unroll=turns)
         return result
+    if unroll is not None:
+        raise trace.trace_error("fori_loop: unroll= needs bounds that are known while tracing")
     low, high = lift(lower), lift(upper)
     kind, _ = dtypes.promote((low.dtype, low.weak_type), (high.dtype, high.weak_type))
     low, high = _convert(low, kind), _convert(high, kind)
@@ -377,15 +446,44 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
 
 @program_function
 def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
-    """`f` of each element along the first axis, one after the other, stacked."""
-    return scan(lambda _, x: (None, f(x)), None, xs)[1]
+    """`f` of each element along the first axis, one after the other, stacked; or of `batch_size` elements at a time."""
+    if batch_size is None:
+        return scan(lambda _, x: (None, f(x)), None, xs)[1]
+    from xlac import lax, vmap
+
+    leaves, structure, _ = _lifted(xs)
+    many = vmap(f)
+    blocks, rest = divmod(leaves[0].shape[0], batch_size)
+    parts = []
+    if blocks:
+        rows = [x[: blocks * batch_size].reshape(blocks, batch_size, *x.shape[1:]) for x in leaves]
+        made = map(many, tree.unflatten(structure, rows))
+        parts.append(tree.map(lambda y: y.reshape(blocks * batch_size, *y.shape[2:]), made))
+    if rest or not blocks:
+        parts.append(many(tree.unflatten(structure, [x[blocks * batch_size :] for x in leaves])))
+    return parts[0] if len(parts) == 1 else tree.map(lambda a, b: lax.concatenate([a, b], 0), *parts)
 
 
 # ---- branches
 
 
+def _operands(what: str, operands: tuple, operand: Any) -> tuple:
+    """The operands, of which a single one may be given by name."""
+    if operand is _NONE_GIVEN:
+        return operands
+    if operands:
+        raise trace.trace_error(f"{what}: give operands by position, or one as operand=, not both")
+    return (operand,)
+
+
 @program_function
-def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
+def cond(
+    pred: Any,
+    true_fun: Callable[..., Any],
+    false_fun: Callable[..., Any],
+    *operands: Any,
+    operand: Any = _NONE_GIVEN,
+) -> Any:
     """`true_fun(*operands)` if `pred` holds, else `false_fun(*operands)`; only one of them runs.
 
     Raises:
@@ -393,6 +491,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     """
     if not callable(true_fun) or not callable(false_fun):
         raise trace.trace_error("cond takes (pred, true_fun, false_fun, *operands)")
+    operands = _operands("cond", operands, operand)
     chosen = lift(pred)
     if chosen.shape:
         raise trace.trace_error(
@@ -406,7 +505,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
 
 
 @program_function
-def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = _NONE_GIVEN) -> Any:
     """`branches[index](*operands)`; an index out of range takes the nearest branch.
 
     Raises:
@@ -415,6 +514,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     from xlac import lax
 
     branches = list(branches)
+    operands = _operands("switch", operands, operand)
     chosen = lift(index)
     if chosen.shape or not dtypes.is_integer(chosen.dtype):
         raise trace.trace_error(f"switch: index is {chosen._instruction.shape}; it must be an integer scalar")
@@ -455,6 +555,7 @@ def _branches(
             raise trace.trace_error(f"{what}: {at} is {listed}; shape and type must be equal (convert with astype)")
         types.append(dtypes.promote(*((s.dtype, w) for s, w in zip(shapes, weak))))
     captured = _union(*regions)
+    carried = {c.outer: c for r in regions for c in r.carried}
     active = trace.active()
     state = emit_instruction(op.tuple, *[active.use(t) for t in leaves], *captured)
     assert isinstance(state.shape, TupleShape)
@@ -462,8 +563,10 @@ def _branches(
 
     def wrapped(region: Region, name: str) -> Computation:
         def build(parts: list[Tracer]) -> list[Tracer]:
-            results = _inline(region, parts[:n], dict(zip(captured, parts[n:])))
-            return [_convert(r, dtype, weak) for r, (dtype, weak) in zip(results, types)]
+            held = dict(zip(captured, parts[n:]))
+            results, changed = _inline(region, parts[:n], held)
+            held |= changed
+            return [*(_convert(r, d, w) for r, (d, w) in zip(results, types)), *(held[c] for c in carried)]
 
         return trace.tuple_computation(name, list(state.shape), build)  # type: ignore[arg-type]
 
@@ -471,7 +574,9 @@ def _branches(
     instruction = emit_instruction(
         op.conditional, active.use(index), *[state] * len(computations), branch_computations=computations
     )
-    results = [Tracer(t._trace, t._instruction, weak) for t, (_, weak) in zip(elements(instruction), types)]
+    made = elements(instruction)
+    active.carry(carried.values(), [t._instruction for t in made[len(types) :]])
+    results = [Tracer(t._trace, t._instruction, weak) for t, (_, weak) in zip(made, types)]
     return tree.unflatten(first.structure, results)
 
 

@@ -1,4 +1,4 @@
-"""Functions with rules of their own: `custom_jvp`, `custom_vjp`, and `checkpoint`.
+"""Functions with rules of their own: `custom_jvp`, `custom_vjp`.
 
 Each call is recorded as one `call` instruction with a note that has the rules; it is inlined when the program is
 compiled, and nothing of it is left where no derivative is taken.
@@ -16,15 +16,14 @@ import numpy as np
 
 from xlac import tree
 from xlac.frontend import dtypes, trace
-from xlac.frontend.autodiff import backward, differentiable
+from xlac.frontend.autodiff import differentiable
 from xlac.frontend.batching import Batched, batch, batch_leaves
-from xlac.frontend.forward import FLOAT0, forward, is_float0, name_of
+from xlac.frontend.forward import FLOAT0, is_float0, name_of
 from xlac.frontend.linear import transpose, tuple_parts, zeros_like
 from xlac.frontend.trace import emit_instruction, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Computation, Instruction
 from xlac.ir.opcode import op
-from xlac.ir.shape import ArrayShape
 
 Flat = Callable[..., Sequence[Any]]
 
@@ -32,64 +31,86 @@ Flat = Callable[..., Sequence[Any]]
 # ---- calls with notes
 
 
-def _finished(inner: trace.Trace, outputs: Sequence[Tracer]) -> Computation:
-    """The computation of a trace, whose root is the tuple of the outputs."""
-    inner.computation.root = emit_instruction(op.tuple, *[inner.use(o) for o in outputs])
-    return inner.computation
-
-
-def _emit_call(
+def emit_call(
     name: str,
     shapes: Sequence[Any],
     build: Callable[[list[Tracer]], Sequence[Tracer]],
     arguments: Sequence[Tracer],
     note: Any,
+    effects: Sequence[tuple[trace.Effect, int, int]] = (),
 ) -> list[Tracer]:
-    """Record `build` as a computation of these shapes, and a call of it with a note; values it captures come last."""
+    """Record `build` as a computation of these shapes, and a call of it with a note; values it captures come last.
+
+    `effects` are those that go through it among the arguments and results, as in `Session.call_effects`; the ones that
+    it captures are carried through it and are not among the results that are given.
+    """
     active = trace.active()
     inner = trace.Trace(name, active)
+    inner.carries = True
     with trace.recording(inner):
         parameters = [Tracer(inner, inner.parameter(s)) for s in shapes]
-        computation = _finished(inner, build(parameters))
-    made = emit_instruction(op.call, *[active.use(a) for a in arguments], *inner.captures, to_apply=computation)
+        results = [inner.use(t) for t in build(parameters)]
+        carried = inner.carried()
+        inner.computation.root = emit_instruction(op.tuple, *results, *(c.last for c in carried))
+    operands = [*(active.use(a) for a in arguments), *inner.captures]
+    made = emit_instruction(op.call, *operands, to_apply=inner.computation)
     active.session.notes[made] = note
-    return trace.elements(made)
+    found = trace.elements(made)
+    count = len(results)
+    captured = [(c.effect, count + i, operands.index(c.outer)) for i, c in enumerate(carried)]
+    active.session.call_effects[inner.computation] = [*effects, *captured]
+    active.carry(carried, [t._instruction for t in found[count:]])
+    return found[:count]
 
 
-def _callee(instruction: Instruction, inputs: Sequence[Instruction]) -> list[Instruction]:
+def effects_of(instruction: Instruction) -> list[tuple[trace.Effect, int, int]]:
+    """The effects that go through a call, with the numbers of the result and the operand."""
+    return trace.active().session.call_effects.get(instruction["to_apply"], [])
+
+
+def inlined(instruction: Instruction, inputs: Sequence[Instruction]) -> list[Instruction]:
     """The results of the called computation, inlined."""
     callee = instruction["to_apply"]
     return tuple_parts(trace.replay([callee.root], dict(zip(callee.parameters, inputs)))[0])
 
 
-def _batched_call(instruction: Instruction, values: Sequence[Batched], size: int, note: Any) -> list[Batched]:
+def batched_call(instruction: Instruction, values: Sequence[Batched], size: int, note: Any) -> list[Batched]:
     """The call for all examples, every result batched along dimension 0."""
     active = trace.active()
     callee = instruction["to_apply"]
+    effects = effects_of(instruction)
     arguments = [v.value if v.axis is None else v.front(size) for v in values]
 
     def build(parameters: list[Tracer]) -> list[Tracer]:
         known = {p: Batched(t, None if v.axis is None else 0) for p, t, v in zip(callee.parameters, parameters, values)}
         (results,) = batch([callee.root], known, size)
-        return [r.front(size) for r in results]
+        changed = {e: results[r] for e, r, _ in effects}
+        last = {r: Tracer(trace.active(), e.merge(changed, size)) for e, r, _ in effects}
+        return [last[k] if k in last else r.front(size) for k, r in enumerate(results)]
 
     shapes = [active.use(a).shape for a in arguments]
-    return [Batched(t, 0) for t in _emit_call(f"{callee.name}_vmap", shapes, build, arguments, note)]
+    made = emit_call(f"{callee.name}_vmap", shapes, build, arguments, note, effects)
+    return [Batched(t, None if any(k == r for _, r, _ in effects) else 0) for k, t in enumerate(made)]
 
 
-def _redirect(instruction: Instruction, results: Sequence[Tracer], moved: list[Any] | None) -> None:
-    """Let what a rule computed stand for the call's results: at once, or as `forward` does it."""
+def redirect_results(instruction: Instruction, results: Sequence[Tracer], moved: list[Any] | None) -> None:
+    """Let what a rule computed stand for the call's results: at once, or as `forward` does it.
+
+    The call's effects do not take place, but for those that are among the results.
+    """
     active = trace.active()
+    before = {r: instruction.operands[o] for _, r, o in effects_of(instruction)}
     for user in list(instruction.users):
         if user.opcode.name == "get-tuple-element":
-            new = active.use(results[user["index"]])
+            k = user["index"]
+            new = active.use(results[k]) if k < len(results) else active.session.resolve(before[k])
             if moved is None:
                 active.session.redirect(user, new)
             else:
                 moved.append((user, new))
 
 
-def _on_axes(function: Flat, axes: Sequence[int | None], size: int) -> Flat:
+def on_axes(function: Flat, axes: Sequence[int | None], size: int) -> Flat:
     """A function of flat arrays, for all examples; leaves of type float0 stay as they are."""
 
     def call(*arguments: Any) -> list[Any]:
@@ -183,7 +204,7 @@ def _record(
         weak.extend(o.weak_type for o in outputs)
         return outputs
 
-    results = _emit_call(arguments.name, [x._instruction.shape for x in xs], build, xs, None)
+    results = emit_call(arguments.name, [x._instruction.shape for x in xs], build, xs, None)
     session = trace.active().session
     if results:
         session.notes[results[0]._instruction.operands[0]] = make(settings, structure, nesting[0])
@@ -235,7 +256,7 @@ class CustomJvp:
     count: int
     name: str
 
-    def jvp(self, instruction: Instruction, tangents: Sequence[Any], moved: list[Any]) -> Any:
+    def jvp(self, instruction: Instruction, tangents: Sequence[Any], moved: list[Any] | None) -> Any:
         if any(t is not None for t in tangents[self.count :]):
             raise trace.trace_error(
                 f"{self.name} reads a variable of the surrounding function that the derivative is taken by; its rule "
@@ -254,7 +275,7 @@ class CustomJvp:
                     f"the jvp rule of {self.name} gives {r._instruction.shape} as result {n}; the function gives "
                     f"{o._instruction.shape}"
                 )
-        _redirect(instruction, [_typed(r, o) for r, o in zip(results, outs)], moved)
+        redirect_results(instruction, [_typed(r, o) for r, o in zip(results, outs)], moved)
         return [
             _derivative(t, o, f"the tangent of result {n} that the jvp rule of {self.name} gives")
             for n, (t, o) in enumerate(zip(found[half:], outs))
@@ -269,7 +290,7 @@ class CustomJvp:
             given: list[Any] = [None] * len(instruction.operands)
             for k, t in zip(at, tangents):
                 given[k] = t
-            return self.jvp(instruction, given, [])
+            return self.jvp(instruction, given, None)
 
         if any(needed(x) for x in instruction.operands[self.count :]):
             self.jvp(instruction, [1] * len(instruction.operands), [])
@@ -278,18 +299,19 @@ class CustomJvp:
 
     def batch(self, instruction: Instruction, values: Sequence[Any], size: int) -> Any:
         axes = [None if v.axis is None else 0 for v in values[: self.count]]
-        rule = _all_batched(_on_axes(self.rule, [*axes, *axes], size), size)
-        return _batched_call(instruction, values, size, CustomJvp(rule, self.count, self.name))
+        rule = all_batched(on_axes(self.rule, [*axes, *axes], size), size)
+        return batched_call(instruction, values, size, CustomJvp(rule, self.count, self.name))
 
 
-def _all_batched(function: Flat, size: int) -> Flat:
+def all_batched(function: Flat, size: int) -> Flat:
     """The arrays of a function of all examples, with the examples along dimension 0."""
     return lambda *given: [r.front(size) if isinstance(r, Batched) else r for r in function(*given)]
 
 
 def _shapes_only(instruction: Instruction) -> list[Instruction]:
-    """The results of a call."""
-    return [t._instruction for t in trace.elements(instruction)]
+    """The results of a call, its effects left out."""
+    effects = {r for _, r, _ in effects_of(instruction)}
+    return [t._instruction for k, t in enumerate(trace.elements(instruction)) if k not in effects]
 
 
 def _typed(value: Tracer, like: Tracer) -> Tracer:
@@ -402,7 +424,7 @@ class CustomVjp:
                     f"the fwd rule of {self.name} gives {r._instruction.shape} as result {n}; the function gives "
                     f"{o._instruction.shape}"
                 )
-        _redirect(instruction, results, None)
+        redirect_results(instruction, results, None)
         given = [_zero(o) if g is None else g for o, g in zip(outs, cotangent)]
         found = self.bwd(info, residuals, given)
         made = [
@@ -422,7 +444,7 @@ class CustomVjp:
                 kept[:] = [len(results), info]
                 return [*results, *residuals]
 
-            found = _on_axes(flat, axes, size)(*arguments)
+            found = on_axes(flat, axes, size)(*arguments)
             n, info = kept
             residuals = found[n:]
             held = [r.value if isinstance(r, Batched) else r for r in residuals]
@@ -441,7 +463,7 @@ class CustomVjp:
                 present[:] = [m is not None and not is_float0(m) for m in made]
                 return [m for m, there in zip(made, present) if there]
 
-            made = _on_axes(flat, [*where, *[0] * len(cotangents)], size)(*residuals, *cotangents)
+            made = on_axes(flat, [*where, *[0] * len(cotangents)], size)(*residuals, *cotangents)
             found = iter(made)
             result: list[Any] = []
             for there, axis in zip(present, axes):
@@ -455,7 +477,7 @@ class CustomVjp:
                     result.append(value.front(size))
             return result
 
-        return _batched_call(instruction, values, size, CustomVjp(fwd, bwd, self.count, self.name))
+        return batched_call(instruction, values, size, CustomVjp(fwd, bwd, self.count, self.name))
 
 
 class custom_vjp:
@@ -535,137 +557,3 @@ def _cotangent_leaves(found: Any, want: tree.Structure, what: str) -> list[Any]:
     if structure == want:
         return leaves
     return _matching(found, want, what)
-
-
-# ---- checkpoint
-
-
-@dataclass
-class Checkpoint:
-    """The note of a call whose values are computed again, not kept, for its reverse.
-
-    Attributes:
-      policy: tells of an instruction whether its result is kept all the same.
-    """
-
-    policy: Callable[[Instruction], bool] | None
-
-    def vjp(self, instruction: Instruction, cotangent: Any, needed: Callable[[Instruction], bool]) -> Any:
-        active = trace.active()
-        session = active.session
-        operands = instruction.operands
-        given = [g for g in cotangent if g is not None]
-        # The barrier keeps the second computation apart from the first, and after the cotangents.
-        bundle = emit_instruction(op.tuple, *operands, *[active.use(g) for g in given])
-        parts = trace.elements(emit_instruction(op.opt_barrier, bundle))
-        inputs = [p._instruction for p in parts[: len(operands)]]
-        incoming = iter(parts[len(operands) :])
-        callee = instruction["to_apply"]
-        again: dict[Instruction, Instruction] = dict(zip(callee.parameters, inputs))
-        root = trace.replay([callee.root], again)[0]
-        full = [None if g is None else next(incoming) for g in cotangent]
-        wanted = [k for k, x in enumerate(operands) if differentiable(x) and needed(x)]
-        found = dict(zip(wanted, backward(list(zip(tuple_parts(root), full)), [inputs[k] for k in wanted])))
-        if self.policy is not None:
-            first: dict[Instruction, Instruction] = dict(zip(callee.parameters, operands))
-            trace.replay([callee.root], first)
-            for inner, copy in again.items():
-                # Parameters, and elements of tuples that are known, have no copy.
-                copied = copy.opcode is inner.opcode and inner.opcode.name not in ("parameter", "get-tuple-element")
-                if copied and isinstance(inner.shape, ArrayShape) and self.policy(inner):
-                    session.redirect(copy, first[inner])
-        return [found.get(k) for k in range(len(operands))]
-
-    def jvp(self, instruction: Instruction, tangents: Sequence[Any], moved: list[Any]) -> Any:
-        owner = trace.active()
-        at = [k for k, t in enumerate(tangents) if t is not None]
-        n = len(instruction.operands)
-        arguments = [Tracer(owner, x) for x in instruction.operands] + [tangents[k] for k in at]
-        moving: list[int] = []
-
-        def build(parameters: list[Tracer]) -> list[Tracer]:
-            inner = trace.active()
-            values = [inner.use(p) for p in parameters[:n]]
-            results = _callee(instruction, values)
-            slopes = forward(results, {values[k]: t for k, t in zip(at, parameters[n:])})
-            moving[:] = [k for k, s in enumerate(slopes) if s is not None]
-            outs = [Tracer(inner, inner.session.resolve(r)) for r in results]
-            return [*outs, *(slopes[k] for k in moving)]
-
-        shapes = [owner.use(a).shape for a in arguments]
-        made = _emit_call(f"{instruction['to_apply'].name}_jvp", shapes, build, arguments, self)
-        count = len(made) - len(moving)
-        _redirect(instruction, made[:count], moved)
-        slopes = dict(zip(moving, made[count:]))
-        return [slopes.get(k) for k in range(count)]
-
-    def batch(self, instruction: Instruction, values: Sequence[Any], size: int) -> Any:
-        return _batched_call(instruction, values, size, self)
-
-
-def checkpoint(
-    fun: Callable[..., Any] | None = None,
-    *,
-    prevent_cse: bool = True,
-    policy: Callable[[Instruction], bool] | None = None,
-    static_argnums: int | Iterable[int] = (),
-    concrete: bool = False,
-) -> Callable[..., Any]:
-    """See `xlac.checkpoint`."""
-    if fun is None:
-        return functools.partial(checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums)
-    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
-    name = name_of(fun)
-
-    @functools.wraps(fun)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if trace.current() is None:
-            return fun(*args, **kwargs)
-        fixed = {n % len(args) for n in numbers} if args else set()
-        moving = tuple(None if n in fixed else a for n, a in enumerate(args))
-        leaves, structure = tree.flatten((moving, kwargs))
-        xs = [lift(x) for x in leaves]
-        nesting: list[tree.Structure] = []
-        weak: list[bool] = []
-
-        def build(parameters: list[Tracer]) -> list[Tracer]:
-            typed = [Tracer(p._trace, p._instruction, x.weak_type) for p, x in zip(parameters, xs)]
-            given, named = tree.unflatten(structure, typed)
-            found, shape = tree.flatten(fun(*(args[n] if n in fixed else a for n, a in enumerate(given)), **named))
-            nesting.append(shape)
-            outputs = [lift(f) for f in found]
-            weak.extend(o.weak_type for o in outputs)
-            return outputs
-
-        results = _emit_call(name, [x._instruction.shape for x in xs], build, xs, Checkpoint(policy))
-        return tree.unflatten(nesting[0], [Tracer(r._trace, r._instruction, w) for r, w in zip(results, weak)])
-
-    return call
-
-
-class checkpoint_policies:
-    """Which results `checkpoint` keeps: `policy=xlac.checkpoint_policies.dots_saveable`."""
-
-    @staticmethod
-    def everything_saveable(instruction: Instruction) -> bool:
-        """All results."""
-        return True
-
-    @staticmethod
-    def nothing_saveable(instruction: Instruction) -> bool:
-        """No result."""
-        return False
-
-    @staticmethod
-    def dots_saveable(instruction: Instruction) -> bool:
-        """Products: those of `dot` and `convolution`."""
-        return instruction.opcode.name in ("dot", "convolution")
-
-    checkpoint_dots = dots_saveable
-
-    @staticmethod
-    def dots_with_no_batch_dims_saveable(instruction: Instruction) -> bool:
-        """Products without batch dimensions."""
-        return instruction.opcode.name == "dot" and not instruction["lhs_batch_dims"]
-
-    checkpoint_dots_with_no_batch_dims = dots_with_no_batch_dims_saveable

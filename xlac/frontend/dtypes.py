@@ -56,24 +56,37 @@ def _reach(node: str) -> frozenset[str]:
 _REACH = {node: _reach(node) for node in _ABOVE}
 
 
-@functools.cache
+_defaults: dict[str, np.dtype] = {}  # "float" and "int", once they are known
+
+
 def default_float() -> np.dtype:
-    """The type of floats created without one: float32, or what XLAC_DEFAULT_FLOAT said when it was first needed.
+    """The type of floats created without one: float32, or what `set_defaults` was told, or what XLAC_DEFAULT_FLOAT said
+    when it was first needed.
 
     Raises:
       OptionError: the variable names neither float32 nor float64.
     """
-    from xlac.options import environment
+    known = _defaults.get("float")
+    if known is None:
+        from xlac.options import environment
 
-    name = environment("XLAC_DEFAULT_FLOAT") or "float32"
-    if name not in ("float32", "float64"):
-        raise OptionError(f"XLAC_DEFAULT_FLOAT={name!r}; it must be float32 or float64")
-    return np.dtype(name)
+        name = environment("XLAC_DEFAULT_FLOAT") or "float32"
+        if name not in ("float32", "float64"):
+            raise OptionError(f"XLAC_DEFAULT_FLOAT={name!r}; it must be float32 or float64")
+        known = _defaults["float"] = np.dtype(name)
+    return known
 
 
 def default_int() -> np.dtype:
-    """The type of integers created without one: int32."""
-    return INT32
+    """The type of integers created without one: int32, or what `set_defaults` was told."""
+    return _defaults.get("int", INT32)
+
+
+def set_defaults(wide: bool) -> None:
+    """Make the default types float64 and int64, or float32 and int32 again."""
+    _defaults.update({"float": FLOAT64, "int": INT64} if wide else {"float": FLOAT32, "int": INT32})
+    to_inexact.cache_clear()
+    promote.cache_clear()
 
 
 def default_complex() -> np.dtype:
@@ -82,12 +95,12 @@ def default_complex() -> np.dtype:
 
 
 def scalar_dtype(value: bool | int | float | complex) -> np.dtype:
-    """The type a Python scalar has where it meets no array: bool, int32 (int64 if needed), default float or complex."""
+    """The type a Python scalar has where it meets no array: bool, default int (int64 if needed), float or complex."""
     if isinstance(value, bool):
         return BOOL
     if isinstance(value, int):
         if -(2**31) <= value < 2**31:
-            return INT32
+            return default_int()
         if -(2**63) <= value < 2**63:
             return INT64
         if value < 2**64:
@@ -105,7 +118,7 @@ def as_dtype(dtype: Any) -> np.dtype:
     if dtype is float:
         return default_float()
     if dtype is int:
-        return INT32
+        return default_int()
     if dtype is complex:
         return default_complex()
     return element_type(dtype).dtype
@@ -186,7 +199,7 @@ def _weak_result(node: str, dtypes: list[np.dtype]) -> tuple[np.dtype, bool]:
     """The type that stands for a weak node: wide if one of the operands was."""
     wide = any(d.itemsize >= 8 and d.kind in "iuf" or d == COMPLEX128 for d in dtypes)
     if node == "int*":
-        return (INT64 if wide else INT32), True
+        return (INT64 if wide else default_int()), True
     if node == "float*":
         return (FLOAT64 if wide else default_float()), True
     return (COMPLEX128 if wide or default_float() == FLOAT64 else COMPLEX64), True

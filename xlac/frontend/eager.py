@@ -10,12 +10,13 @@ from typing import Any, TypeVar, Union
 import numpy as np
 
 from xlac import tree
+from xlac.array import Array
 from xlac.frontend import trace
 from xlac.frontend.tracer import Tracer
+from xlac.runtime.dispatch import Dispatching, forget, learn, remember
 
-# In an annotation, this marks an argument as data; all others are settings, part of the signature.
+# In an annotation, `ArrayLike` marks an argument as data; all others are settings, part of the signature.
 ArrayLike = Union[np.ndarray, np.generic, Tracer, bool, int, float, complex]
-Array = Union[np.ndarray, Tracer]
 Axis = Union[int, Sequence[int], None]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,6 +35,8 @@ def freeze(value: Any) -> Any:
     """A hashable stand-in for a setting: lists become tuples."""
     if isinstance(value, (list, tuple)):
         return tuple(freeze(v) for v in value)
+    if isinstance(value, dict):
+        return ("dict", *((k, freeze(v)) for k, v in value.items()))
     if isinstance(value, slice):
         return ("slice", freeze(value.start), freeze(value.stop), freeze(value.step))
     if isinstance(value, np.ndarray):
@@ -45,58 +48,92 @@ def freeze(value: Any) -> Any:
     return (type(value), value) if isinstance(value, (bool, int, float)) else value
 
 
-class _Eager:
-    """Runs one array function on concrete arrays, compiled once for each signature."""
+class ArrayFunction(Dispatching):
+    """A function of traced arrays that runs on concrete ones too, as a program compiled once for each signature.
+
+    Attributes:
+      traced: the function.
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        self.programs: dict[Any, Any] = {}
-        self.names: list[str] = []
-        self.data: set[str] = set()
-        self.variadic: str | None = None
+        functools.update_wrapper(self, function)
+        remember(self)
+        self.traced = function
+        self._programs: dict[Any, Any] = {}
+        self._names: list[str] = []
+        self._data: set[str] = set()
+        self._variadic: str | None = None
         for p in inspect.signature(function).parameters.values():
             if "ArrayLike" in str(p.annotation):
-                self.data.add(p.name)
+                self._data.add(p.name)
             if p.kind is p.VAR_POSITIONAL:
-                self.variadic = p.name
+                self._variadic = p.name
             elif p.kind is not p.KEYWORD_ONLY:
-                self.names.append(p.name)
-        self.is_data = [n in self.data for n in self.names]
+                self._names.append(p.name)
 
-    def name_of(self, position: int) -> str | None:
-        return self.names[position] if position < len(self.names) else self.variadic
+    def __repr__(self) -> str:
+        return f"<function {self.traced.__qualname__}>"
 
-    def __call__(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def __reduce__(self) -> str:
+        return self.traced.__qualname__
+
+    def clear_cache(self) -> None:
+        """Forget every compiled signature."""
+        forget(self)
+        self._programs.clear()
+
+    def _is_setting(self, key: int | str) -> bool:
+        """Whether the argument at a position, or with a name, is no data."""
+        if isinstance(key, int):
+            return (self._names[key] if key < len(self._names) else self._variadic) not in self._data
+        return key not in self._data
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if trace.current() is not None:
+            return self.traced(*args, **kwargs)
         from xlac.frontend.jit import Compiled, _Program, leaf_signature, trace_program
 
         data: list[Any] = []
         settings: list[Any] = []
-        where: list[bool] = []
-        for i, value in enumerate(args):
-            moving = self.name_of(i) in self.data
-            where.append(moving)
-            (data if moving else settings).append(value)
-        names = []
-        for name, value in kwargs.items():
-            moving = name in self.data
-            names.append((name, moving))
-            (data if moving else settings).append(value)
+        fixed = [self._is_setting(key) for key in (*range(len(args)), *kwargs)]
+        for value, is_setting in zip((*args, *kwargs.values()), fixed):
+            (settings if is_setting else data).append(value)
         leaves, structure = tree.flatten(data)
-        signatures = tuple([leaf_signature(leaf, f"{i} of {self.function.__name__}") for i, leaf in enumerate(leaves)])
-        key = (structure, signatures, tuple(where), tuple(names), freeze(settings))
-        program = self.programs.get(key)
-        if program is None:
+        name = self.traced.__name__
+        signatures = tuple([leaf_signature(leaf, f"{i} of {name}") for i, leaf in enumerate(leaves)])
+        key = (structure, signatures, tuple(fixed), tuple(kwargs), freeze(settings))
+        program = self._programs.get(key)
+        if program is not None:
+            return program.call_leaves(leaves)
 
-            def run(parameters: list[Tracer]) -> Any:
-                moving = iter(tree.unflatten(structure, parameters))
-                fixed = iter(settings)
-                positional = [next(moving) if m else next(fixed) for m in where]
-                named = {n: next(moving) if m else next(fixed) for n, m in names}
-                return self.function(*positional, **named)
+        def run(parameters: list[Tracer]) -> Any:
+            moving, still = iter(tree.unflatten(structure, parameters)), iter(settings)
+            values = [next(still) if is_setting else next(moving) for is_setting in fixed]
+            return self.traced(*values[: len(args)], **dict(zip(kwargs, values[len(args) :])))
 
-            program = _Program(Compiled(trace_program(run, self.function.__name__, signatures)))
-            self.programs[key] = program
-        return program.call_leaves(leaves)
+        program = self._programs[key] = _Program(Compiled(trace_program(run, name, signatures)))
+        result = program.call_leaves(leaves)
+        if all(_is_fixed(value) for value in settings):
+            native, nested = program.compiled.executable.native, program.compiled.traced.out_structure
+            learn(self, native, args, kwargs, nested, self._is_setting, trace.open_traces)
+        return result
+
+
+def _is_fixed(value: Any) -> bool:
+    """Whether an object that is this one, or an integer equal to it, always means the same setting."""
+    if type(value) is tuple:
+        return all(_is_fixed(v) for v in value)
+    return value is None or isinstance(value, (bool, int, float, complex, str, type, np.dtype))
+
+
+def made(array: Any) -> Any:
+    """An array that NumPy made as a result: a constant while tracing, otherwise an `Array`."""
+    return trace.lift(array) if trace.current() is not None else as_array(array)
+
+
+def as_array(array: Any) -> Array:
+    """A NumPy array or scalar as an `Array` of the same memory."""
+    return array if type(array) is Array else np.asarray(array).view(Array)
 
 
 def array_function(function: F) -> F:
@@ -104,19 +141,7 @@ def array_function(function: F) -> F:
 
     Arguments whose annotation names `ArrayLike` are data; all others are settings.
     """
-    eager: _Eager | None = None
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        nonlocal eager
-        if trace.current() is not None:
-            return function(*args, **kwargs)
-        if eager is None:
-            eager = _Eager(function)
-        return eager(args, kwargs)
-
-    call.traced = function  # type: ignore[attr-defined]
-    return call  # type: ignore[return-value]
+    return ArrayFunction(function)  # type: ignore[return-value]
 
 
 def program_function(function: F) -> F:
@@ -129,6 +154,12 @@ def program_function(function: F) -> F:
     def call(*args: Any, **kwargs: Any) -> Any:
         if trace.current() is not None:
             return function(*args, **kwargs)
+        if trace.jit_disabled():
+            from xlac.frontend import stepwise
+
+            plain = getattr(stepwise, function.__name__, None)
+            if plain is not None:
+                return plain(*args, **kwargs)
         return run_program(lambda: function(*args, **kwargs), function.__name__)
 
     return call  # type: ignore[return-value]

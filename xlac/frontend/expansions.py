@@ -17,7 +17,7 @@ from xlac.frontend.batching import Batched, batch
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Computation, Instruction
 from xlac.ir.shape import TupleShape
-from xlac.ir.window import WindowDim
+from xlac.ir.window import WindowDim, scan_form
 
 EXPANSIONS: dict[str, Callable[..., Sequence[Tracer]]] = {}
 
@@ -134,6 +134,9 @@ def _reduce_window(i: Instruction, *operands: Tracer) -> Sequence[Tracer]:
     totals = [lax._broadcast(v, dims, ()) for v in operands[n:]]
     if 0 in dims:
         return totals
+    scan = scan_form(window, operands[0].shape)
+    if scan is not None:
+        return _applied(i["to_apply"], [*totals, *_running(i["to_apply"], operands[:n], *scan)])
     config = [(d.pad_low, d.pad_high, d.lhs_dilate - 1) for d in window]
     wide = [lax.pad(x, trace.literal(np.zeros((), x.dtype)), config) for x in operands[:n]]
     inside = lax.pad(lax.full(operands[0].shape, True), trace.literal(np.asarray(False)), config)
@@ -149,3 +152,17 @@ def _reduce_window(i: Instruction, *operands: Tracer) -> Sequence[Tracer]:
         made = _applied(i["to_apply"], [*totals, *(at(x, offset) for x in wide)])
         totals = [lax.select(at(inside, offset), m, t) for m, t in zip(made, totals)] if holes else made
     return totals
+
+
+def _running(combine: Computation, xs: Sequence[Tracer], axis: int, reverse: bool) -> Sequence[Tracer]:
+    """In log2(n) steps, each combining every element with the one that is 1, 2, 4, ... before it."""
+    n = xs[0].shape[axis]
+    step = 1
+    while step < n:
+        near = [lax.slice_in_dim(x, 0, n - step, axis=axis) for x in xs]
+        far = [lax.slice_in_dim(x, step, n, axis=axis) for x in xs]
+        made = _applied(combine, [*far, *near] if reverse else [*near, *far])
+        ends = [lax.slice_in_dim(x, *((n - step, n) if reverse else (0, step)), axis=axis) for x in xs]
+        xs = [lax.concatenate([m, e] if reverse else [e, m], axis) for m, e in zip(made, ends)]
+        step *= 2
+    return xs

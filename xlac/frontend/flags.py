@@ -10,7 +10,7 @@ from typing import Any
 
 from xlac.frontend import trace
 from xlac.ir.module import Instruction
-from xlac.ir.shape import TupleShape
+from xlac.ir.shape import TOKEN, TupleShape
 
 
 def union(x: Any, y: Any) -> Any:
@@ -81,6 +81,10 @@ def _flag(instruction: Instruction, given: list[Any], counts: Callable[[Instruct
         return spread([callee.root], dict(zip(callee.parameters, given)), counts)[0]
     if name == "opt-barrier":
         return given[0]
+    if instruction.shape == TOKEN:
+        return False
+    if isinstance(instruction.shape, TupleShape):
+        return [counts(instruction) and shape != TOKEN for shape in instruction.shape]
     return filled(instruction, counts(instruction))
 
 
@@ -95,7 +99,8 @@ def while_flags(
         (test,) = spread([condition.root], {condition.parameters[0]: flags}, counts)
         wider = union(flags, found)
         if test:
-            wider = [w or not kept for w, kept in zip(wider, unchanged(body))]
+            same = [kept or shape == TOKEN for kept, shape in zip(unchanged(body), instruction.shape)]
+            wider = [w or not kept for w, kept in zip(wider, same)]
         if wider == flags:
             return flags, test
         flags = wider

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from xlac import tree
-from xlac.errors import TraceError
 from xlac.frontend import dtypes, trace
-from xlac.frontend.autodiff import add_cotangents, dependents
+from xlac.frontend.autodiff import add_cotangents, dependents, missing_rule
 from xlac.frontend.linear import LinearProgram, record_linear, zeros_like
-from xlac.frontend.trace import emit, lift
+from xlac.frontend.trace import emit, emit_instruction, lift, name_of
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
+from xlac.ir.shape import TOKEN
 
 # The type of derivatives of integers and booleans, which hold nothing; JAX's float0.
 FLOAT0 = float0 = np.dtype([("float0", np.void, 0)])
@@ -28,11 +28,24 @@ FLOAT0 = float0 = np.dtype([("float0", np.void, 0)])
 Moved = list[tuple[Instruction, Instruction]]
 
 
+class Unapplied(list):
+    """`Moved` without effect: values are to be computed apart from the tangents.
+
+    Attributes:
+      kept: pairs that do take effect: the second of them keeps values that the tangents read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: Moved = []
+
+
 def forward(outputs: Sequence[Instruction], seeds: Mapping[Instruction, Any], redirect: bool = True) -> list[Any]:
     """The outputs' tangents from those of the seeds, recorded in the current trace; None is zero.
 
-    Loops and branches are recorded anew, computing values and tangents together. With `redirect` the new ones take the
-    place of the old ones; without it the values stay independent of the tangents.
+    Loops and branches are recorded anew, computing values and tangents together, and the new ones take the place of
+    the old ones. Without `redirect` the values stay independent of the tangents: a scan's tangents are a loop of their
+    own, that reads what the first loop keeps.
 
     Raises:
       TraceError: an instruction on the way has no forward rule.
@@ -40,7 +53,7 @@ def forward(outputs: Sequence[Instruction], seeds: Mapping[Instruction, Any], re
     session = trace.active().session
     outputs = [session.resolve(o) for o in outputs]
     tangents: dict[Instruction, Any] = dict(seeds)
-    moved: Moved = []
+    moved: Moved = [] if redirect else Unapplied()
     origin = session.origin
     try:
         for instruction in dependents(outputs, list(seeds)):
@@ -56,9 +69,8 @@ def forward(outputs: Sequence[Instruction], seeds: Mapping[Instruction, Any], re
             tangents[instruction] = made
     finally:
         session.origin = origin
-    if redirect:
-        for old, new in moved:
-            session.redirect(old, new)
+    for old, new in moved.kept if isinstance(moved, Unapplied) else moved:
+        session.redirect(old, new)
     return [tangents.get(o) for o in outputs]
 
 
@@ -73,15 +85,6 @@ def push(instruction: Instruction, tangents: Sequence[Any], moved: Moved) -> Any
     if rule is None:
         raise missing_rule(instruction, "forward-mode derivative")
     return rule(instruction, tangents, moved)
-
-
-def missing_rule(instruction: Instruction, what: str) -> TraceError:
-    """The error for an opcode without a rule; it names the opcode and shows the user's line."""
-    metadata = instruction.metadata or {}
-    place = (metadata["source_file"], metadata["source_line"]) if "source_file" in metadata else None
-    target = instruction.attrs.get("custom_call_target")
-    name = f"{instruction.opcode.name} of {target}" if target else instruction.opcode.name
-    return trace.trace_error(f"{name} has no {what}", place)
 
 
 def diagonal(vjp: Callable[..., Sequence[Any]], instruction: Instruction, tangents: Sequence[Any]) -> Any:
@@ -153,10 +156,6 @@ def tangent_of(output: Tracer, tangent: Any) -> Any:
     if not dtypes.is_inexact(output.dtype):
         return np.zeros(output.shape, FLOAT0)
     return zeros_like(output) if tangent is None else tangent
-
-
-def name_of(fun: Callable[..., Any]) -> str:
-    return getattr(fun, "__name__", type(fun).__name__)
 
 
 def split_aux(result: Any, has_aux: bool, what: str) -> tuple[Any, Any]:
@@ -248,7 +247,8 @@ def run_with_program(function: Callable[[], tuple[Any, LinearProgram]], name: st
         inner, parameters, outputs = program.region()
         found, shape = tree.flatten(results)
         kept[:] = [inner, parameters, outputs, shape, [x if is_float0(x) else None for x in found]]
-        residuals = [Tracer(program.owner, c) for c in inner.captures]
+        # A token that a branch hands on is no value; there is always another one.
+        residuals = [Tracer(program.owner, c) for c in inner.captures if c.shape != TOKEN]
         return [x for x in found if not is_float0(x)], residuals
 
     from xlac.frontend.jit import run_once
@@ -258,12 +258,14 @@ def run_with_program(function: Callable[[], tuple[Any, LinearProgram]], name: st
     values = iter(found)
     results = tree.unflatten(shape, [next(values) if x is None else x for x in empty])
     ends = [o for o in outputs if o is not None]
-    captured = list(inner.captures.values())
+    captured = [p for p in inner.captures.values() if p.shape != TOKEN]
+    tokens = [p for p in inner.captures.values() if p.shape == TOKEN]
 
     def linear(given: list[Any]) -> list[Any]:
         def again(held: list[Tracer], moving: list[Tracer]) -> list[Tracer]:
             active = trace.active()
             mapping = {p: active.use(lift(t)) for p, t in zip((*captured, *parameters), (*held, *moving))}
+            mapping |= {p: emit_instruction(op.after_all) for p in tokens}
             return [Tracer(active, i) for i in trace.replay(ends, mapping)]
 
         if trace.current() is not None:

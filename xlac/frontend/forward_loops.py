@@ -12,8 +12,9 @@ from xlac.frontend import trace
 from xlac.frontend.autodiff import differentiable
 from xlac.frontend.control import ScanNote, emit_scan
 from xlac.frontend.flags import spread, union, while_flags
-from xlac.frontend.forward import Moved, forward
+from xlac.frontend.forward import Moved, Unapplied, forward
 from xlac.frontend.linear import tuple_parts, zeros, zeros_like
+from xlac.frontend.reverse_loops import reached, residuals_of, stack_residuals
 from xlac.frontend.trace import emit_instruction
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Computation, Instruction
@@ -72,7 +73,7 @@ def while_jvp(instruction: Instruction, tangents: Sequence[Any], moved: Moved) -
 
 
 def scan_jvp(note: ScanNote, instruction: Instruction, tangents: Sequence[Any], moved: Moved) -> Any:
-    """The scan with tangents among its constants, carry, inputs and results."""
+    """The scan with tangents among its constants, carry, inputs and results; or these alone, in a loop of their own."""
     active = trace.active()
     session = active.session
     (given,) = tangents
@@ -109,17 +110,61 @@ def scan_jvp(note: ScanNote, instruction: Instruction, tangents: Sequence[Any], 
             parameters += [*mine, *slopes]
         results = [joint.use(t) for t in note.run([Tracer(joint, p) for p in primals])]
         wanted = [*(results[j] for j in kinds[1]), *(results[k + j] for j in of_ys)]
-        slopes = [zeros(w.shape) if s is None else s for w, s in zip(wanted, forward(wanted, seeds))]
-        made = [joint.use(s) for s in slopes]
+        found_slopes = forward(wanted, seeds, redirect=not isinstance(moved, Unapplied))
+        made = [joint.use(zeros(w.shape) if s is None else s) for w, s in zip(wanted, found_slopes)]
         results = [session.resolve(r) for r in results]
         carried = len(kinds[1])
-        results = [*results[:k], *made[:carried], *results[k:], *made[carried:]]
     assert not joint.captures
-
-    new = ScanNote(results, parameters, c + len(kinds[0]), k + carried, m + len(kinds[2]), note.length, note.reverse)
 
     def slope(j: int) -> Tracer:
         return zeros_like(values[1 + j]) if given[1 + j] is None else given[1 + j]
+
+    n_ys = len(ys)
+    column: list[Any] = list(given)
+    column[1 + c : 1 + c + k] = [None] * k
+    column[1 + c + k + m :] = [None] * n_ys
+
+    def placed(of_last: Sequence[Tracer], of_stacked: Sequence[Tracer]) -> list[Any]:
+        for j, t in zip(kinds[1], of_last):
+            column[1 + c + j] = t
+        for j, t in zip(of_ys, of_stacked):
+            column[1 + c + k + m + j] = t
+        return column
+
+    if isinstance(moved, Unapplied):
+        incoming = [session.resolve(t._instruction) for t in seeds.values()]
+        residuals = residuals_of(made, primals, c, k, set(incoming))
+        stacks, kept = stack_residuals(note, instruction, results, primals, residuals)
+        moved.kept += kept
+        read = reached(made)
+        fixed = [j for j in range(c) if primals[j] in read]
+        sliced = [j for j in range(m) if primals[c + k + j] in read]
+        ends = [len(kinds[0]), len(kinds[0]) + carried]
+        linear = ScanNote(
+            outputs=made,
+            parameters=[
+                *(primals[j] for j in fixed),
+                *incoming[: ends[1]],
+                *(primals[c + k + j] for j in sliced),
+                *incoming[ends[1] :],
+                *residuals,
+            ],
+            constants=len(fixed) + ends[0],
+            carries=carried,
+            inputs=len(sliced) + len(kinds[2]) + len(residuals),
+            length=note.length,
+            reverse=note.reverse,
+        )
+        slopes_found = emit_scan(
+            linear,
+            [*(constants[j] for j in fixed), *(slope(j) for j in kinds[0])],
+            [slope(c + j) for j in kinds[1]],
+            [*(xs[j] for j in sliced), *(slope(c + k + j) for j in kinds[2]), *stacks],
+        )
+        return placed(slopes_found[:carried], slopes_found[carried:])
+
+    results = [*results[:k], *made[:carried], *results[k:], *made[carried:]]
+    new = ScanNote(results, parameters, c + len(kinds[0]), k + carried, m + len(kinds[2]), note.length, note.reverse)
 
     found_values = emit_scan(
         new,
@@ -127,20 +172,12 @@ def scan_jvp(note: ScanNote, instruction: Instruction, tangents: Sequence[Any], 
         [*carry, *(slope(c + j) for j in kinds[1])],
         [*xs, *(slope(c + k + j) for j in kinds[2])],
     )
-    n_ys = len(ys)
     last, of_last = found_values[:k], found_values[k : k + carried]
     stacked, of_stacked = found_values[k + carried : k + carried + n_ys], found_values[k + carried + n_ys :]
-    column: list[Any] = list(given)
     places = {1 + c + j: x._instruction for j, x in enumerate(last)}
     places |= {1 + c + k + m + j: x._instruction for j, x in enumerate(stacked)}
     _redirected(instruction, places, moved)
-    column[1 + c : 1 + c + k] = [None] * k
-    column[1 + c + k + m :] = [None] * n_ys
-    for j, t in zip(kinds[1], of_last):
-        column[1 + c + j] = t
-    for j, t in zip(of_ys, of_stacked):
-        column[1 + c + k + m + j] = t
-    return column
+    return placed(of_last, of_stacked)
 
 
 def conditional_jvp(instruction: Instruction, tangents: Sequence[Any], moved: Moved) -> Any:

@@ -2,23 +2,24 @@
 
 Slices, fixed integers, `None` and `...` become slice, reverse and reshape; a traced scalar becomes a dynamic-slice;
 integer arrays become one gather, with NumPy's rules for where their dimensions go. Out-of-range traced indices are
-clamped when read and dropped when written.
+clamped when read and dropped when written; `x.at[index]` treats fixed ones alike unless `mode` says otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 
 from xlac import lax
 from xlac.errors import ShapeError
 from xlac.frontend import dtypes, trace
-from xlac.frontend.eager import array_function
+from xlac.frontend.eager import ArrayLike, array_function
 from xlac.frontend.trace import lift
 from xlac.frontend.tracer import Tracer
+from xlac.lax.indexing import missing_value
 
 
 @dataclass
@@ -40,8 +41,21 @@ def _is_int(item: Any) -> bool:
     return isinstance(item, (int, np.integer)) and not isinstance(item, (bool, np.bool_))
 
 
-def plan_index(x: Tracer, index: Any) -> Plan:
-    """Sort the items of an index by dimension.
+# What the methods of `x.at[index]` may do with indices out of range, beside their defaults.
+MODES = ("fill", "drop", "clip", "wrap", "promise_in_bounds")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What becomes of indices out of range: a mode, or None for the default; and whether negative ones count from the
+    end."""
+
+    mode: str | None = None
+    wrap_negative: bool = True
+
+
+def plan_index(x: Tracer, index: Any, bounds: Bounds | None = None) -> Plan:
+    """Sort the items of an index by dimension. Without `bounds`, fixed indices must be in range.
 
     Raises:
       ShapeError: too many items, a fixed index out of range, or items that are no index.
@@ -50,14 +64,18 @@ def plan_index(x: Tracer, index: Any) -> Plan:
     items = list(index) if isinstance(index, tuple) else [index]
     expanded: list[Any] = []
     for item in items:
-        if isinstance(item, (list, np.ndarray)) or (isinstance(item, np.generic) and not _is_int(item)):
+        if isinstance(item, list):
+            item = _listed(item)
+        if isinstance(item, (np.ndarray, range)) or (isinstance(item, np.generic) and not _is_int(item)):
             item = np.asarray(item)
             if item.size == 0 and item.dtype.kind == "f":
                 item = item.astype(np.int32)
             if item.dtype == np.bool_ and item.ndim:
                 expanded.append(item)
                 continue
-            if not dtypes.is_integer(item.dtype):
+            if dtypes.is_integer(item.dtype) and not item.ndim:
+                item = int(item)
+            elif not dtypes.is_integer(item.dtype):
                 raise trace.shape_error(f"an index array is of type {item.dtype}; it must be integer or bool")
         elif isinstance(item, Tracer):
             if item.dtype == np.bool_:
@@ -106,7 +124,7 @@ def plan_index(x: Tracer, index: Any) -> Plan:
                 layout.append(len(slices))
                 slices.append(None)
         else:
-            arrays[dim] = _checked(item, dim, x)
+            arrays[dim] = _checked(item, dim, x, bounds)
             layout.append(dim)
             slices.append(None)
     return Plan(slices, arrays, layout)
@@ -132,25 +150,51 @@ def _slice_of(item: slice, n: int) -> tuple[int, int, int]:
         raise trace.shape_error(str(error)) from None
 
 
-def _checked(item: Any, dim: int, x: Tracer) -> Any:
-    """A fixed index made non-negative and checked; a traced one with negative values wrapped."""
+def _listed(item: list) -> Any:
+    """A list in an index as an array."""
+    from xlac.numpy._core import _has_tracer, as_tracer
+
+    return as_tracer(item) if _has_tracer(item) else np.asarray(item)
+
+
+def _checked(item: Any, dim: int, x: Tracer, bounds: Bounds | None) -> Any:
+    """An index made non-negative. A fixed one is checked or, with bounds, data where it is out of range."""
     n = x.shape[dim]
+    mode = None if bounds is None else bounds.mode
     if isinstance(item, Tracer):
-        if dtypes.kind(item.dtype) != "s":
-            return item
-        if item.dtype.itemsize < 4:
+        if dtypes.kind(item.dtype) == "s":
+            if item.dtype.itemsize < 4:
+                item = lax.convert_element_type(item, np.int32)
+            if mode != "wrap" and (bounds is None or bounds.wrap_negative):
+                item = lax.select(lax.lt(item, 0), lax.add(item, lax.full_like(item, n)), item)
+        elif item.dtype.itemsize < 4:
             item = lax.convert_element_type(item, np.int32)
-        return lax.select(lax.lt(item, 0), lax.add(item, lax.full_like(item, n)), item)
+        if mode == "clip":
+            return lax.clamp(0, item, max(n - 1, 0))
+        if mode == "wrap":
+            from xlac.numpy.elementwise import mod
+
+            return mod(item, max(n, 1))
+        return item
     array = np.asarray(item)
-    if array.size and (array.min() < -n or array.max() >= n):
+    if bounds is None and array.size and (array.min() < -n or array.max() >= n):
         wrong = int(array.min()) if array.min() < -n else int(array.max())
         raise trace.shape_error(
             f"index {wrong} is out of range for dimension {dim} of an array of shape {list(x.shape)}"
         )
-    if _is_int(item):
-        return int(item) + n * (int(item) < 0)
     wide = array.astype(np.int64)
-    return np.where(wide < 0, wide + n, wide).astype(np.int32 if n < 2**31 else np.int64)
+    if mode == "wrap":
+        wide = wide % max(n, 1)
+    elif bounds is None or bounds.wrap_negative:
+        wide = np.where(wide < 0, wide + n, wide)
+    if mode == "clip":
+        wide = np.clip(wide, 0, max(n - 1, 0))
+    narrow = wide.astype(np.int32 if n < 2**31 else np.int64)
+    if not np.array_equal(wide, narrow):  # far out of range, and must stay so
+        narrow = wide
+    if not _is_int(item):
+        return narrow
+    return int(wide) if 0 <= wide < n else lift(narrow)
 
 
 def getitem(x: Tracer, index: Any) -> Tracer:
@@ -199,9 +243,8 @@ def _index_arrays(arrays: dict[int, Any]) -> tuple[list[int], list[Tracer], tupl
     dims = sorted(arrays)
     values = [lift(v if isinstance(v, Tracer) else np.asarray(v, np.int32 if isinstance(v, int) else None)) for v in
               (arrays[d] for d in dims)]  # fmt: skip
-    wide = any(v.dtype.itemsize == 8 for v in values)
-    kind = dtypes.INT64 if wide else dtypes.INT32
-    values = [lax._convert(v, kind) if v.dtype != np.uint32 or wide else lax._convert(v, kind) for v in values]
+    wide = any(v.dtype.itemsize == 8 or v.dtype == np.uint32 for v in values)
+    values = [lax._convert(v, dtypes.INT64 if wide else dtypes.INT32) for v in values]
     try:
         common = np.broadcast_shapes(*(v.shape for v in values))
     except ValueError:
@@ -225,7 +268,6 @@ def _gather(x: Tracer, plan: Plan) -> Tracer:
         collapsed_slice_dims=tuple(dims),
         start_index_map=tuple(dims),
     )
-    result = lax.gather(x, indices, numbers, sizes)
     shape: list[int] = []
     placed = False
     for position, item in enumerate(plan.layout):
@@ -237,7 +279,10 @@ def _gather(x: Tracer, plan: Plan) -> Tracer:
         elif item not in plan.arrays:
             shape.append(x.shape[item])
     assert placed
-    return lax.reshape(result, shape)
+    empty = [d for d in dims if not x.shape[d]]
+    if empty and 0 not in common:
+        raise trace.shape_error(f"an index into dimension {empty[0]} of shape {list(x.shape)}, which has no elements")
+    return lax.full(shape, 0, x.dtype) if empty else lax.reshape(lax.gather(x, indices, numbers, sizes), shape)
 
 
 def _advanced_place(plan: Plan) -> int:
@@ -257,6 +302,10 @@ _UPDATES: dict[str, tuple[str, str]] = {
 }
 
 
+# What an update does with the old and the new elements: replace, an opcode, "apply", or a function of both.
+How = Union[str, Callable[[Any, Any], Any], None]
+
+
 class At:
     """`x.at`: indexed to give what can be changed there."""
 
@@ -270,97 +319,206 @@ class At:
 
 
 class AtIndex:
-    """`x.at[index]`: each method gives a changed copy of x."""
+    """`x.at[index]`: each method but `get` gives a changed copy of x.
+
+    All take `mode` for indices out of range: updates there are dropped by default and with "drop" or "fill"; "clip"
+    takes the nearest place and "wrap" counts on from the other end. `get` takes the nearest place by default; with
+    "fill" or "drop" it gives `fill_value` (NaN, the least signed or greatest unsigned integer). "promise_in_bounds",
+    `indices_are_sorted` and `unique_indices` promise what they say. Negative indices count from the end unless
+    `wrap_negative_indices` is False.
+    """
 
     __slots__ = ("array", "index")
 
     def __init__(self, array: Any, index: Any) -> None:
         self.array, self.index = array, index
 
-    def get(self, **_: Any) -> Any:
+    def get(self, *, fill_value: Any = None, **settings: Any) -> Any:
         """`x[index]`."""
-        return getitem(lift(self.array), self.index)
+        how = _settings(**settings)
+        x = lift(self.array)
+        plan = plan_index(x, self.index, how.bounds)
+        found = take_plan(x, plan)
+        if how.bounds.mode not in ("fill", "drop") and (fill_value is None or how.bounds.mode is not None):
+            return found
+        missing = missing_value(x.dtype) if fill_value is None else fill_value
+        return _filled(x, plan, found, missing)
 
-    def set(self, values: Any, **_: Any) -> Any:
+    def set(self, values: Any, **settings: Any) -> Any:
         """The array with `values` at the index."""
-        return _update(lift(self.array), self.index, values, None)
+        return self._update(values, None, settings)
 
-    def add(self, values: Any, **_: Any) -> Any:
+    def add(self, values: Any, **settings: Any) -> Any:
         """The array with `values` added at the index, once for each time a place is named."""
-        return _update(lift(self.array), self.index, values, "add")
+        return self._update(values, "add", settings)
 
-    def subtract(self, values: Any, **_: Any) -> Any:
-        """The array with `values` subtracted at the index."""
+    def subtract(self, values: Any, **settings: Any) -> Any:
+        """The array with `values` subtracted at the index, once for each time a place is named."""
         import xlac.numpy as xnp
 
-        return _update(lift(self.array), self.index, xnp.negative(values), "add")
+        return self._update(xnp.negative(values), "add", settings)
 
-    def multiply(self, values: Any, **_: Any) -> Any:
-        """The array multiplied by `values` at the index."""
-        return _update(lift(self.array), self.index, values, "multiply")
+    sub = subtract
+
+    def multiply(self, values: Any, **settings: Any) -> Any:
+        """The array multiplied by `values` at the index, once for each time a place is named."""
+        return self._update(values, "multiply", settings)
 
     mul = multiply
 
-    def divide(self, values: Any, **_: Any) -> Any:
-        """The array divided by `values` at the index."""
+    def divide(self, values: Any, **settings: Any) -> Any:
+        """The array divided by `values` at the index: by the product of all for a place that is named again."""
         import xlac.numpy as xnp
 
-        return _update(
-            lift(self.array), self.index, xnp.reciprocal(xnp.asarray(values, lift(self.array).dtype)), "multiply"
-        )
+        x = lift(self.array)
+        return xnp.true_divide(x, AtIndex(xnp.ones_like(x), self.index).multiply(values, **settings))
 
-    def min(self, values: Any, **_: Any) -> Any:
+    def power(self, values: Any, **settings: Any) -> Any:
+        """The array raised to `values` at the index: to the product of all for a place that is named again."""
+        import xlac.numpy as xnp
+
+        x = lift(self.array)
+        return xnp.power(x, AtIndex(xnp.ones_like(x), self.index).multiply(values, **settings))
+
+    def min(self, values: Any, **settings: Any) -> Any:
         """The array with the lesser of it and `values` at the index."""
-        return _update(lift(self.array), self.index, values, "min")
+        return self._update(values, "min", settings)
 
-    def max(self, values: Any, **_: Any) -> Any:
+    def max(self, values: Any, **settings: Any) -> Any:
         """The array with the greater of it and `values` at the index."""
-        return _update(lift(self.array), self.index, values, "max")
+        return self._update(values, "max", settings)
 
-    def power(self, values: Any, **_: Any) -> Any:
-        """The array raised to `values` at the index."""
-        import xlac.numpy as xnp
+    def apply(self, function: Callable[[Any], Any], **settings: Any) -> Any:
+        """The array with an elementwise `function` applied at the index, once for each time a place is named."""
+        return self._update(function, "apply", settings)
 
-        x = lift(self.array)
-        return _update(x, self.index, xnp.power(getitem(x, self.index), values), None)
+    def combine(self, function: Callable[[Any, Any], Any], values: Any, **settings: Any) -> Any:
+        """The array with `function(element, value)` at the index, once for each time a place is named."""
+        return self._update(values, function, settings)
 
-    def apply(self, function: Callable[[Any], Any], **_: Any) -> Any:
-        """The array with `function` of the elements at the index."""
-        x = lift(self.array)
-        return _update(x, self.index, function(getitem(x, self.index)), None)
+    def _update(self, values: Any, how: How, settings: dict[str, Any]) -> Any:
+        return _update(lift(self.array), self.index, values, how, _settings(**settings))
 
 
-def _update(x: Tracer, index: Any, values: Any, how: str | None) -> Tracer:
+@dataclass(frozen=True)
+class _Settings:
+    bounds: Bounds
+    promises: dict[str, bool]
+
+
+def _settings(
+    *,
+    indices_are_sorted: bool = False,
+    unique_indices: bool = False,
+    mode: Any = None,
+    wrap_negative_indices: bool = True,
+    out_sharding: None = None,
+) -> _Settings:
+    """The settings of a method of `x.at[index]`."""
+    if isinstance(mode, lax.GatherScatterMode):
+        mode = mode.value
+    if mode is not None and mode not in MODES:
+        raise trace.shape_error(f"mode={mode!r}; it must be one of {', '.join(MODES)}")
+    promises = {"indices_are_sorted": bool(indices_are_sorted), "unique_indices": bool(unique_indices)}
+    return _Settings(Bounds(mode, bool(wrap_negative_indices)), promises)
+
+
+def _filled(x: Tracer, plan: Plan, found: Tracer, missing: Any) -> Tracer:
+    """What was found, with `missing` where an index is out of range."""
+    if not plan.arrays:
+        return found
+    dims, values, common = _index_arrays(plan.arrays)
+    inside: Any = None
+    for d, value in zip(dims, values):
+        here = lax.bitwise_and(lax.ge(value, 0), lax.lt(value, x.shape[d]))
+        inside = here if inside is None else lax.bitwise_and(inside, here)
+    before = sum(item == "new" or item not in plan.arrays for item in plan.layout[: _advanced_place(plan)])
+    wide = lax._broadcast(inside, found.shape, range(before, before + len(common)))
+    return lax.select(wide, found, lax.full_like(found, missing))
+
+
+_PLACE = "an integer or array of the index"
+
+
+def change_at(x: Any, index: Any, method: str, values: tuple, settings: dict[str, Any]) -> Any:
+    """`getattr(x.at[index], method)(*values, **settings)` of a concrete array, as one program.
+
+    Integers and arrays in the index are data, so that one program serves all places.
+    """
+    places: list[Any] = []
+    layout: list[Any] = []
+    for item in index if isinstance(index, tuple) else (index,):
+        if isinstance(item, list):
+            item = np.asarray(item, None if item else np.int32)
+        alone = not isinstance(index, tuple) and method != "get" and not any(np.ndim(v) for v in values)
+        if isinstance(item, np.ndarray) and item.dtype == np.bool_ and not alone:
+            found = [place.astype(np.int32) for place in item.nonzero()]
+        elif isinstance(item, np.ndarray) or _is_int(item):
+            found = [item]
+        else:
+            layout.append(item)
+            continue
+        places += found
+        layout += [_PLACE] * len(found)
+    numbers = isinstance(index, tuple)
+    if method == "apply":
+        values, settings = (), {**settings, "function": values[0]}
+    return _change_at(x, places, list(values), tuple(layout), numbers, method, tuple(settings.items()))
+
+
+@array_function
+def _change_at(
+    x: ArrayLike,
+    places: Sequence[ArrayLike],
+    values: Sequence[ArrayLike],
+    layout: tuple,
+    several: bool,
+    method: str,
+    settings: tuple,
+) -> Any:
+    given = iter(places)
+    items = tuple([next(given) if item is _PLACE else item for item in layout])
+    return getattr(AtIndex(x, items if several or len(items) != 1 else items[0]), method)(*values, **dict(settings))
+
+
+def _update(x: Tracer, index: Any, values: Any, how: How, settings: _Settings) -> Tracer:
     import xlac.numpy as xnp
 
     mask = index[0] if isinstance(index, tuple) and len(index) == 1 else index
     if isinstance(mask, Tracer) and mask.dtype == np.bool_:
         return _masked_update(x, mask, values, how)
-    plan = plan_index(x, index)
-    patch = xnp.asarray(values)
-    if patch.dtype != x.dtype:
-        patch = lax.convert_element_type(patch, x.dtype)
+    plan = plan_index(x, index, settings.bounds)
     if any(not isinstance(i, int) and np.ndim(i) > 0 for i in plan.arrays.values()):
-        return _scatter(x, plan, patch, how)
-    if how is not None:
-        old = take_plan(x, plan)
-        patch = getattr(xnp, _UPDATES[how][0])(old, patch)
-    return _set_block(x, plan, patch)
+        return _scatter(x, plan, values, how, settings.promises)
+    patch = _combined(xnp, None if how is None else take_plan(x, plan), values, how)
+    return _set_block(x, plan, lax.convert_element_type(patch, x.dtype))
 
 
-def _masked_update(x: Tracer, mask: Tracer, values: Any, how: str | None) -> Tracer:
+def _combined(xnp: Any, old: Tracer | None, values: Any, how: How) -> Tracer:
+    """The new elements from the old ones."""
+    if how is None or old is None:
+        return xnp.asarray(values)
+    if how == "apply":
+        return xnp.asarray(values(old))
+    if callable(how):
+        return xnp.asarray(how(old, values))
+    return getattr(xnp, _UPDATES[how][0])(old, lax.convert_element_type(xnp.asarray(values), old.dtype))
+
+
+def _masked_update(x: Tracer, mask: Tracer, values: Any, how: How) -> Tracer:
     import xlac.numpy as xnp
 
-    if np.ndim(values) and xnp.asarray(values).ndim:
-        raise trace.trace_error(
-            "at[] with a traced bool mask takes a single value, as the number of places is not known; use "
-            "xlac.numpy.where(mask, "
-            "values, x) with values of x's shape"
-        )
+    if how != "apply":
+        values = xnp.asarray(values)
+        if values.ndim == 1 + x.ndim - mask.ndim and values.shape[0] == 1:
+            values = lax.reshape(values, values.shape[1:])
+        if values.ndim > x.ndim - mask.ndim:
+            raise trace.trace_error(
+                "at[] with a traced bool mask takes values that fit each of its places, as the number of places is not "
+                "known; use xlac.numpy.where(mask, values, x) with values of x's shape"
+            )
     mask = xnp.expand_dims(mask, tuple(range(mask.ndim, x.ndim)))
-    patch = lax.convert_element_type(xnp.asarray(values), x.dtype)
-    new = patch if how is None else getattr(xnp, _UPDATES[how][0])(x, patch)
-    return xnp.where(mask, new, x)
+    return xnp.where(mask, lax.convert_element_type(_combined(xnp, x, values, how), x.dtype), x)
 
 
 def _set_block(x: Tracer, plan: Plan, patch: Tracer) -> Tracer:
@@ -440,7 +598,7 @@ def _put_block(x: Tracer, patch: Tracer, starts: Sequence[Any]) -> Tracer:
     return lax.dynamic_update_slice(x, patch, starts)
 
 
-def _scatter(x: Tracer, plan: Plan, patch: Tracer, how: str | None) -> Tracer:
+def _scatter(x: Tracer, plan: Plan, values: Any, how: How, promises: dict[str, bool]) -> Tracer:
     """Update what integer arrays name; slices beside them become index arrays too unless they are whole."""
     import xlac.numpy as xnp
 
@@ -462,6 +620,8 @@ def _scatter(x: Tracer, plan: Plan, patch: Tracer, how: str | None) -> Tracer:
             window_at[item] = len(shape)
             start, stop, step = plan.slices[item]  # type: ignore[misc]
             shape.append(len(range(start, stop, step)))
+    apply = how == "apply"
+    patch = lax.convert_element_type(xnp.asarray(0 if apply else values), x.dtype)
     try:
         patch = xnp.broadcast_to(patch, shape)
     except ShapeError:
@@ -479,20 +639,24 @@ def _scatter(x: Tracer, plan: Plan, patch: Tracer, how: str | None) -> Tracer:
     patch = lax.reshape(lax.transpose(patch, [*order, *rest]), [shape[i] for i in order])
     for i, d in enumerate(partial):
         start, stop, step = plan.slices[d]  # type: ignore[misc]
-        places = np.arange(start, stop, step, dtype=np.int32)
-        arrays[d] = places.reshape([-1 if j == i else 1 for j in range(len(partial))])
+        covered = np.arange(start, stop, step, dtype=np.int32)
+        arrays[d] = covered.reshape([-1 if j == i else 1 for j in range(len(partial))])
     for d in plan.arrays:
         value = lift(arrays[d] if isinstance(arrays[d], Tracer) else np.asarray(arrays[d]))
         arrays[d] = lax.reshape(value, (*value.shape, *[1] * len(partial)))
-    dims, values, full = _index_arrays(arrays)
-    indices = lax.concatenate([lax.reshape(v, (*full, 1)) for v in values], len(full))
+    dims, places, full = _index_arrays(arrays)
+    indices = lax.concatenate([lax.reshape(v, (*full, 1)) for v in places], len(full))
     numbers = lax.ScatterDimensionNumbers(
         update_window_dims=tuple(range(len(full), patch.ndim)),
         inserted_window_dims=tuple(dims),
         scatter_dims_to_operand_dims=tuple(dims),
     )
+    if apply:
+        return lax.scatter_apply(x, indices, values, numbers, update_shape=patch.shape, **promises)
+    if callable(how):
+        return lax.scatter_combine(x, indices, patch, numbers, how, **promises)
     function = lax.scatter if how is None else getattr(lax, _UPDATES[how][1])
-    return function(x, indices, patch, numbers)
+    return function(x, indices, patch, numbers, **promises)
 
 
 __all__ = ["At", "array_function", "getitem", "plan_index", "take_plan"]

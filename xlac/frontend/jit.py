@@ -18,14 +18,16 @@ from typing import Any
 import numpy as np
 
 from xlac import tree
+from xlac.array import Array
 from xlac.errors import ShapeError, TraceError
 from xlac.frontend import dtypes, trace
+from xlac.frontend.explain import explain
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction, Module
 from xlac.ir.opcode import Kind, op
 from xlac.ir.shape import ArrayShape, element_type, shape_of
-from xlac.options import Options
-from xlac.runtime.dispatch import Dispatching, forget, learn
+from xlac.options import Options, environment
+from xlac.runtime.dispatch import Dispatching, forget, learn, remember
 
 _NUMBERS = (bool, int, float, complex)
 
@@ -110,6 +112,16 @@ class Traced:
     def out_shapes(self) -> list[ArrayShape]:
         return trace.flat_shapes(self.module.entry.root.shape)
 
+    @property
+    def out_info(self) -> Any:
+        """Shapes and dtypes of the results, nested as they are."""
+        made = [ShapeDtypeStruct(s.dims, s.dtype, w) for s, w in zip(self.out_shapes, self.out_weak)]
+        return tree.unflatten(self.out_structure, made)
+
+    @property
+    def fun_name(self) -> str:
+        return self.module.name.removeprefix("jit_")
+
     def lower(self) -> Lowered:
         return Lowered(self)
 
@@ -169,7 +181,44 @@ def number_or_array(owner: trace.Trace, parameter: Instruction, weak: bool) -> T
     return narrow
 
 
-class Lowered:
+class _Stage:
+    """What a lowered and a compiled program tell of the traced one.
+
+    Attributes:
+      in_structure: how the arguments (args, kwargs) nest, static ones left out; None where it is not known.
+    """
+
+    traced: Traced
+    in_structure: tree.Structure | None = None
+
+    @property
+    def in_tree(self) -> tree.Structure | None:
+        """How the arguments nest: a pair of positional ones and those by name."""
+        return self.in_structure
+
+    @property
+    def out_tree(self) -> tree.Structure:
+        """How the results nest."""
+        return self.traced.out_structure
+
+    @property
+    def out_info(self) -> Any:
+        """Shapes and dtypes of the results, nested as they are."""
+        return self.traced.out_info
+
+    @property
+    def args_info(self) -> Any:
+        """Shapes and dtypes of the arguments, nested as they are: (args, kwargs)."""
+        shapes = [s for p in self.traced.module.parameter_shapes for s in trace.flat_shapes(p)]
+        made = [ShapeDtypeStruct(s.dims, s.dtype) for s in shapes[: len(self.traced.in_dtypes)]]
+        return made if self.in_structure is None else tree.unflatten(self.in_structure, made)
+
+    def cost_analysis(self) -> dict[str, float]:
+        """Floating point operations and bytes read and written, from the program as it was traced."""
+        return cost_analysis(self.traced.module)
+
+
+class Lowered(_Stage):
     """A traced program that is ready to compile."""
 
     def __init__(self, traced: Traced) -> None:
@@ -183,15 +232,12 @@ class Lowered:
     def compiler_ir(self, dialect: str = "hlo") -> Module:
         return self.module
 
-    def cost_analysis(self) -> dict[str, float]:
-        return cost_analysis(self.module)
-
     def compile(self, options: Options | None = None) -> Compiled:
         """Compile the program for this machine."""
         return Compiled(self.traced, options)
 
 
-class Compiled(Dispatching):
+class Compiled(Dispatching, _Stage):
     """A compiled program, called with arguments nested and typed as those it was lowered for."""
 
     def __init__(self, traced: Traced, options: Options | None = None) -> None:
@@ -199,7 +245,6 @@ class Compiled(Dispatching):
 
         self.traced = traced
         self.executable = compile_module(traced.module, options or traced.options)
-        self.in_structure: tree.Structure | None = None
         self._static: Callable[[tuple, dict], list[Any]] | None = None
         self._fixed: Callable[[int | str], bool] | None = None  # which arguments those are
         self._learned = False
@@ -235,9 +280,9 @@ class Compiled(Dispatching):
         """The program at a stage: "hlo", "stablehlo", "optimized", "loops", "llvm", "asm"."""
         return self.executable.as_text(stage)
 
-    def cost_analysis(self) -> dict[str, float]:
-        """Floating point operations and bytes read and written, from the program as it was traced."""
-        return cost_analysis(self.traced.module)
+    def runtime_executable(self) -> Any:
+        """The `Executable`, which takes and gives flat arrays."""
+        return self.executable
 
     def memory_analysis(self) -> dict[str, int]:
         """Bytes of arguments, results and temporaries."""
@@ -338,7 +383,7 @@ class _Unusual(Exception):
 def _walk(value: Any, leaves: list[Any], key: list[Any]) -> None:
     """Append the leaves of common containers, and what tells their signature."""
     kind = type(value)
-    if kind is np.ndarray:
+    if kind is Array or kind is np.ndarray:
         leaves.append(value)
         key.append(value.shape)
         key.append(value.dtype)
@@ -388,8 +433,9 @@ class Jit(Dispatching):
         if not callable(function):
             raise TypeError(f"jit takes a function, got {function!r}")
         functools.update_wrapper(self, function)
+        remember(self)
         self._function = function
-        self._name = getattr(function, "__name__", type(function).__name__)
+        self._name = trace.name_of(function)
         self._options = options
         self._static_names = frozenset(_as_tuple(static_argnames))
         self._donate_names = frozenset(_as_tuple(donate_argnames))
@@ -401,6 +447,7 @@ class Jit(Dispatching):
         self._fast: dict[Hashable, Callable[[Sequence[np.ndarray]], Any]] = {}
         self._nested: dict[Hashable, _Program] = {}
         self._programs: dict[Hashable, _Program] = {}
+        self._cleared = False
 
     def _resolve_names(self) -> None:
         """Complete numbers by names and names by numbers, as far as the function's signature tells."""
@@ -448,6 +495,9 @@ class Jit(Dispatching):
 
     def _nested_call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """A call with common containers, numbers and static arguments."""
+        if trace.jit_disabled():
+            self._check_static(args, kwargs)
+            return self._function(*args, **kwargs)
         if trace.current() is not None:
             return self._inline(args, kwargs)
         leaves: list[Any] = []
@@ -484,9 +534,11 @@ class Jit(Dispatching):
         key = (structure, static, tuple(signatures))
         program = self._programs.get(key)
         if program is None:
+            if environment("XLAC_EXPLAIN_CACHE"):
+                explain(self._function, self._options, key, self._programs, self._cleared, self._leaf_names)
             traced = self._trace(args, kwargs, leaves, structure, static, signatures)
             program = self._programs[key] = _Program(Compiled(traced, self._options))
-        if self._plain and not kwargs and all(type(a) is np.ndarray and a.dtype.isnative for a in args):
+        if self._plain and not kwargs and all(type(a) in (np.ndarray, Array) and a.dtype.isnative for a in args):
             self._fast[tuple(map(_kind_of_array, args))] = program.call
         result = program.call_leaves(leaves)
         native = program.compiled.executable.native
@@ -605,6 +657,7 @@ class Jit(Dispatching):
         self._fast.clear()
         self._nested.clear()
         self._programs.clear()
+        self._cleared = True
 
     def _cache_size(self) -> int:
         return len(self._programs)
@@ -615,11 +668,11 @@ class _JitLowered(Lowered):
 
     def __init__(self, function: Jit, traced: Traced, structure: tree.Structure) -> None:
         super().__init__(traced)
-        self._jit, self._structure = function, structure
+        self._jit, self.in_structure = function, structure
 
     def compile(self, options: Options | None = None) -> Compiled:
         compiled = super().compile(options)
-        compiled.in_structure = self._structure
+        compiled.in_structure = self.in_structure
         compiled._static = lambda args, kwargs: self._jit._split(args, kwargs)[:2]  # type: ignore[assignment,return-value]
         compiled._fixed = self._jit._fixed
         return compiled

@@ -24,6 +24,7 @@ from xlac.ir.module import Instruction
 from xlac.ir.opcode import OPCODES, op
 from xlac.ir.ops.reduction import monoid
 from xlac.ir.shape import ArrayShape, TupleShape
+from xlac.ir.window import scan_form
 
 Rule = Callable[[Instruction, Sequence[Any], Moved], Any]
 
@@ -227,6 +228,8 @@ def _reduce_window(i: Instruction, tangents: Sequence[Any], *operands: Tracer) -
     name = monoid(i["to_apply"])
     if len(operands) == 2 and name == "add":
         return again(i, *(_or_zeros(t, x) for t, x in zip(tangents, operands)))
+    if scan_form(i["window"], operands[0].shape) is not None:
+        return _expanded(i, tangents, {})
     if len(operands) == 2 and name in ("maximum", "minimum") and tangents[1] is None:
         from xlac.frontend.vjp_windows import chosen_places, take_flat
 
@@ -371,25 +374,21 @@ def _triangular_solve(i: Instruction, tangents: Sequence[Any], a: Tracer, b: Tra
 # ---- opcodes that are short programs
 
 
-def _expanded(name: str) -> None:
-    """The rule of an opcode that is differentiated as the program it stands for."""
+def _expanded(i: Instruction, tangents: Sequence[Any], moved: Moved) -> Any:
+    """The rule of opcodes that are differentiated as the programs they stand for."""
+    from xlac.frontend.expansions import EXPANSIONS
 
-    def push(i: Instruction, tangents: Sequence[Any], moved: Moved) -> Any:
-        from xlac.frontend.expansions import EXPANSIONS
-
-        active = trace.active()
-        # Copies, so that an operand that is given twice has each time a tangent of its own.
-        inputs = [emit(op.copy, x) for x in _tracers(i)]
-        results = EXPANSIONS[name](i, *inputs)
-        seeds = {active.use(x): t for x, t in zip(inputs, tangents) if t is not None}
-        made = forward([active.use(r) for r in results], seeds)
-        return made if isinstance(i.shape, TupleShape) else made[0]
-
-    RULES[name] = push
+    active = trace.active()
+    # Copies, so that an operand that is given twice has each time a tangent of its own.
+    inputs = [emit(op.copy, x) for x in _tracers(i)]
+    results = EXPANSIONS[i.opcode.name](i, *inputs)
+    seeds = {active.use(x): t for x, t in zip(inputs, tangents) if t is not None}
+    made = forward([active.use(r) for r in results], seeds)
+    return made if isinstance(i.shape, TupleShape) else made[0]
 
 
 for _name in ("batch-norm-training", "batch-norm-inference", "batch-norm-grad", "map"):
-    _expanded(_name)
+    RULES[_name] = _expanded
 
 
 # ---- structure

@@ -43,6 +43,7 @@ def scan_vjp(
 
     # One turn and its reverse, recorded together.
     joint = trace.Trace("scan_joint", owner)
+    joint.carries = True
     with trace.recording(joint):
         parameters = [joint.parameter(p.shape) for p in note.parameters]
         outputs = [joint.use(t) for t in note.run([Tracer(joint, p) for p in parameters])]
@@ -73,28 +74,25 @@ def scan_vjp(
                 made[n + i] = Tracer(joint, total)
         results = [joint.use(t) for t in made]
         outputs = [session.resolve(o) for o in outputs]
-    assert not joint.captures
+        carried_on = joint.carried()  # effects of rules that custom_vjp was given
+        firsts, lasts = [e.first for e in carried_on], [e.last for e in carried_on]
+    assert len(joint.captures) == len(carried_on)
 
-    residuals = residuals_of(results, parameters, c, k, set(g_carry) | set(g_ys) | set(sums))
+    residuals = residuals_of([*results, *lasts], parameters, c, k, {*g_carry, *g_ys, *sums, *firsts})
 
-    # The forward loop again, now stacking what the reverse reads; it takes the first one's place.
-    forward = ScanNote([*outputs, *residuals], parameters, c, k, m, note.length, note.reverse)
-    again = emit_scan(forward, constants, carry, xs)
-    stacks = again[len(outputs) :]
-    places = [*range(1 + c, 1 + c + k), *range(1 + c + k + m, len(values))]
-    for user in list(instruction.users):
-        if user.opcode.name == "get-tuple-element" and user["index"] in places:
-            session.redirect(user, owner.use(again[places.index(user["index"])]))
+    stacks, moved = stack_residuals(note, instruction, outputs, parameters, residuals)
+    for old, new in moved:
+        session.redirect(old, new)
 
-    read = _reached(results, session)
+    read = reached([*results, *lasts])
     kept_constants = [j for j in range(c) if parameters[j] in read]
     kept_xs = [j for j in range(m) if parameters[c + k + j] in read]
     inputs = [*(parameters[c + k + j] for j in kept_xs), *residuals, *g_ys]
     reverse = ScanNote(
-        outputs=results,
-        parameters=[*(parameters[j] for j in kept_constants), *g_carry, *sums, *inputs],
+        outputs=[*lasts, *results],
+        parameters=[*(parameters[j] for j in kept_constants), *firsts, *g_carry, *sums, *inputs],
         constants=len(kept_constants),
-        carries=len(g_carry) + len(sums),
+        carries=len(firsts) + len(g_carry) + len(sums),
         inputs=len(inputs),
         length=note.length,
         reverse=not note.reverse,
@@ -102,7 +100,10 @@ def scan_vjp(
     start = [_zeros(carry[j]._instruction.shape) if of_carry[j] is None else of_carry[j] for j in carried]
     start += [_zeros(parameters[j].shape) for j in fixed]
     sources = [*(xs[j] for j in kept_xs), *stacks, *(of_ys[j] for j in stacked)]
+    start = [*(Tracer(owner, owner.effect(e.effect)) for e in carried_on), *start]
     grads = emit_scan(reverse, [constants[j] for j in kept_constants], start, sources)
+    owner.carry(carried_on, [g._instruction for g in grads])
+    grads = grads[len(carried_on) :]
 
     column: list[Any] = [None] * len(values)
     for i, j in enumerate(carried):
@@ -114,8 +115,36 @@ def scan_vjp(
     return [column]
 
 
-def _reached(outputs: list[Instruction], session: trace.Session) -> set[Instruction]:
+def stack_residuals(
+    note: ScanNote,
+    instruction: Instruction,
+    outputs: list[Instruction],
+    parameters: list[Instruction],
+    residuals: list[Instruction],
+) -> tuple[list[Tracer], list[tuple[Instruction, Instruction]]]:
+    """Values of the body, stacked over the turns by a second version of the loop, and what takes the first one's place.
+
+    Returns: the stacks, and pairs of a result of the first loop and that of the second.
+    """
+    owner = trace.active()
+    c, k, m = note.constants, note.carries, note.inputs
+    values = [Tracer(owner, owner.session.resolve(x)) for x in instruction.operands[0].operands]
+    constants, carry, xs = values[1 : 1 + c], values[1 + c : 1 + c + k], values[1 + c + k : 1 + c + k + m]
+    again = emit_scan(
+        ScanNote([*outputs, *residuals], parameters, c, k, m, note.length, note.reverse), constants, carry, xs
+    )
+    places = [*range(1 + c, 1 + c + k), *range(1 + c + k + m, len(values))]
+    moved = [
+        (user, owner.use(again[places.index(user["index"])]))
+        for user in instruction.users
+        if user.opcode.name == "get-tuple-element" and user["index"] in places
+    ]
+    return again[len(outputs) :], moved
+
+
+def reached(outputs: list[Instruction]) -> set[Instruction]:
     """Everything the outputs depend on."""
+    session = trace.active().session
     found: set[Instruction] = set()
     stack = list(outputs)
     while stack:

@@ -4,6 +4,11 @@ While a function is traced its arrays are `Tracer`s (see `tracer.py`), each stan
 computation being recorded. A loop body, a branch or a reducer is recorded in a trace of its own whose parent is the
 trace around it; a value of the parent that it reads becomes a captured parameter. All traces of one program share a
 `Session`.
+
+What changes in the course of a program without being an argument or a result - the token that keeps effects in order,
+the error of checks - is an `Effect`. A trace knows the value at hand of each; an inner trace captures it, and whoever
+records a loop, a branch or a call carries it through. So effects are data flow like everything else, and what neither
+the results nor the last value of an effect needs is dead.
 """
 
 from __future__ import annotations
@@ -24,8 +29,8 @@ from xlac.errors import ShapeError, TraceError
 from xlac.frontend import dtypes
 from xlac.ir import ops as _rows  # noqa: F401  (fills the opcode table)
 from xlac.ir.module import Computation, Instruction, Module
-from xlac.ir.opcode import OPCODES, Opcode, op
-from xlac.ir.shape import ArrayShape, Shape, element_type, leaves
+from xlac.ir.opcode import OPCODES, Kind, Opcode, op
+from xlac.ir.shape import TOKEN, ArrayShape, Shape, TupleShape, element_type, leaves
 
 if TYPE_CHECKING:
     from xlac.frontend.tracer import Tracer
@@ -49,6 +54,13 @@ def _is_internal(filename: str) -> bool:
         known = known or filename.startswith("<frozen") or filename in _LIBRARY_FILES
         _internal_files[filename] = known
     return known
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """A function's name; that of a partial is its function's, that of an object its class's."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def user_place() -> tuple[str, int]:
@@ -124,6 +136,8 @@ class Session:
       order: a number for each instruction that grows with the time it was made.
       origin: metadata for the instructions made now, in place of the user's line; used by derived code.
       reducers: computations of reducers that are one opcode, by opcode and type.
+      call_effects: for computations that calls with notes are made of, the effects that go through them, each with
+        the numbers of the result and of the operand that are its value.
       lifted: where constants become parameters of the entry, their values; None where they stay constants.
     """
 
@@ -133,6 +147,7 @@ class Session:
     order: dict[Instruction, int] = field(default_factory=dict)
     origin: dict[str, Any] | None = None
     reducers: dict[tuple[str, str], Computation] = field(default_factory=dict)
+    call_effects: dict[Computation, list[tuple[Effect, int, int]]] = field(default_factory=dict)
     lifted: list[np.ndarray] | None = None
     _names: dict[str, int] = field(default_factory=dict)
 
@@ -158,6 +173,33 @@ class Session:
         self.replaced[old] = new
 
 
+class Effect:
+    """What is carried through a program beside its values."""
+
+    def initial(self) -> Instruction:
+        """The value before the first change, recorded in the current trace."""
+        raise NotImplementedError
+
+    def merge(self, values: dict[Effect, Any], size: int) -> Instruction:
+        """The value after `size` examples were computed at once; `values` are those of all effects, as Batched."""
+        raise NotImplementedError
+
+
+@dataclass
+class Carried:
+    """An effect that an inner trace has changed.
+
+    Attributes:
+      outer: its value in the trace around.
+      first, last: its value inside, a parameter, and in the end.
+    """
+
+    effect: Effect
+    outer: Instruction
+    first: Instruction
+    last: Instruction
+
+
 class Trace:
     """One computation being recorded.
 
@@ -166,6 +208,8 @@ class Trace:
       parent: the trace around this one.
       session: shared by all traces of the program.
       captures: for each captured instruction of the parent, the parameter that stands for it here.
+      effects: the value at hand of each effect that was changed here.
+      carries: whoever made this trace carries effects through it.
       closed: recording has ended; values of this trace can no longer be used.
     """
 
@@ -174,6 +218,9 @@ class Trace:
         self.session: Session = session or (parent.session if parent else Session(name))
         self.computation = Computation(self.session.unique(name))
         self.captures: dict[Instruction, Instruction] = {}
+        self.effects: dict[Effect, Instruction] = {}
+        self.carries = parent is None
+        self._entered: dict[Effect, tuple[Instruction, Instruction]] = {}
         self.closed = False
         self._repeated: dict[Instruction, Instruction] = {}
         self._scalars: dict[tuple[str, bytes], Instruction] = {}
@@ -195,7 +242,8 @@ class Trace:
 
     def _metadata(self, name: str) -> dict[str, Any]:
         filename, line = user_place()
-        return {"op_name": f"jit({self.session.name})/{name}", "source_file": filename, "source_line": line}
+        path = "/".join((f"jit({self.session.name})", *_state.scopes, name))
+        return {"op_name": path, "source_file": filename, "source_line": line}
 
     def use(self, tracer: Tracer) -> Instruction:
         """The instruction of this trace for a traced value, captured from a trace around this one if need be.
@@ -229,6 +277,40 @@ class Trace:
             else:
                 inner = self.captures[outer] = self.parameter(outer.shape, f"captured_{outer.name}")
         return inner
+
+    def effect(self, effect: Effect) -> Instruction:
+        """The value of an effect, which the caller is about to change by setting `effects[effect]`.
+
+        Raises:
+          TraceError: this is a reducer, or another computation that nothing can be carried through.
+        """
+        found = self.effects.get(effect)
+        if found is not None:
+            return self.session.resolve(found)
+        if self.parent is None:
+            with resumed(self):
+                return effect.initial()
+        if not self.carries:
+            raise trace_error(
+                "debug.print, callbacks and checks cannot be used in a reducer, in a comparator or in the derivative "
+                "of a branch; move the call out of it"
+            )
+        outer = self.parent.effect(effect)
+        first = self.parameter(outer.shape, "effect")
+        self.parent.effects.setdefault(effect, outer)
+        self.captures[outer] = first
+        self._entered[effect] = outer, first
+        return first
+
+    def carried(self) -> list[Carried]:
+        """The effects that were changed here, of a trace with a parent."""
+        last = self.session.resolve
+        return [Carried(e, outer, first, last(self.effects[e])) for e, (outer, first) in self._entered.items()]
+
+    def carry(self, carried: Iterable[Carried], values: Iterable[Instruction]) -> None:
+        """Set effects to their values after what an inner trace has recorded."""
+        for one, value in zip(carried, values):
+            self.effects[one.effect] = value
 
     def constant(self, value: np.ndarray) -> Instruction:
         """A constant, shared by equal scalars and by uses of the same array."""
@@ -284,6 +366,8 @@ def leaked(tracer: Tracer) -> TraceError:
 
 class _State(threading.local):
     trace: Trace | None = None
+    scopes: tuple[str, ...] = ()  # of `named_scope`
+    jit_disabled: bool = False
 
 
 _state = _State()
@@ -326,6 +410,50 @@ def recording(trace: Trace) -> Iterator[Trace]:
         _state.trace = outer
         trace.closed = True
         open_traces.remove(trace)
+
+
+@contextlib.contextmanager
+def named_scope(name: str) -> Iterator[None]:
+    """See `xlac.named_scope`."""
+    if not isinstance(name, str):
+        raise TypeError(f"named_scope takes a name, got {name!r}")
+    outer = _state.scopes
+    _state.scopes = (*outer, name)
+    try:
+        yield
+    finally:
+        _state.scopes = outer
+
+
+@contextlib.contextmanager
+def disable_jit(disable: bool = True) -> Iterator[None]:
+    """See `xlac.disable_jit`."""
+    outer = _state.jit_disabled
+    _state.jit_disabled = disable
+    # While something stands here no call is native, and calls look what is the case.
+    mark: Any = object()
+    open_traces.append(mark)
+    try:
+        yield
+    finally:
+        _state.jit_disabled = outer
+        open_traces.remove(mark)
+
+
+def jit_disabled() -> bool:
+    """Whether this thread is to run functions as Python."""
+    return _state.jit_disabled
+
+
+@contextlib.contextmanager
+def evaluated() -> Iterator[None]:
+    """See `xlac.ensure_compile_time_eval`."""
+    outer = _state.trace
+    _state.trace = None
+    try:
+        yield
+    finally:
+        _state.trace = outer
 
 
 def active() -> Trace:
@@ -457,6 +585,7 @@ class Region:
     structure: Any
     captured: list[Instruction]
     paths: list[str]
+    carried: list[Carried]
 
     @property
     def parameters(self) -> list[Instruction]:
@@ -471,6 +600,7 @@ def record_region(
     from xlac.frontend.tracer import Tracer
 
     trace = Trace(name, active())
+    trace.carries = True
     with recording(trace):
         inputs = [trace.parameter(shape) for shape, _ in specs]
         arguments = rebuild([Tracer(trace, p, weak) for p, (_, weak) in zip(inputs, specs)])
@@ -479,7 +609,8 @@ def record_region(
         outputs = [lift(leaf) for leaf in found]
         instructions = [trace.use(t) for t in outputs]
         weak = [t.weak_type for t in outputs]
-    return Region(trace, inputs, instructions, weak, structure, list(trace.captures), tree.paths(result))
+        carried = trace.carried()
+    return Region(trace, inputs, instructions, weak, structure, list(trace.captures), tree.paths(result), carried)
 
 
 def replay(outputs: Iterable[Instruction], mapping: dict[Instruction, Instruction]) -> list[Instruction]:
@@ -523,7 +654,6 @@ def tuple_computation(
     A sequence becomes a tuple, a single value the root itself.
     """
     from xlac.frontend.tracer import Tracer
-    from xlac.ir.shape import TupleShape
 
     trace = Trace(name, active())
     with recording(trace):
@@ -581,6 +711,8 @@ def finish(trace: Trace, outputs: Sequence[Instruction], donated: Sequence[int] 
     """The module of a closed root trace: markers and dead code removed, the root set."""
     entry = trace.computation
     outputs = [trace.session.resolve(o) for o in outputs]
+    # Rules of derivatives replace calls, loops and branches by others; the effects of the old ones are in the new ones.
+    needed = [trace.session.resolve(v) for v in trace.effects.values()]
     if len(outputs) == 1:
         entry.root = outputs[0]
     else:
@@ -591,9 +723,43 @@ def finish(trace: Trace, outputs: Sequence[Instruction], donated: Sequence[int] 
     for computation in module.computations:
         strip_copies(computation)
     for computation in module.computations:
-        computation.remove_dead()
+        computation.keep([computation.root, *(needed if computation is entry else ())])
+    if needed:
+        _drop_unread_effects(entry, needed)
     module.donated = tuple(donated)
     return module
+
+
+def _drop_unread_effects(computation: Computation, needed: Sequence[Instruction]) -> None:
+    """Take the effects out of loops, branches and calls whose token nothing needs.
+
+    They are copies that derivatives compute values by, beside those whose effects take place.
+    """
+    computation.keep([computation.root, *needed])
+    for x in computation.post_order():
+        if x.opcode.name not in ("while", "conditional", "call") or not isinstance(x.shape, TupleShape):
+            continue
+        read = {u["index"] for u in x.users if u.opcode.name == "get-tuple-element"}
+        unread = [i for i, s in enumerate(x.shape) if s == TOKEN and i not in read]
+        for name, attr in x.opcode.attrs.items():
+            value = x.attrs[name]
+            if name == "condition" or value is None:
+                continue
+            if attr.kind is Kind.COMPUTATION:
+                x.attrs[name] = _without_tokens(value, unread)
+            elif attr.kind is Kind.COMPUTATIONS:
+                x.attrs[name] = tuple(_without_tokens(c, unread) for c in value)
+
+
+def _without_tokens(callee: Computation, unread: Sequence[int]) -> Computation:
+    """A copy whose results with these numbers are tokens that depend on nothing, so that no effect is left for them."""
+    copy = callee.clone() if unread else callee
+    root = copy.root
+    if unread and root.opcode.name == "tuple":
+        fresh = copy.add(op.after_all.make())
+        copy.add(op.tuple.make(*(fresh if i in unread else x for i, x in enumerate(root.operands))))  # the new root
+    _drop_unread_effects(copy, ())
+    return copy
 
 
 def module_name(name: str) -> str:

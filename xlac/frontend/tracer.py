@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xlac.array import install, namespace
 from xlac.errors import TraceError
 from xlac.frontend import dtypes, trace
 from xlac.ir.module import Instruction
@@ -25,9 +26,6 @@ def _numpy() -> Any:
 
         _xnp = xlac.numpy
     return _xnp
-
-
-_SCALARS = (bool, int, float, complex, np.ndarray, np.generic)
 
 
 class Tracer:
@@ -160,8 +158,20 @@ class Tracer:
 
         return call_function(func, args, kwargs)
 
-    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        return _numpy()
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        return namespace(api_version)
+
+    @property
+    def device(self) -> str:
+        """There is one device."""
+        return "cpu"
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Tracer:
+        """This array: there is one device."""
+        from xlac.numpy.types import check_device
+
+        check_device(device)
+        return self
 
     # ---- indexing
 
@@ -221,18 +231,6 @@ class Tracer:
     def __round__(self, ndigits: int | None = None) -> Tracer:
         return _numpy().round(self, ndigits or 0)
 
-    def __divmod__(self, other: Any) -> Any:
-        return _numpy().divmod(self, other)
-
-    def __rdivmod__(self, other: Any) -> Any:
-        return _numpy().divmod(other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return _numpy().power(self, other) if _operand(other) else NotImplemented
-
-    def __rpow__(self, other: Any) -> Any:
-        return _numpy().power(other, self) if _operand(other) else NotImplemented
-
     def __pos__(self) -> Tracer:
         return self
 
@@ -243,70 +241,8 @@ class Tracer:
         return self
 
 
-def _operand(value: Any) -> bool:
-    return isinstance(value, (Tracer, *_SCALARS))
-
-
-def _binary(name: str, swapped: bool) -> Any:
-    def operator(self: Tracer, other: Any) -> Any:
-        if not _operand(other):
-            return NotImplemented
-        function = getattr(_numpy(), name)
-        return function(other, self) if swapped else function(self, other)
-
-    return operator
-
-
-def _unary(name: str) -> Any:
-    return lambda self: getattr(_numpy(), name)(self)
-
-
-def _method(name: str) -> Any:
-    def method(self: Tracer, *args: Any, **kwargs: Any) -> Any:
-        return getattr(_numpy(), name)(self, *args, **kwargs)
-
-    method.__doc__ = f"`xlac.numpy.{name}` of this array."
-    return method
-
-
-for _operator, _function in {
-    "add": "add",
-    "sub": "subtract",
-    "mul": "multiply",
-    "truediv": "true_divide",
-    "floordiv": "floor_divide",
-    "mod": "mod",
-    "matmul": "matmul",
-    "and": "bitwise_and",
-    "or": "bitwise_or",
-    "xor": "bitwise_xor",
-    "lshift": "left_shift",
-    "rshift": "right_shift",
-}.items():
-    setattr(Tracer, f"__{_operator}__", _binary(_function, False))
-    setattr(Tracer, f"__r{_operator}__", _binary(_function, True))
-
-for _operator, _function in {
-    "eq": "equal",
-    "ne": "not_equal",
-    "lt": "less",
-    "le": "less_equal",
-    "gt": "greater",
-    "ge": "greater_equal",
-}.items():
-    setattr(Tracer, f"__{_operator}__", _binary(_function, False))
-
-for _operator, _function in {"neg": "negative", "abs": "abs", "invert": "bitwise_not"}.items():
-    setattr(Tracer, f"__{_operator}__", _unary(_function))
-
-for _name in (
-    "sum prod mean std var max min any all argmax argmin cumsum cumprod ravel squeeze dot clip swapaxes copy conj "
-    "take round "
-    "repeat trace diagonal nonzero ptp sort argsort searchsorted compress"
-).split():
-    setattr(Tracer, _name, _method(_name))
-Tracer.flatten = _method("ravel")  # type: ignore[attr-defined]
-Tracer.conjugate = _method("conj")  # type: ignore[attr-defined]
+install(Tracer, ("ravel", "squeeze", "swapaxes", "copy", "diagonal"))
+Tracer.flatten = Tracer.ravel  # type: ignore[attr-defined]
 
 
 def shape_dtype(value: Any) -> tuple[tuple[int, ...], np.dtype, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
 from xlac.ir.ops.reduction import monoid
 from xlac.ir.shape import ArrayShape, element_type
-from xlac.ir.window import ConvolutionDims, Window, WindowDim
+from xlac.ir.window import ConvolutionDims, Window, WindowDim, scan_form
 
 
 def _dilated(extent: int, dilation: int) -> int:
@@ -175,6 +176,8 @@ def _reduce_window(instruction: Instruction, g: Any, needed: Needed) -> Sequence
     name = monoid(instruction["to_apply"])
     if len(instruction.operands) == 2 and name == "add":
         return [lambda: _spread(instruction["window"], g, x), lambda: lax.reduce_sum(g, range(g.ndim))]
+    if scan_form(instruction["window"], x.shape) is not None:
+        return expanded(instruction, g, needed)
     if len(instruction.operands) == 2 and name in ("maximum", "minimum") and not needed(instruction.operands[1]):
         return [lambda: _to_chosen(instruction, g, x, "GE" if name == "maximum" else "LE"), None]
     return expanded(instruction, g, needed)
@@ -192,6 +195,9 @@ def _spread(window: Window, g: Tracer, x: Tracer) -> Tracer:
         config.append((*_padding_back(d, n, m), d.stride - 1))
         back.append(WindowDim(d.size, d.lhs_dilate, rhs_dilate=d.rhs_dilate))
     zero = trace.literal(np.zeros((), g.dtype))
+    if scan_form(window, x.shape) is not None:  # its spread is the running sum from the other end
+        back = [replace(d, pad_low=low, pad_high=high) for d, (low, high, _) in zip(back, config)]
+        config = [(0, 0, 0)] * g.ndim
     wide = lax.pad(g, zero, config)
     return emit(op.reduce_window, wide, zero, window=tuple(back), to_apply=trace.reducer("add", g.dtype))
 

@@ -255,8 +255,12 @@ class Computation:
 
     def remove_dead(self) -> bool:
         """Remove instructions without effect that the root does not need (parameters stay); return whether any went."""
+        return self.keep([self.root, *(i for i in self._instructions if not is_pure(i))])
+
+    def keep(self, wanted: Iterable[Instruction]) -> bool:
+        """Remove all that is neither a parameter nor needed by `wanted`; return whether any went."""
         live: set[Instruction] = set()
-        stack = [self.root, *(i for i in self._instructions if not is_pure(i) or i.opcode.name == "parameter")]
+        stack = [*wanted, *self.parameters]
         while stack:
             top = stack.pop()
             if top not in live:

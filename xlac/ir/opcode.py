@@ -30,7 +30,8 @@ class Kind(enum.Enum):
     WORD = "word"  # direction=LT
     WORDS = "tuple of words"  # operand_precision={default,highest}
     STRING = "str"  # custom_call_target="f"
-    RAW = "text kept as it is"  # result_accuracy={tolerance={...}}
+    RAW = "text kept as it is"  # replica_groups=[2,4]<=[8]
+    ACCURACY = "text of an accuracy"  # result_accuracy={mode=highest}
     COMPUTATION = "Computation"  # to_apply=%add
     COMPUTATIONS = "tuple of Computations"  # branch_computations={%a, %b}
     SLICES = "tuple of (start, limit, stride)"  # slice={[0:2], [1:9:2]}
@@ -38,6 +39,7 @@ class Kind(enum.Enum):
     WINDOW = "tuple of WindowDim"  # window={size=2x2 stride=2x2}
     DIM_LABELS = "ConvolutionDims"  # dim_labels=b01f_01io->b01f
     LITERAL = "numpy.ndarray"  # constant's operand text
+    OBJECT = "a Python object"  # in memory only; text leaves it out
 
 
 REQUIRED: Any = object()
@@ -61,7 +63,7 @@ class Attr:
 INT, INTS, FLOAT, BOOL, WORD, WORDS, STRING, RAW = (
     Attr(kind) for kind in (Kind.INT, Kind.INTS, Kind.FLOAT, Kind.BOOL, Kind.WORD, Kind.WORDS, Kind.STRING, Kind.RAW)
 )
-COMPUTATION, COMPUTATIONS, SLICES, PADDING, WINDOW, DIM_LABELS, LITERAL = (
+COMPUTATION, COMPUTATIONS, SLICES, PADDING, WINDOW, DIM_LABELS, LITERAL, OBJECT, ACCURACY = (
     Attr(kind)
     for kind in (
         Kind.COMPUTATION,
@@ -71,6 +73,8 @@ COMPUTATION, COMPUTATIONS, SLICES, PADDING, WINDOW, DIM_LABELS, LITERAL = (
         Kind.WINDOW,
         Kind.DIM_LABELS,
         Kind.LITERAL,
+        Kind.OBJECT,
+        Kind.ACCURACY,
     )
 )
 

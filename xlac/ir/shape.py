@@ -225,6 +225,9 @@ class TokenShape:
     __repr__ = __str__
 
 
+TOKEN = TokenShape()
+
+
 @dataclass(frozen=True)
 class OpaqueShape:
     """An opaque value; it can be named in text but not computed."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xlac.errors import ShapeError
 
@@ -62,6 +62,22 @@ class WindowDim:
 
 
 Window = tuple[WindowDim, ...]
+
+
+def scan_form(window: Window, dims: tuple[int, ...]) -> tuple[int, bool] | None:
+    """The dimension along which windows over an array of `dims` hold all elements up to their position, and whether
+    they run from the end; None for other windows. A reduce-window of this form is a running reduction.
+    """
+    one = WindowDim(1)
+    long = [d for d, w in enumerate(window) if replace(w, reversal=False) != one]
+    if len(long) != 1 or 0 in dims:
+        return None
+    (d,) = long
+    n = dims[d]
+    for reverse, pads in enumerate(((n - 1, 0), (0, n - 1))):
+        if n > 1 and window[d] == WindowDim(n, 1, *pads):
+            return d, bool(reverse)
+    return None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from xlac.lax import (
     convolution,
     creation,
     elementwise,
+    implicit,
     indexing,
     linalg,
     movement,
@@ -37,6 +38,7 @@ from xlac.lax.contraction import *  # noqa: F403
 from xlac.lax.convolution import *  # noqa: F403
 from xlac.lax.creation import *  # noqa: F403
 from xlac.lax.elementwise import *  # noqa: F403
+from xlac.lax.implicit import *  # noqa: F403
 from xlac.lax.indexing import *  # noqa: F403
 from xlac.lax.movement import *  # noqa: F403
 from xlac.lax.order import *  # noqa: F403
@@ -51,6 +53,7 @@ __all__ = [
     *convolution.__all__,
     *creation.__all__,
     *elementwise.__all__,
+    *implicit.__all__,
     *indexing.__all__,
     *movement.__all__,
     *order.__all__,

@@ -120,7 +120,11 @@ def conj(x: ArrayLike) -> Array:
 
 @public
 def atan(x: ArrayLike) -> Array:
-    """Inverse tangent."""
+    """Inverse tangent; of a complex number, -i atanh(ix)."""
+    x = lift(x)
+    if dtypes.is_complex(x.dtype):
+        turned = atanh(complex(neg(imag(x)), real(x)))
+        return complex(imag(turned), neg(real(turned)))
     return atan2(x, 1.0)
 
 

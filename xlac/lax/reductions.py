@@ -13,12 +13,13 @@ from xlac.frontend import dtypes, trace
 from xlac.frontend.eager import Array, ArrayLike
 from xlac.frontend.trace import emit, lift
 from xlac.frontend.tracer import Tracer
+from xlac.ir.module import Computation
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape, element_type
+from xlac.ir.window import WindowDim
 from xlac.lax._core import Declared, convert, expand, identity
 from xlac.lax.creation import broadcasted_iota, full_like
 from xlac.lax.elementwise import add, bitwise_or, eq, exp, log1p, max, min, mul, ne, neg, select, sub
-from xlac.lax.movement import pad
 
 __all__: list[str] = ["reduce"]
 _declared = Declared(__name__, __all__)
@@ -118,23 +119,31 @@ def _arg_extreme(x: Tracer, axis: int, index_dtype: Any, name: str) -> Tracer:
     return _reduce_named("minimum", select(hit, index, full_like(index, builtins.max(x.shape[axis] - 1, 0))), (axis,))
 
 
-def _running(x: Tracer, axis: int, reverse: bool, combine: Callable[[Any, Any], Any], fill: Tracer) -> Tracer:
-    """In log2(n) steps, each combining every element with one that is 1, 2, 4, ... before it."""
+def running(x: Tracer, axis: int, reverse: bool, init: Any, reducer: Computation) -> Tracer:
+    """A reduce-window whose windows hold all elements up to their position."""
     axis %= x.ndim
     n = x.shape[axis]
-    step = 1
-    while step < n:
-        config = [(0, 0, 0)] * x.ndim
-        config[axis] = (-step, step, 0) if reverse else (step, -step, 0)
-        x = combine(x, pad(x, fill, config))
-        step *= 2
-    return x
+    if n < 2:
+        return x
+    window = [WindowDim(1)] * x.ndim
+    window[axis] = WindowDim(n, 1, *((0, n - 1) if reverse else (n - 1, 0)))
+    return emit(op.reduce_window, x, lift(init), window=tuple(window), to_apply=reducer, weak=x.weak_type)
+
+
+def _scalar_reducer(name: str, x: Tracer, combine: Callable[[Any, Any], Any]) -> Computation:
+    """The reducer that is a function of two elements of x; one for the whole program."""
+    reducers = trace.active().session.reducers
+    key = (name, x.dtype.name)
+    if key not in reducers:
+        scalar = ArrayShape(element_type(x.dtype))
+        reducers[key] = trace.scalar_computation(name, (scalar, scalar), combine)
+    return reducers[key]
 
 
 def _cumulative(function: str, combine: Callable[[Any, Any], Any], opcode: str, what: str) -> Any:
     def call(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Array:
         x = lift(operand)
-        return _running(x, axis, reverse, combine, lift(identity(opcode, x.dtype)))
+        return running(x, axis, reverse, identity(opcode, x.dtype), _scalar_reducer(function, x, combine))
 
     return named(call, function, what)
 
@@ -155,4 +164,5 @@ def cumlogsumexp(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Ar
         gap = select(eq(a, b), full_like(a, 0), neg(abs(sub(a, b))))
         return add(high, log1p(exp(gap)))
 
-    return _running(x, axis, reverse, combine, lift(identity("maximum", x.dtype)))
+    reducer = _scalar_reducer("cumlogsumexp", x, combine)
+    return running(x, axis, reverse, identity("maximum", x.dtype), reducer)

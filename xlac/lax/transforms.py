@@ -1,4 +1,4 @@
-"""Fourier transforms, random bits, implicit functions, and what chooses between programs."""
+"""Fourier transforms, random bits, and what chooses between programs."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from xlac import tree
 from xlac.frontend import dtypes, trace
-from xlac.frontend.eager import Array, ArrayLike, program_function
+from xlac.frontend.eager import Array, ArrayLike
 from xlac.frontend.trace import emit, lift, shape_error
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape, element_type
 from xlac.lax._core import Declared, as_dims, convert, match
-from xlac.lax.elementwise import add, bitcast_convert_type, stop_gradient, sub
+from xlac.lax.elementwise import bitcast_convert_type
 from xlac.lax.movement import reshape
 
 __all__: list[str] = [
     "FftType",
     "RandomAlgorithm",
     "composite",
-    "custom_linear_solve",
-    "custom_root",
     "platform_dependent",
     "rng_bit_generator",
 ]
@@ -108,64 +105,6 @@ def rng_uniform(a: ArrayLike, b: ArrayLike, shape: Sequence[int]) -> Array:
     low, high = match("rng_uniform", (a, b))
     target = ArrayShape(element_type(low.dtype), as_dims(shape))
     return emit(op.rng, low, high, shape=target, distribution="rng_uniform")
-
-
-# ---- implicit functions
-
-
-@program_function
-def custom_linear_solve(
-    matvec: Callable[[Any], Any],
-    b: Any,
-    solve: Callable[[Callable[[Any], Any], Any], Any],
-    transpose_solve: Callable[[Callable[[Any], Any], Any], Any] | None = None,
-    symmetric: bool = False,
-    has_aux: bool = False,
-) -> Any:
-    """x with matvec(x) = b, as `solve(matvec, b)` finds it; derivatives go through one more solve.
-
-    A step of iterative refinement that adds zero carries the derivatives: x + solve(b - matvec(x)), where the solver's
-    inner steps are taken as constants.
-    """
-    found = solve(matvec, b)
-    x, aux = found if has_aux else (found, None)
-    x = stop_gradient(x)
-    residual = tree.map(sub, b, matvec(x))
-    # The residual's value is rounding error of the solver and must not change the result; its derivatives do.
-    residual = tree.map(lambda r: sub(r, stop_gradient(r)), residual)
-
-    def fixed(v: Any) -> Any:
-        return matvec(v)
-
-    step = solve(fixed, residual)
-    step = step[0] if has_aux else step
-    result = tree.map(add, x, step)
-    return (result, aux) if has_aux else result
-
-
-@program_function
-def custom_root(
-    f: Callable[[Any], Any],
-    initial_guess: Any,
-    solve: Callable[[Callable[[Any], Any], Any], Any],
-    tangent_solve: Callable[[Callable[[Any], Any], Any], Any],
-    has_aux: bool = False,
-) -> Any:
-    """x with f(x) = 0, as `solve(f, initial_guess)` finds it; derivatives by the implicit function theorem."""
-    from xlac import jvp
-
-    found = solve(f, initial_guess)
-    x, aux = found if has_aux else (found, None)
-    x = stop_gradient(x)
-    residual = f(x)
-    residual = tree.map(lambda r: sub(r, stop_gradient(r)), residual)
-
-    def linear(v: Any) -> Any:
-        return jvp(f, (x,), (v,))[1]
-
-    step = tangent_solve(linear, residual)
-    result = tree.map(sub, x, step)
-    return (result, aux) if has_aux else result
 
 
 # ---- choosing programs

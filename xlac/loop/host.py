@@ -44,10 +44,8 @@ def check_computable(instruction: Instruction) -> None:
     name = instruction.opcode.name
     if name in _QUEUES:
         raise CompileError(f"{instruction.name}: {name}: there is no host queue or other device to exchange data with")
-    if name == "scan":
-        raise CompileError(f"{instruction.name}: scan is not supported; write it as a while loop")
     try:
-        if name == "custom-call":
+        if name == "custom-call" and instruction["callback"] is None:
             find_target(instruction["custom_call_target"])
         if "replica_groups" in instruction.attrs or "source_target_pairs" in instruction.attrs:
             # Whether there are devices enough depends on shapes and attributes alone.

@@ -15,10 +15,12 @@ from xlac.errors import CompileError
 from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import op
 from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape
+from xlac.ir.window import scan_form
 from xlac.loop import ir
 from xlac.loop.elemental import Storage, has_code
 from xlac.loop.host import host_call
 from xlac.loop.ir import Buffer, Copy, HostCall, Program, Step, Switch, While
+from xlac.loop.scan import schedule_scan
 from xlac.loop.scatter import schedule_scatter, schedule_select_and_scatter
 from xlac.loop.schedule import Machine, schedule
 from xlac.loop.sort import schedule_sort
@@ -218,6 +220,11 @@ class Lowering:
                 raise CompileError(f"{named.name}: it is nested too deeply to compile") from None
         return tuple(results) if several else results[0]
 
+    def window(self, instruction: Instruction, operands: list[Storage]) -> Storage:
+        """A reduce-window: a running reduction has a schedule, others are computed element by element."""
+        scan = scan_form(instruction["window"], instruction.operands[0].dims)
+        return (self.kernel if scan is None else self.ordered)(instruction, operands)
+
     def ordered(self, instruction: Instruction, operands: list[Storage]) -> Storage:
         """An instruction whose results are not independent elements: it has a schedule of its own."""
         result = self.temp(instruction.shape, instruction.name)
@@ -307,6 +314,7 @@ class Lowering:
 _CALLERS = frozenset(("call", "fusion", "while", "conditional"))
 
 _SCHEDULES = {
+    "reduce-window": schedule_scan,
     "scatter": schedule_scatter,
     "select-and-scatter": schedule_select_and_scatter,
     "sort": schedule_sort,
@@ -328,4 +336,5 @@ _RULES: dict[str, Rule] = {
     "conditional": Lowering.conditional,
     "bitcast-convert": Lowering.bitcast_convert,
     **dict.fromkeys(_SCHEDULES, Lowering.ordered),
+    "reduce-window": Lowering.window,
 }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xlac import lax
-from xlac.errors import ShapeError
+from xlac.errors import AxisError, ShapeError
 from xlac.frontend import dtypes, trace
 from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
@@ -128,7 +128,7 @@ def normalize_axis(axis: Any, ndim: int, name: str) -> int:
         axis.__index__()
     axis = int(axis)
     if not -ndim <= axis < ndim:
-        raise shape_error(f"{name}: axis {axis} of an array of {ndim} dimensions")
+        raise AxisError(trace.located(f"{name}: axis {axis} of an array of {ndim} dimensions"))
     return axis % ndim
 
 

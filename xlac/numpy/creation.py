@@ -12,6 +12,7 @@ import numpy as np
 
 from xlac import lax
 from xlac.frontend import dtypes, trace
+from xlac.frontend.eager import as_array, made
 from xlac.frontend.jit import leaf_array
 from xlac.frontend.trace import lift
 from xlac.frontend.tracer import Tracer
@@ -60,7 +61,7 @@ def _tracing() -> bool:
 
 def _filled(shape: Any, value: Any, dtype: np.dtype) -> Any:
     if not _tracing():
-        return np.full(_core.dims(shape), value, dtype)
+        return as_array(np.full(_core.dims(shape), value, dtype))
     return lax._broadcast(lift(np.asarray(value).astype(dtype)), _core.dims(shape), ())
 
 
@@ -89,7 +90,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) 
         value = value if dtype is None else lax.convert_element_type(value, dtype)
         return _core.stretch(lax._convert(value, value.dtype), _core.dims(shape))
     kind = dtypes.type_of(fill_value)[0] if dtype is None and np.ndim(fill_value) == 0 else dtype
-    return np.full(_core.dims(shape), fill_value, None if kind is None else dtypes.as_dtype(kind))
+    return as_array(np.full(_core.dims(shape), fill_value, None if kind is None else dtypes.as_dtype(kind)))
 
 
 def _like(a: Any, dtype: Any, shape: Any) -> tuple[tuple[int, ...], np.dtype]:
@@ -136,18 +137,23 @@ def asarray(
       ValueError: `copy` is False but a copy is needed.
     """
     check_device(device)
+    if dtype is not None and isinstance(a, (bool, int, float, complex)):
+        if copy is False:
+            raise ValueError("asarray: a number cannot become an array without a copy (copy=False)")
+        with np.errstate(all="ignore"):
+            return made(np.asarray(a).astype(dtypes.as_dtype(dtype)))
     if not _tracing():
         if isinstance(a, (list, tuple)):
             if copy is False:
                 raise ValueError("asarray: a list cannot become an array without a copy (copy=False)")
-            return _core.sequence_array(a, None if dtype is None else dtypes.as_dtype(dtype))
+            return as_array(_core.sequence_array(a, None if dtype is None else dtypes.as_dtype(dtype)))
         kind = dtypes.type_of(a)[0] if not hasattr(a, "__array__") else np.asarray(a).dtype
         result = leaf_array(a, kind)
         if dtype is not None:
             result = result.astype(dtypes.as_dtype(dtype), copy=False)
         if copy is False and result is not a:
             raise ValueError(f"asarray: {a!r} cannot become an array of {result.dtype} without a copy (copy=False)")
-        return np.array(result) if copy and result is a else result
+        return as_array(np.array(result) if copy and result is a else result)
     x = _core.as_tracer(a)
     return x if dtype is None else lax.convert_element_type(x, dtype)
 
@@ -158,7 +164,7 @@ def array(
     """As `asarray`; outside a trace, a new array."""
     result = asarray(object, dtype, device=device)
     if not _tracing():
-        result = np.array(result, ndmin=ndmin)
+        result = as_array(np.array(result, ndmin=ndmin))
     elif result.ndim < ndmin:
         result = lax.reshape(result, (1,) * (ndmin - result.ndim) + result.shape)
     return result
@@ -166,13 +172,13 @@ def array(
 
 def copy(a: Any, order: str | None = None) -> Any:
     """A copy; while tracing the value itself, as traced arrays are not changed in place."""
-    return _core.as_tracer(a) if _tracing() else np.array(asarray(a))
+    return _core.as_tracer(a) if _tracing() else as_array(np.array(a))
 
 
 def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0) -> Any:
     """A buffer's bytes as a one-dimensional array."""
     result = np.frombuffer(buffer, dtypes.as_dtype(dtype), count, offset)
-    return lift(result) if _tracing() else result
+    return made(result)
 
 
 def _fixed(value: Any) -> Any:
@@ -191,13 +197,18 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *,
     given = [v for v in (start, stop, step) if v is not None]
     kind = dtypes.result_type(*given) if dtype is None else dtypes.as_dtype(dtype)
     if dtypes.is_integer(kind) and dtype is None and all(isinstance(v, int) for v in given):
-        kind = dtypes.INT32 if all(-(2**31) <= v < 2**31 for v in given) else dtypes.INT64
+        kind = dtypes.default_int() if all(-(2**31) <= v < 2**31 for v in given) else dtypes.INT64
     if not _tracing() or step != 1 or start != 0 or not dtypes.is_integer(kind):
-        result = np.arange(start, stop, step)
-        # Whole numbers count exactly in the result's type; others are rounded once from double precision.
+        if dtypes.is_integer(kind) and all(isinstance(v, int) for v in (start, stop, step)):
+            # Modulo 2^64, so that all 64-bit types count exactly.
+            first, by = (np.uint64(v % 2**64) for v in (start, step))
+            result = np.arange(len(range(start, stop, step)), dtype=np.uint64) * by + first
+        else:
+            result = np.arange(start, stop, step)
+        # Numbers that are not whole are rounded once from double precision.
         result = result.astype(kind)
         if not _tracing():
-            return result
+            return as_array(result)
         if len(result) <= 16 or not dtypes.is_integer(kind):
             return _line(start, step, len(result), kind)
     n = (
@@ -242,7 +253,7 @@ def linspace(
     if concrete:
         result, step = np.linspace(start, stop, num, endpoint, True, None, axis)
         result = (np.floor(result) if dtypes.is_integer(kind) else result).astype(kind)
-        result = lift(result) if _tracing() else result
+        result = made(result)
         return (result, step) if retstep else result
     compute = kind if dtypes.is_inexact(kind) else dtypes.default_float()
     first, last = (lax.convert_element_type(_core.as_tracer(v), compute) for v in (start, stop))
@@ -276,7 +287,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     kind = dtypes.to_inexact(dtypes.result_type(start, stop)) if dtype is None else dtypes.as_dtype(dtype)
     if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
         result = np.geomspace(start, stop, num, endpoint, axis=axis).astype(kind)
-        return lift(result) if _tracing() else result
+        return made(result)
     return xnp.astype(xnp.exp(linspace(xnp.log(start), xnp.log(stop), num, endpoint, axis=axis)), kind)
 
 
@@ -285,7 +296,7 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, *, device: 
     check_device(device)
     kind = dtypes.as_dtype(float if dtype is None else dtype)
     if not _tracing():
-        return np.eye(N, M, k).astype(kind)
+        return as_array(np.eye(N, M, k).astype(kind))
     dims = (int(_fixed(N)), int(_fixed(N if M is None else M)))
     rows, columns = (lax.broadcasted_iota(np.int32, dims, d) for d in (0, 1))
     return lax._convert(lax.eq(lax.add(rows, np.int32(k)), columns), kind)
@@ -300,7 +311,7 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
     """Ones on and below the k-th diagonal."""
     kind = dtypes.as_dtype(float if dtype is None else dtype)
     if not _tracing():
-        return np.tri(N, M, k).astype(kind)
+        return as_array(np.tri(N, M, k).astype(kind))
     dims = (N, N if M is None else M)
     rows, columns = (lax.broadcasted_iota(np.int32, dims, d) for d in (0, 1))
     return lax._convert(lax.ge(lax.add(rows, np.int32(k)), columns), kind)
@@ -312,7 +323,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
         raise ValueError(f"indexing={indexing!r}; it must be 'xy' or 'ij'")
     xs: Sequence[Any] = [asarray(x) for x in xi]
     if not _tracing():
-        return [np.array(g) for g in np.meshgrid(*xs, copy=copy, sparse=sparse, indexing=indexing)]
+        return [as_array(np.array(g)) for g in np.meshgrid(*xs, copy=copy, sparse=sparse, indexing=indexing)]
     xs = [lax.reshape(x, (x.size,)) for x in xs]
     order = list(range(len(xs)))
     if indexing == "xy" and len(xs) > 1:
@@ -334,7 +345,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     if isinstance(x, Tracer):
         return x
     result = np.from_dlpack(x, copy=copy) if not isinstance(x, np.ndarray) or copy is None else np.array(x, copy=copy)
-    return lift(result) if _tracing() else result
+    return made(result)
 
 
 def fromfunction(function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
@@ -346,13 +357,13 @@ def fromfunction(function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any
 def fromiter(iter: Any, dtype: Any, count: int = -1) -> Any:
     """An array of what an iterable gives."""
     result = np.fromiter(iter, dtypes.as_dtype(dtype), count)
-    return lift(result) if _tracing() else result
+    return made(result)
 
 
 def fromstring(string: str, dtype: Any = float, count: int = -1, *, sep: str) -> Any:
     """An array of the numbers of a text."""
     result = np.fromstring(string, dtypes.as_dtype(dtype), count, sep=sep)
-    return lift(result) if _tracing() else result
+    return made(result)
 
 
 def indices(dimensions: Any, dtype: Any = None, sparse: bool = False) -> Any:
@@ -360,8 +371,8 @@ def indices(dimensions: Any, dtype: Any = None, sparse: bool = False) -> Any:
     dims = _core.dims(dimensions)
     kind = dtypes.default_int() if dtype is None else dtypes.as_dtype(dtype)
     if not _tracing():
-        made = np.indices(dims, kind, sparse)  # type: ignore[call-overload]
-        return tuple(made) if sparse else made
+        grid = np.indices(dims, kind, sparse)  # type: ignore[call-overload]
+        return tuple(map(as_array, grid)) if sparse else as_array(grid)
     if sparse:
         return tuple(
             lax.reshape(lax.iota(kind, n), [n if i == d else 1 for i in range(len(dims))]) for d, n in enumerate(dims)
@@ -378,13 +389,13 @@ class _Grid:
 
     def __getitem__(self, key: Any) -> Any:
         single = isinstance(key, slice)
-        made = (np.ogrid if self.sparse else np.mgrid)[key]
-        parts = list(made) if isinstance(made, (tuple, list)) else made
+        grid = (np.ogrid if self.sparse else np.mgrid)[key]
+        parts = list(grid) if isinstance(grid, (tuple, list)) else grid
         if single or not self.sparse:
             result = np.asarray(parts).astype(_grid_type(np.asarray(parts)))
-            return lift(result) if _tracing() else result
+            return made(result)
         found = [p.astype(_grid_type(p)) for p in parts]
-        return [lift(p) for p in found] if _tracing() else found
+        return [made(p) for p in found]
 
 
 def _grid_type(array: np.ndarray) -> np.dtype:
@@ -400,7 +411,7 @@ mgrid, ogrid = _Grid(False), _Grid(True)
 def _window(name: str, what: str) -> Any:
     def call(M: int, *parameters: Any) -> Any:
         result = getattr(np, name)(int(_fixed(M)), *parameters).astype(dtypes.default_float())
-        return lift(result) if _tracing() else result
+        return made(result)
 
     call.__name__ = name
     call.__doc__ = what
@@ -417,7 +428,7 @@ def kaiser(M: int, beta: Any) -> Any:
     """Kaiser's window of M points, with the shape parameter beta."""
     if not isinstance(beta, Tracer):
         result = np.kaiser(int(_fixed(M)), beta).astype(dtypes.default_float())
-        return lift(result) if _tracing() else result
+        return made(result)
     import xlac.numpy as xnp
 
     half = (M - 1) / 2

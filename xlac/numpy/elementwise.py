@@ -115,26 +115,21 @@ def _floor_divide(x: Tracer, y: Tracer) -> Tracer:
         quotient = lax.div(x, y)
         crosses = lax.bitwise_and(lax.ne(lax.sign(x), lax.sign(y)), lax.ne(lax.rem(x, y), 0))
         return _zero_if_zero(lax.select(crosses, lax.sub(quotient, _constant(x, 1)), quotient), y)
-    return _float_divmod(x, y)[0]
+    return _float_floor_divide(x, y)
 
 
-def _float_divmod(x: Tracer, y: Tracer) -> tuple[Tracer, Tracer]:
-    """As CPython's float divmod: quotient rounded down, remainder with the sign of y, zeros signed.
-
-    An infinite x over a finite y, and anything over zero, has the quotient x / y.
-    """
+def _float_floor_divide(x: Tracer, y: Tracer) -> Tracer:
+    """As CPython's float //, zeros signed; but by zero, and of or by infinity, the Array API's floor(x / y)."""
     remainder = lax.rem(x, y)
     quotient = lax.div(lax.sub(x, remainder), y)
     crosses = lax.bitwise_and(lax.ne(remainder, 0), lax.ne(lax.lt(y, 0), lax.lt(remainder, 0)))
-    whole = lax.select(lax.eq(remainder, 0), _copysign(_constant(x, 0), y), remainder)
-    remainder = lax.select(crosses, lax.add(remainder, y), whole)
     quotient = lax.select(crosses, lax.sub(quotient, _constant(x, 1)), quotient)
     down = lax.floor(quotient)
     down = lax.select(lax.gt(lax.sub(quotient, down), 0.5), lax.add(down, _constant(x, 1)), down)
     ratio = lax.div(x, y)
     down = lax.select(lax.eq(quotient, 0), _copysign(_constant(x, 0), ratio), down)
-    unbounded = lax.bitwise_and(lax.eq(lax.abs(x), math.inf), lax.is_finite(y))
-    return lax.select(lax.bitwise_or(lax.eq(y, 0), unbounded), ratio, down), remainder
+    simple = lax.bitwise_or(lax.eq(y, 0), lax.bitwise_not(lax.bitwise_and(lax.is_finite(x), lax.is_finite(y))))
+    return lax.select(simple, ratio, down)
 
 
 def _mod(x: Tracer, y: Tracer) -> Tracer:
@@ -218,9 +213,11 @@ __all__.append("absolute")
 
 @_public
 def sign(x: ArrayLike, /) -> Array:
-    """-1, 0 or 1; x / |x| of complex numbers."""
+    """-1, 0 or 1; x / |x| of complex numbers. The sign of -0.0 is 0.0, as the Array API has it."""
     x = as_tracer(x)
-    return x if _is_bool(x) else lax.sign(x)
+    if _is_bool(x):
+        return x
+    return lax.add(lax.sign(x), _constant(x, 0)) if dtypes.is_inexact(x.dtype) else lax.sign(x)
 
 
 square = _any("square", lambda x: lax.mul(x, x), "x * x.")

@@ -13,7 +13,7 @@ import numpy as np
 
 from xlac import lax
 from xlac.frontend import dtypes, trace
-from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
+from xlac.frontend.eager import Array, ArrayLike, Axis, array_function, made
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core, elementwise, shaping
 from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
@@ -203,7 +203,7 @@ def _frequencies(name: str, numbers: np.ndarray, n: int, d: Any, dtype: Any, dev
     if isinstance(d, Tracer):
         return elementwise.true_divide(numbers.astype(kind), elementwise.multiply(d, float(n)))
     result = (numbers / (n * d)).astype(kind)
-    return trace.lift(result) if trace.current() is not None else result
+    return made(result)
 
 
 def fftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> Any:

@@ -17,7 +17,7 @@ from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core, elementwise
 from xlac.numpy._core import as_tracer, normalize_axis
 
-__all__ = ["apply_along_axis", "apply_over_axes", "frompyfunc", "piecewise", "vectorize"]
+__all__ = ["apply_along_axis", "apply_over_axes", "piecewise", "vectorize"]
 
 
 def _map_rows(function: Callable[..., Any], rows: Sequence[Tracer]) -> Any:
@@ -161,14 +161,3 @@ class vectorize:
             return one(*[lax.reshape(r, r.shape[1:]) for r in rows])
         made = _map_rows(one, rows)
         return tree.map(lambda r: lax.reshape(r, (*lead, *r.shape[1:])), made)
-
-
-def frompyfunc(func: Callable[..., Any], /, nin: int, nout: int, *, identity: Any = None) -> Callable[..., Any]:
-    """A function of `nin` scalars with `nout` results, mapped over arrays that broadcast."""
-
-    def call(*args: Any) -> Any:
-        if len(args) != nin:
-            raise trace.shape_error(f"{getattr(func, '__name__', 'function')}: {len(args)} arguments; it takes {nin}")
-        return vectorize(func)(*args)
-
-    return call

@@ -10,7 +10,7 @@ import numpy as np
 
 from xlac import lax
 from xlac.frontend import dtypes, indexing, trace
-from xlac.frontend.eager import Array, ArrayLike, array_function
+from xlac.frontend.eager import Array, ArrayLike, array_function, made
 from xlac.frontend.tracer import Tracer
 from xlac.lax.indexing import missing_value
 from xlac.numpy import _core, elementwise
@@ -330,7 +330,7 @@ def _unsized(name: str) -> Exception:
 def _given(result: Any) -> Any:
     """Indices that NumPy found, in the default integer type, as constants while tracing."""
     array = np.asarray(result).astype(dtypes.default_int())
-    return trace.lift(array) if trace.current() is not None else array
+    return made(array)
 
 
 @_exported

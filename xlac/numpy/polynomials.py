@@ -9,7 +9,7 @@ import numpy as np
 
 from xlac import lax
 from xlac.frontend import trace
-from xlac.frontend.eager import Array, ArrayLike, array_function
+from xlac.frontend.eager import Array, ArrayLike, array_function, made
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core, calculus, elementwise, products, shaping
 from xlac.numpy._core import as_tracer
@@ -194,7 +194,7 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
     if _core._has_tracer([filt]):
         raise trace.trace_error("trim_zeros: the size of its result depends on values, which are not known")
     result = np.trim_zeros(np.asarray(filt), trim)
-    return trace.lift(result) if trace.current() is not None else result
+    return made(result)
 
 
 __all__ += ["roots", "trim_zeros"]

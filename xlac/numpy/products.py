@@ -91,8 +91,11 @@ def vdot(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Array:
 @_public
 def vecdot(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1) -> Array:
     """Sum of products along an axis, the first conjugated; the other dimensions broadcast."""
-    x, y = _core.operands("vecdot", x1, x2)
-    return reductions.sum(lax.mul(lax.conj(x), y), axis)
+    x, y = _core.promote(x1, x2)
+    lengths = [v.shape[_core.normalize_axis(axis, v.ndim, "vecdot")] for v in (x, y)]
+    if lengths[0] != lengths[1]:
+        raise trace.shape_error(f"vecdot: extents {lengths[0]} and {lengths[1]} along axis {axis}; they must be equal")
+    return reductions.sum(elementwise.multiply(lax.conj(x), y), axis, x.dtype)
 
 
 @_public

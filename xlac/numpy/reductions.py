@@ -36,11 +36,11 @@ def _masked(x: Tracer, where: Any, name: str) -> Tracer:
 
 
 def _sum_type(x: Tracer, dtype: Any) -> tuple[np.dtype, np.dtype]:
-    """(type to add in, type of the result): narrow integers as int32, narrow floats in float32."""
+    """(type to add in, type of the result): narrow integers as the default, narrow floats in float32."""
     if dtype is not None:
         result = dtypes.as_dtype(dtype)
-    elif x.dtype == np.bool_ or (dtypes.is_integer(x.dtype) and x.dtype.itemsize < 4):
-        result = np.dtype(np.uint32) if dtypes.kind(x.dtype) == "u" else dtypes.INT32
+    elif x.dtype == np.bool_ or (dtypes.is_integer(x.dtype) and x.dtype.itemsize < dtypes.default_int().itemsize):
+        result = np.dtype(dtypes.default_int().name.replace("int", "uint" if dtypes.kind(x.dtype) == "u" else "int"))
     else:
         result = x.dtype
     narrow = dtypes.is_float(result) and result.itemsize < 4

@@ -10,7 +10,7 @@ import numpy as np
 
 from xlac import lax
 from xlac.frontend import dtypes, indexing, trace
-from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
+from xlac.frontend.eager import Array, ArrayLike, Axis, array_function, made
 from xlac.frontend.trace import lift
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core, elementwise
@@ -180,10 +180,19 @@ def _each(values: Sequence[Any], function: Callable[[Tracer], Tracer]) -> Any:
     return results[0] if len(results) == 1 else results
 
 
-@_public
-def astype(x: ArrayLike, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Array:
-    """Another element type."""
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
+    """Another element type; without `copy`, an array that has it already is returned itself."""
     check_device(device)
+    if not copy and isinstance(x, np.ndarray) and x.dtype == dtypes.as_dtype(dtype):
+        return made(x)
+    return _converted(x, dtype)
+
+
+__all__.append("astype")
+
+
+@array_function
+def _converted(x: ArrayLike, dtype: Any) -> Array:
     return lax.convert_element_type(as_tracer(x), dtype)
 
 
@@ -403,7 +412,7 @@ def repeat(a: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_
         dims = [*x.shape[: axis + 1], n, *x.shape[axis + 1 :]]
         wide = lax._broadcast(x, dims, [d for d in range(x.ndim + 1) if d != axis + 1])
         return lax.reshape(wide, [*x.shape[:axis], x.shape[axis] * n, *x.shape[axis + 1 :]])
-    places = np.repeat(np.arange(x.shape[axis]), np.asarray(repeats))
+    places = np.repeat(np.arange(x.shape[axis]), np.asarray(repeats).astype(np.int64))
     if total_repeat_length is not None:
         last = places[-1:] if len(places) else np.zeros(1, np.int64)
         places = np.concatenate([places, np.repeat(last, max(total_repeat_length - len(places), 0))])

@@ -10,7 +10,7 @@ import numpy as np
 
 from xlac import lax
 from xlac.frontend import dtypes, trace
-from xlac.frontend.eager import Array, ArrayLike, array_function
+from xlac.frontend.eager import Array, ArrayLike, array_function, made
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core
 from xlac.numpy._core import as_tracer, normalize_axis
@@ -157,7 +157,7 @@ def _unsized(name: str) -> Exception:
 
 
 def _values(array: np.ndarray) -> Any:
-    return trace.lift(array) if trace.current() is not None else array
+    return made(array)
 
 
 def _places(array: np.ndarray) -> Any:

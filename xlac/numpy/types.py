@@ -37,7 +37,7 @@ class finfo:
         if name.startswith("__"):
             raise AttributeError(name)
         value = getattr(self._info, name)
-        return float(value) if np.ndim(value) == 0 and getattr(value, "dtype", None) == self.dtype else value
+        return float(value) if isinstance(value, np.generic) and value.dtype == self.dtype else value
 
     def __repr__(self) -> str:
         return f"finfo(max={self.max}, min={self.min}, eps={self.eps}, dtype={self.dtype.name})"

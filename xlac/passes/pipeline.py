@@ -25,11 +25,13 @@ from xlac.passes.expand import (
     expand_batch_norm,
     expand_devices,
     expand_fft,
+    expand_initial_values,
     expand_lapack,
     expand_linalg,
     expand_products,
     expand_random,
     expand_scalar_branches,
+    expand_scan,
     expand_sizes,
     expand_topk,
 )
@@ -84,11 +86,13 @@ PASSES: dict[str, Pass] = {
             expand_batch_norm,
             expand_devices,
             expand_fft,
+            expand_initial_values,
             expand_lapack,
             expand_linalg,
             expand_products,
             expand_random,
             expand_scalar_branches,
+            expand_scan,
             expand_sizes,
             expand_topk,
             fold,
@@ -105,6 +109,7 @@ def pipeline(options: Options) -> list[Step]:
     """The passes that `options` ask for, in order."""
     steps: list[Step] = [
         "canonicalize",  # while layouts still mean something: what comes next makes instructions without any
+        "expand_scan",
         "inline_calls",  # one graph: what is computed together is decided later, by fusion
         "expand_devices",
         "expand_sizes",
@@ -117,6 +122,7 @@ def pipeline(options: Options) -> list[Step]:
         "expand_batch_norm",
         "expand_fft",
         "expand_random",
+        "expand_initial_values",
         "dce",
         # Each of these makes work for the others: a folded condition inlines a branch, a merged operand cancels.
         Fixpoint(("simplify", "fold", "cse", "while_state", "expand_sizes")),

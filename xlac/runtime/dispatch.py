@@ -12,12 +12,14 @@ import ctypes
 import functools
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from xlac import tree
+from xlac.array import Array
 from xlac.runtime import memory
 from xlac.runtime import trampoline as t
 
@@ -146,8 +148,15 @@ class Binding:
         self.words += [t.ARRAY, number, self._refer(dtype), len(dims), flags, _bytes(dims, dtype), *dims]
 
     def same(self, value: Any) -> None:
-        """The next argument is this object."""
-        self.words += [t.IS, self._refer(value)]
+        """The next argument is this object; of integers and tuples, one equal to it."""
+        if type(value) is int and -(2**63) <= value < 2**63:
+            self.words += [t.INTEGER, value & _WORD]
+        elif type(value) is tuple:
+            self.tuple(len(value))
+            for item in value:
+                self.same(item)
+        else:
+            self.words += [t.IS, self._refer(value)]
 
     def tuple(self, length: int, kind: type = tuple) -> None:
         """The next argument is a tuple, or named tuple, of the next `length` ones."""
@@ -162,7 +171,7 @@ class Binding:
         kind = type(value)
         if depth > MAX_DEPTH:
             raise Unsupported
-        if kind is np.ndarray:
+        if kind is np.ndarray or kind is Array:
             self.array()
         elif value is None:
             self.same(value)
@@ -255,6 +264,21 @@ _NUMBERS: dict[type, dict[np.dtype, int]] = {
 
 
 # ---- objects that are called natively
+
+
+# The functions that hold compiled programs.
+_FUNCTIONS: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def remember(function: Any) -> None:
+    """Have `clear_caches` call the function's `clear_cache`."""
+    _FUNCTIONS.add(function)
+
+
+def clear_caches() -> None:
+    """Forget every signature that any function was compiled for; later calls trace and compile anew."""
+    for function in list(_FUNCTIONS):
+        function.clear_cache()
 
 
 class Dispatching:
@@ -404,7 +428,7 @@ def _sample_works(native: t.Trampoline) -> bool:
         type(result) is tuple
         and len(result) == 3
         and result[0]["r"].shape == (3,)
-        and result[0]["r"][0] == 4 * 1 + 2**40 + 10 + 100
+        and int(result[0]["r"][0]) == 4 * 1 + 2**40 + 10 + 100
         and result[1][0] is total
         and result[2] is None
         and sample(x, a=1) == ((x,), {"a": 1})

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xlac import tree
+from xlac.array import Array
 from xlac.errors import AllocationError, CompileError, EvaluateError, ShapeError
 from xlac.ir.evaluate import evaluate_computation, refusals
 from xlac.ir.module import Module
 from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves, shape_of
 from xlac.options import Options
-from xlac.runtime import memory
+from xlac.runtime import memory, nonfinite
 from xlac.runtime.dispatch import Binding, Dispatching, NativeProgram, Unsupported, available, bind
 from xlac.runtime.host import Host
 
@@ -106,7 +107,9 @@ class EvaluatorExecutable(Executable):
             result = evaluate_computation(self.module.entry, *values)
         into: list[np.ndarray] = []
         flatten(result, self._result, "result", into)
-        return [np.array(a) for a in into]
+        if self.options.check_nan:
+            nonfinite.check(self.module, values, into)
+        return [np.array(a).view(Array) for a in into]
 
     def as_text(self, stage: str = "hlo") -> str:
         return self.module.to_string("stablehlo" if stage == "stablehlo" else "hlo")
@@ -163,7 +166,7 @@ class NativeExecutable(Dispatching, Executable):
         # The program writes into what aliases a result, and may use what is donated as scratch memory.
         self._written = sorted({*module.donated, *self._aliases.values()})
         self._flat = _Flat(self)
-        plain = self._host is None and not self._recast
+        plain = self._host is None and not self._recast and not options.check_nan
         if library is not None and plain and available() and self._fits():
             self.native = self._native_program(library)
             self._bind(self.native)
@@ -246,6 +249,9 @@ class NativeExecutable(Dispatching, Executable):
         results = [
             inputs[self._aliases[i]] if i in self._aliases else allocate() for i, allocate in enumerate(self._allocate)
         ]
+        given: list[np.ndarray] = []
+        if self.options.check_nan:
+            given = [np.array(a) if i in self._written else a for i, a in enumerate(inputs)]
         try:
             arena = self._arenas.pop()
         except IndexError:
@@ -262,6 +268,9 @@ class NativeExecutable(Dispatching, Executable):
             self._host.raise_error()
         for i, shape in self._recast.items():
             results[i] = results[i].reshape(-1).view(np.uint8).view(shape.dtype).reshape(shape.dims)
+        if self.options.check_nan:
+            flat = iter(given)
+            nonfinite.check(self.module, [nest(shape, flat) for shape in self._shapes], results)
         return results
 
     def as_text(self, stage: str = "hlo") -> str:

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from xlac.array import Array
 from xlac.errors import AllocationError
 
 ALIGNMENT = 64
@@ -41,14 +42,14 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     return np.ndarray(array.shape, array.dtype, _pool.lease(array.nbytes))
 
 
-def allocator(shape: tuple[int, ...], dtype: DTypeLike) -> Callable[[], np.ndarray]:
-    """A function that does `empty(shape, dtype)`, with everything decided beforehand that the shape decides."""
+def allocator(shape: tuple[int, ...], dtype: DTypeLike) -> Callable[[], Array]:
+    """A function that gives results: `empty(shape, dtype)` as an `Array`, with everything decided beforehand that the shape decides."""
     dtype = np.dtype(dtype)
     nbytes = dtype.itemsize * math.prod(shape)
     if nbytes < POOLED_BYTES:
-        return partial(_np_empty, shape, dtype)
-    lease, ndarray = _pool.lease, np.ndarray
-    return lambda: ndarray(shape, dtype, lease(nbytes))
+        return partial(Array, shape, dtype)
+    lease = _pool.lease
+    return lambda: Array(shape, dtype, lease(nbytes))
 
 
 def aligned_bytes(n: int) -> np.ndarray:

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from xlac.array import Array
+
 KNOWN_PYTHONS = range(10, 14)  # minor versions of CPython 3 this was tested with
 NUMPY_ABI = 0x02000000  # of NumPy 2
 
@@ -41,6 +43,7 @@ TUPLE = 2  # type, length; nodes of the items
 LIST = 3  # length; nodes of the items
 DICT = 4  # length; key and node of each item
 FLOAT, INT32, INT64, BOOL = 5, 6, 7, 8  # parameter number; an int is INT64 if it does not fit INT32
+INTEGER = 9  # value
 
 # Kinds of result nodes.
 RESULT = 0  # the next result
@@ -171,9 +174,10 @@ class Trampoline:
 
         imports = {name: _address(getattr(ctypes.pythonapi, name)) for name in _API}
         imports["PyArray_NewFromDescr"] = table[_NEW_FROM_DESCR]
-        objects = (np.ndarray, list, dict, float, int)
+        objects = (np.ndarray, Array, list, dict, float, int)
         imports |= {kind.__name__: id(kind) for kind in objects}
-        imports |= {"None": id(None), "True": id(True), "False": id(False), "fallback": id(_fallback)}
+        singletons = {"None": None, "True": True, "False": False, "fallback": _fallback}
+        imports |= {name: id(value) for name, value in singletons.items()}
         symbols = ["xlac_call", "xlac_sample", "xlac_add_arena"]
         library = load(compile_object(trampoline_ir(), Target.host()), symbols, imports)
         # Objects with its address may be called until the very end of the process.

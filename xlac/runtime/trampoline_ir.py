@@ -26,6 +26,7 @@ declare i64 @llvm.cttz.i64(i64, i1)
 declare i32 @llvm.vector.reduce.add.v${LANES}i32(<$LANES x i32>)
 
 @ndarray = external global i8
+@Array = external global i8
 @list = external global i8
 @dict = external global i8
 @float = external global i8
@@ -74,10 +75,13 @@ visit:
     i64 $INT32, label %int
     i64 $INT64, label %int
     i64 $BOOL, label %bool
+    i64 $INTEGER, label %integer
   ]
 
 array:
-  %isarray = icmp eq ptr %type, @ndarray
+  %isnumpys = icmp eq ptr %type, @ndarray
+  %isours = icmp eq ptr %type, @Array
+  %isarray = or i1 %isnumpys, %isours
   br i1 %isarray, label %array.dtype, label %fail
 array.dtype:
   %pdescr = getelementptr i8, ptr %o, i64 $ARRAY_DESCR
@@ -240,6 +244,17 @@ dict.fail:
   call void @Py_DecRef(ptr %o)
   ret ptr null
 
+integer:
+  %isinteger = icmp eq ptr %type, @int
+  br i1 %isinteger, label %integer.value, label %fail
+integer.value:
+  %value64 = call i64 @PyLong_AsLongLongAndOverflow(ptr %o, ptr %overflow)
+  %overflowed = load i32, ptr %overflow
+  %iswhole = icmp eq i32 %overflowed, 0
+  %isvalue = icmp eq i64 %value64, %w1
+  %isequal = and i1 %iswhole, %isvalue
+  br i1 %isequal, label %next, label %fail
+
 float:
   %isfloat = icmp eq ptr %type, @float
   br i1 %isfloat, label %float.take, label %fail
@@ -287,7 +302,7 @@ number:    ; little-endian: the narrower types are its first bytes
   br label %next
 
 next:
-  %after = phi ptr [%afterarray, %array.take], [%afterarray, %array.hold], [%p2, %is], [%aftertuple, %tuple.walk],
+  %after = phi ptr [%afterarray, %array.take], [%afterarray, %array.hold], [%p2, %is], [%p2, %integer.value], [%aftertuple, %tuple.walk],
                    [%lcode, %list.done], [%kcode, %dict.done], [%p2, %number]
   %i1 = add i64 %i, 1
   br label %head
@@ -540,7 +555,7 @@ new:
 small:
   call void @Py_IncRef(ptr %descr)
   %ndim32 = trunc i64 %ndim to i32
-  %array = call ptr @PyArray_NewFromDescr(ptr @ndarray, ptr %descr, i32 %ndim32, ptr %dims, ptr null, ptr null, i32 0,
+  %array = call ptr @PyArray_NewFromDescr(ptr @Array, ptr %descr, i32 %ndim32, ptr %dims, ptr null, ptr null, i32 0,
                                           ptr null)
   br label %made
 large:

@@ -1,5 +1,26 @@
 """`xlac.scipy`: SciPy's functions on traced arrays, with the names and signatures of `jax.scipy`."""
 
-from xlac.scipy import linalg, signal, special, stats
+from __future__ import annotations
 
-__all__ = ["linalg", "signal", "special", "stats"]
+from typing import Any
+
+__all__ = [
+    "fft",
+    "integrate",
+    "interpolate",
+    "linalg",
+    "ndimage",
+    "optimize",
+    "signal",
+    "sparse",
+    "special",
+    "stats",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'xlac.scipy' has no attribute {name!r}")
+    import importlib
+
+    return importlib.import_module(f"xlac.scipy.{name}")

@@ -15,6 +15,10 @@ from xlac.ir.opcode import Kind
 from xlac.ir.window import dim_labels_to_string, parse_dim_labels, parse_window, window_to_string
 from xlac.text.shapes import TextError
 
+# Extras that are no attributes: of a tuple that was one constant, and of a constant whose elements were left out.
+TUPLE_LITERAL = "tuple_literal"
+ELIDED = "elided"
+
 # Attributes that every instruction may have. They are kept as text and mean nothing here.
 COMMON_ATTRIBUTES = (
     "sharding",
@@ -29,23 +33,30 @@ COMMON_ATTRIBUTES = (
 OPAQUE_ATTRIBUTES = frozenset(
     {
         "_scheduling_group_id",
-        "api_version",
         "async_execution_thread",
         "called_computations",
+        "conv_kind",
+        "convolution_kind",
         "is_composite",
         "is_host_transfer",
+        "mode",
         "operand_layout_constraints",
         "output_to_operand_aliasing",
         "outer_dimension_partitions",
         "raw_backend_config",
-        "result_accuracy",
         "schedule",
         "custom_call_schedule",
         "custom_call_has_side_effect",
         "padding_type",
         "sharding_rule",
+        "sparsity_config",
         "version",
     }
+)
+
+_ACCURACY = re.compile(
+    r"\{\s*(?:mode\s*=\s*(?:default|highest)|"
+    r"tolerance\s*=\s*\{(?:\s*,?\s*(?:[ar]tol|ulps)\s*=\s*[-+.\w]+)*\s*\})\s*\}\Z"
 )
 
 _INT = re.compile(r"-?\d{1,19}\Z")
@@ -145,6 +156,14 @@ def _string(text: str) -> str:
     return unquote(text)
 
 
+def _accuracy(text: str) -> str:
+    if not _ACCURACY.match(text):
+        raise TextError(
+            f"{text[:40]} is not an accuracy such as {{mode=highest}} or {{tolerance={{atol=0.1,rtol=0.5,ulps=2}}}}"
+        )
+    return text
+
+
 def _slices(text: str) -> tuple[tuple[int, int, int], ...]:
     what = "a list of slices such as {[0:2], [1:9:2]}"
     if not (text.startswith("{") and text.endswith("}")):
@@ -190,6 +209,7 @@ _PARSERS = {
     Kind.WORDS: _words,
     Kind.STRING: _string,
     Kind.RAW: str,
+    Kind.ACCURACY: _accuracy,
     Kind.SLICES: _slices,
     Kind.PADDING: _padding,
     Kind.WINDOW: parse_window,
@@ -237,6 +257,7 @@ _PRINTERS = {
     Kind.WORDS: lambda v: "{" + ",".join(v) + "}",
     Kind.STRING: quote,
     Kind.RAW: str,
+    Kind.ACCURACY: str,
     Kind.SLICES: lambda v: "{" + ", ".join(_slice_text(*s) for s in v) + "}",
     Kind.PADDING: _padding_text,
     Kind.WINDOW: lambda v: "{" + window_to_string(v) + "}",

@@ -1,11 +1,17 @@
-"""Decimal numbers read many at a time, exactly rounded, by whole-array operations.
+"""Decimal numbers read and written many at a time, exactly rounded, by whole-array operations.
 
-A decimal of up to 18 digits is an integer m and a power of ten. Where m is below 2^53 and the power at most 10^22 both
-are exact doubles, so one division or multiplication rounds just as reading the decimal does. Other numbers go through
-`float`.
+Reading: a decimal of up to 18 digits is an integer m and a power of ten. Where m is below 2^53 and the power at most
+10^22 both are exact doubles, so one division or multiplication rounds just as reading the decimal does. Other numbers
+go through `float`.
+
+Writing: a step's numbers become a matrix with a row for each place of the text, such as the second digit after the
+point, and a column for each number; places that a number has no use for hold zero bytes, which are taken out.
 """
 
 from __future__ import annotations
+
+import warnings
+from math import prod
 
 import numpy as np
 
@@ -13,6 +19,10 @@ import numpy as np
 _STEP = 1 << 19
 _TENS = 10.0 ** np.arange(23)
 _DIGITS = 18
+# Numbers written per step.
+_WRITTEN = 1 << 13
+_ZERO = np.uint8(ord("0"))
+_INTEGER_TENS = np.array([10**i for i in range(20)], np.uint64)
 
 
 def parse_decimals(data: bytes, count: int) -> np.ndarray | None:
@@ -33,6 +43,30 @@ def parse_decimals(data: bytes, count: int) -> np.ndarray | None:
         done += values.size
         position = stop
     return result if done == count else None
+
+
+def parse_integers(data: bytes, count: int, low: int, high: int) -> np.ndarray | None:
+    """`count` integers between `low` and `high` from text parted by spaces, or None unless it holds just those.
+
+    They are int64, or uint64 where `high` needs it.
+    """
+    dtype = np.dtype(np.uint64 if high >> 63 else np.int64)
+    if data.translate(None, b"0123456789- ") or (dtype.kind == "u" and b"-" in data):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            values = np.fromstring(data, dtype, sep=" ")
+        except (DeprecationWarning, ValueError):
+            return None
+    if values.size != count:
+        return None
+    if count:
+        # NumPy clamps what exceeds 64 bits; numbers at the very ends are left to those who look closer.
+        least, greatest, ends = int(values.min()), int(values.max()), np.iinfo(dtype)
+        if least < low or greatest > high or greatest == ends.max or (ends.min and least == ends.min):
+            return None
+    return values
 
 
 def _step(data: bytes) -> np.ndarray | None:
@@ -104,3 +138,127 @@ def _integers(codes: np.ndarray, starts: np.ndarray, ends: np.ndarray, most: int
             return None
         result = np.where(inside, result * 10 + digit, result)
     return result
+
+
+# ---- writing
+
+
+class DecimalWriter:
+    """Writes the numbers of an array in order, a step at a time, with commas between them and marks between rows.
+
+    Args:
+      dims: the array's extents; character 128 + r stands for the comma where r innermost dimensions begin anew.
+    """
+
+    step = _WRITTEN
+
+    def __init__(self, dims: tuple[int, ...]) -> None:
+        self._pieces: list[bytes] = []
+        self._done = 0
+        self._rows = [prod(dims[i:]) for i in range(len(dims) - 1, 0, -1)]
+
+    def text(self) -> str:
+        """All that was written."""
+        return b"".join(self._pieces).decode("latin-1")
+
+    def write_integers(self, m: np.ndarray, negative: np.ndarray) -> None:
+        """Add integers +-m; m is uint64."""
+        length = _length(m)
+        longest = int(length.max())
+        digits = _digits(m, longest)
+        self._write(
+            [_places(negative, "-")] + [(row + _ZERO) * (length >= longest - j) for j, row in enumerate(digits)]
+        )
+
+    def write_floats(
+        self, m: np.ndarray, k: np.ndarray, negative: np.ndarray, words: list[tuple[np.ndarray, str]]
+    ) -> None:
+        """Add numbers +-m * 10**k in the form that Python gives floats, but whole ones without `.0`; -0.0 keeps it.
+
+        Args:
+          m: uint64, below 10**18.
+          k: exponents, int64.
+          negative: which have a sign.
+          words: which numbers are words such as inf, and what word.
+        """
+        length = _length(m)
+        longest = int(length.max())
+        digits = _digits(m * _INTEGER_TENS[longest - length], longest)
+        count = np.ones(m.size, np.int64)  # digits up to the last that is not zero
+        for j in range(1, longest):
+            np.putmask(count, digits[j] != 0, j + 1)
+        point = length + k  # digits before the point; where that is negative, zeros after it
+        zero = m == 0
+        point[zero] = 1
+        count[zero & negative] = 2
+        scientific = (point > 16) | (point < -3)
+        before = np.where(scientific, 1, np.maximum(point, 0))
+        rows = [_places(negative, "-")]
+        for which, word in words:
+            if which.any():
+                rows += [_places(which, letter) for letter in word]
+                scientific &= ~which
+                point[which] = 1
+                count[which] = before[which] = 0
+                zero |= which
+        rows.append(_places((before == 0) & ~zero, "0"))
+        letters = [row + _ZERO for row in digits]
+        letters += [np.full(m.size, _ZERO)] * (max(int(before.max()), int(count.max())) - longest)
+        rows += [letters[j] * (before > j) for j in range(int(before.max()))]
+        rows.append(_places(count > before, "."))
+        rows += [_places((point < -j) & ~scientific, "0") for j in range(min(3, max(0, -int(point.min()))))]
+        rows += [letters[j] * ((before <= j) & (count > j)) for j in range(int(before.min()), int(count.max()))]
+        if scientific.any():
+            power = np.abs(point - 1)
+            rows += [
+                _places(scientific, "e"),
+                _places(scientific & (point < 1), "-"),
+                _places(scientific & (point > 0), "+"),
+            ]
+            rows.append((power // 100 + _ZERO).astype(np.uint8) * (scientific & (power > 99)))
+            rows += [(power // ten % 10 + _ZERO).astype(np.uint8) * scientific for ten in (10, 1)]
+        self._write(rows)
+
+    def _write(self, rows: list[np.ndarray]) -> None:
+        n = rows[0].size
+        rows = self._separators(n) + rows
+        table = np.empty((n, len(rows)), np.uint8)
+        for j, row in enumerate(rows):
+            table[:, j] = row
+        self._pieces.append(table.tobytes().translate(None, b"\0"))
+        self._done += n
+
+    def _separators(self, n: int) -> list[np.ndarray]:
+        """The places of `, `, or of a mark; nothing stands before the first number."""
+        comma, space = np.full(n, np.uint8(ord(","))), np.full(n, np.uint8(ord(" ")))
+        for level, size in enumerate(self._rows, 1):
+            start = -self._done % size
+            comma[start::size], space[start::size] = 128 + level, 0
+        if not self._done:
+            comma[0] = space[0] = 0
+        return [comma, space]
+
+
+def _places(which: np.ndarray, character: str) -> np.ndarray:
+    return which * np.uint8(ord(character))
+
+
+def _length(m: np.ndarray) -> np.ndarray:
+    """How many decimal digits each uint64 has; one for zero."""
+    bits = (m.astype(np.float64).view(np.int64) >> 52) - 1022
+    guess = np.maximum(bits * 1233 >> 12, 0)
+    return np.maximum(guess + (m >= _INTEGER_TENS[guess]), 1)
+
+
+def _digits(m: np.ndarray, count: int) -> list[np.ndarray]:
+    """The last `count` digits of each uint64, from the first of them on, as rows of uint8."""
+    result = []
+    # Words of 32 bits are divided several times as fast as those of 64.
+    for done in range(0, count, 9):
+        rest = m // np.uint64(10**9) if count - done > 9 else np.uint64(0)
+        part, m = (m - rest * np.uint64(10**9)).astype(np.uint32), rest
+        for _ in range(min(9, count - done)):
+            tenth = part // np.uint32(10)
+            result.append((part - tenth * np.uint32(10)).astype(np.uint8))
+            part = tenth
+    return result[::-1]

@@ -20,8 +20,15 @@ from xlac.errors import ParseError, ShapeError, XlacError
 from xlac.ir import ops as _rows  # noqa: F401  (fills the opcode table)
 from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import OPCODES, Attr, Kind, Opcode, find_opcode
-from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves
-from xlac.text.attributes import COMMON_ATTRIBUTES, OPAQUE_ATTRIBUTES, parse_attribute, parse_metadata
+from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape, leaves
+from xlac.text.attributes import (
+    COMMON_ATTRIBUTES,
+    ELIDED,
+    OPAQUE_ATTRIBUTES,
+    TUPLE_LITERAL,
+    parse_attribute,
+    parse_metadata,
+)
 from xlac.text.hlo_syntax import Block, Call, ProgramText, Statement, parse_tree
 from xlac.text.literals import is_elided, parse_literal
 from xlac.text.shapes import TextError, parse_shape
@@ -43,11 +50,21 @@ HEADER_ATTRIBUTES = (
 
 # Computations written inside attributes, inside one another.
 MAX_INLINE_DEPTH = 32
+# Opcodes of which there is no asynchronous form, and the attribute of the form itself.
+_LEAVES = ("parameter", "constant", "async-start", "async-update", "async-done")
+_OF_ASYNC = ("async_execution_thread", "metadata", "control-predecessors")
 # Elements of an elided constant that `fill_constants="random"` makes up.
 MAX_RANDOM_ELEMENTS = 2**31
 
 _BRANCHES = {"true_computation": 0, "false_computation": 1}
+_CUSTOM_CALL_WORDS = {
+    "api_version": tuple(
+        f"API_VERSION_{word}" for word in ("ORIGINAL", "STATUS_RETURNING", "STATUS_RETURNING_UNIFIED", "TYPED_FFI")
+    ),
+    "schedule": ("SCHEDULE_NONE", "SCHEDULE_LATEST", "SCHEDULE_EARLIEST"),
+}
 _OPERAND = re.compile(r"\s*%?([A-Za-z_][\w.\-]*)\s*(?:,|\Z)")
+_NO_NAME = re.compile(r"\s*(?:,|\Z)")
 _ARRAY_SHAPE = re.compile(r"\s*[A-Za-z]\w*\[[^\[\]]*\](?:\s*\{[^{}]*\})?\s*")
 _NAME = re.compile(r"%?([A-Za-z_][\w.\-]*)\Z")
 _BRACE = re.compile(r'[{}]|"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -123,6 +140,7 @@ class _Builder:
         self.blocks: dict[str, Block] = {}
         self.built: dict[Block, Computation] = {}
         self.names: set[str] = set()
+        self.started: set[Computation] = set()  # what async-starts call
 
     def build(self, text: ProgramText) -> Module:
         if text.single is not None:
@@ -153,6 +171,7 @@ class _Builder:
         """A text of one instruction: operands that nothing defines become parameters of their shape."""
         block = Block(None, [statement], [])
         block.name = "_"
+        self.names.add("_")
         computation = Computation("_")
         scope = _Scope(computation)
         pending: list[Any] = [statement]
@@ -168,13 +187,16 @@ class _Builder:
                         )
             for shape, name, place in self._operands(call, block):
                 if name.__class__ is str and name not in scope.names:
-                    scope.names[name] = computation.parameter(self._shape(shape, place), name)
+                    scope.names[name] = computation.parameter(self._shape(shape, place), "" if "@" in name else name)
         self._find_callees(block)
         for callee in self._callees_first(block.callees):
             self.built[callee] = self._computation(callee)
         self._statement(block, scope, statement)
         self._warn_of_elided()
-        module = Module("_", computation)
+        module = Module("_", computation, {"is_scheduled": "true"})
+        parameters = TupleShape(tuple(p.shape for p in computation.parameters))
+        # Like XLA, whatever the layouts of the instruction are.
+        module.attrs["entry_computation_layout"] = f"{{{parameters}->{computation.root.shape}}}"
         return module
 
     # -- computations
@@ -206,7 +228,7 @@ class _Builder:
                 if name not in calling:
                     continue
                 if "=" in value:
-                    inline = self._inline(block, statement, name, value, place)
+                    inline = self._inline(block, name, value, place)
                     block.inline[place] = inline
                     block.callees.extend(inline)
                     continue
@@ -215,7 +237,7 @@ class _Builder:
                     if callee is not None:  # a missing one is reported when the instruction is built
                         block.callees.append(callee)
 
-    def _inline(self, block: Block, statement: Statement, name: str, value: str, place: int) -> list[Block]:
+    def _inline(self, block: Block, name: str, value: str, place: int) -> list[Block]:
         """The computations written in an attribute's value: one `{...}` or a list of them in braces."""
         if block.depth >= MAX_INLINE_DEPTH:
             raise self.source.error(
@@ -233,12 +255,6 @@ class _Builder:
                 raise self.source.error(f"{name} must be a computation's name, or one in braces", block.base + place)
             new = text.blocks[0]
             new.base, new.depth = base, block.depth + 1
-            stem = f"{re.sub(r'ROOT|[%=]', '', str(statement.assign)).strip()}.{name}"
-            new.name, count = stem, 0
-            while new.name in self.names:
-                count += 1
-                new.name = f"{stem}.{count}"
-            self.names.add(new.name)
             result.append(new)
         return result
 
@@ -292,6 +308,13 @@ class _Builder:
                         stack.append((callee, False))
 
     def _computation(self, block: Block) -> Computation:
+        if not block.name:  # written inside an attribute; XLA numbers those as it comes to their ends
+            count = 0
+            block.name = "_"
+            while block.name in self.names:
+                count += 1
+                block.name = f"_.{count}"
+            self.names.add(block.name)
         computation = Computation(block.name)
         scope = _Scope(computation)
         root: Instruction | None = None
@@ -431,7 +454,10 @@ class _Builder:
             scope.anonymous[call] = self._instruction(block, scope, call, [], f"{opcode}.anon")
 
     def _operands(self, call: Call, block: Block) -> Iterator[tuple[str | None, Any, int]]:
-        """(shape text or None, name or nested call, place) of each operand."""
+        """(shape text or None, name or nested call, place) of each operand.
+
+        One without a name, which only the text of a single instruction may have, is called `@` and its place.
+        """
         if call.operands.__class__ is list:
             for x in call.operands:
                 if x.__class__ is Call:
@@ -454,6 +480,11 @@ class _Builder:
                 if match is None:
                     if not text[start:].strip():
                         return
+                    unnamed = _NO_NAME.match(text, stop)
+                    if stop > start and unnamed:
+                        yield shape, f"@{place + start}", place + start
+                        start = unnamed.end()
+                        continue
                     word = text[start:].strip().split(",")[0][:40]
                     raise self.source.error(
                         f"{word} is not an operand; it must be the name of an instruction", place + start
@@ -465,7 +496,11 @@ class _Builder:
         self, block: Block, scope: _Scope, call: Call, attributes: list[tuple[str, str, int]], name: str
     ) -> Instruction:
         opcode_name = call.opcode.rstrip()[:-1].rstrip()
-        row = OPCODES.get(opcode_name)
+        row, wrapped = OPCODES.get(opcode_name), None
+        if row is None:
+            base, _, part = opcode_name.rpartition("-")
+            if f"async-{part}" in OPCODES and base in OPCODES and base not in _LEAVES:
+                row, wrapped, opcode_name = OPCODES[f"async-{part}"], OPCODES[base], f"async-{part}"
         if row is None:
             try:
                 find_opcode(opcode_name)
@@ -482,15 +517,76 @@ class _Builder:
             return self._leaf(block, scope, row, call, shape, attributes, name)
         operands = self._operand_instructions(block, scope, call)
         instruction = Instruction(row, shape, operands)  # type: ignore[arg-type]
-        self._set_attributes(block, scope, call, instruction, attributes)
+        if wrapped is not None and opcode_name == "async-start":
+            attributes, known = self._wrap(block, scope, call, instruction, wrapped, attributes, name)
+        else:
+            known = {}
+        self._set_attributes(block, scope, call, instruction, attributes, known)
         self._infer(block, call, instruction, shape)
-        if opcode_name in ("async-update", "async-done"):
-            self._check_async(block, call, instruction)
+        if opcode_name in ("async-start", "async-update", "async-done"):
+            self._check_async(block, call, instruction, wrapped)
+        elif opcode_name == "custom-call":
+            self._check_custom_call(block, call, instruction)
+        elif opcode_name == "conditional" and operands[0].shape.element_type is PRED:
+            self._check_branches(block, attributes)
         return scope.add(instruction, name)
 
-    def _check_async(self, block: Block, call: Call, instruction: Instruction) -> None:
-        """An async-update or -done may repeat what its async-start calls, not name another computation."""
+    def _wrap(
+        self,
+        block: Block,
+        scope: _Scope,
+        call: Call,
+        start: Instruction,
+        wrapped: Opcode,
+        attributes: list[tuple[str, str, int]],
+        name: str,
+    ) -> tuple[list[tuple[str, str, int]], dict[str, Any]]:
+        """For `start`, written as the start of one opcode such as slice-start: make a computation of that opcode.
+
+        What is left of the attributes is the start's own, beside the value of its attribute `calls`.
+        """
+        shape = start.shape
+        if not isinstance(shape, TupleShape) or len(shape) < 2:
+            raise self._error(
+                block,
+                call.opcode,
+                f"{wrapped.name}-start: the result is {shape}; it must begin with the operands and the result",
+            )
+        computation = Computation(self._fresh(f"async_{name}"))
+        parameters = [computation.parameter(x.shape) for x in start.operands]
+        inner = Instruction(wrapped, shape[1], parameters)
+        own = [a for a in attributes if a[0] in _OF_ASYNC or (a[0] not in wrapped.attrs and a[0] not in _BRANCHES)]
+        self._set_attributes(block, scope, call, inner, [a for a in attributes if a not in own], {})
+        self._infer(block, call, inner, shape[1])
+        computation.add(inner)
+        return own, {"calls": computation}
+
+    def _fresh(self, name: str) -> str:
+        """A name for a computation that no other one of the text has."""
+        made, count = name, 0
+        while made in self.names:
+            count += 1
+            made = f"{name}.{count}"
+        self.names.add(made)
+        return made
+
+    def _check_async(self, block: Block, call: Call, instruction: Instruction, wrapped: Opcode | None) -> None:
+        """One async-start calls a computation; its async-update and -done may repeat it, not name another one."""
+        if instruction.opcode.name == "async-start":
+            called = instruction.attrs["calls"]
+            if called in self.started:
+                raise self._error(
+                    block, call.opcode, f"async-start: another one calls computation {called.name} already"
+                )
+            self.started.add(called)
+            return
         started = instruction.operands[0].attrs.get("calls")
+        if wrapped is not None and (started is None or started.root.opcode is not wrapped):
+            raise self._error(
+                block,
+                call.opcode,
+                f"{call.opcode.rstrip()[:-1].rstrip()}: operand 0 is no {wrapped.name} that was started",
+            )
         named = instruction.attrs.get("calls")
         if named is not None and started is not None and named is not started:
             raise self._error(
@@ -500,6 +596,36 @@ class _Builder:
             )
         if named is None and "calls" in instruction.attrs:
             instruction.attrs["calls"] = started
+
+    def _check_custom_call(self, block: Block, call: Call, instruction: Instruction) -> None:
+        """Its words must be known, and the layouts it asks for be those of its operands' shapes."""
+        attrs = instruction.attrs
+        for name, known in _CUSTOM_CALL_WORDS.items():
+            if attrs[name] is not None and attrs[name] not in known:
+                raise self._error(
+                    block, call.opcode, f"custom-call: {name}={attrs[name]}; it must be one of {', '.join(known)}"
+                )
+        text = attrs["operand_layout_constraints"]
+        if text is None:
+            return
+        wanted = self._shape(f"({text.strip()[1:-1]})", block.base + call.opcode.start_pos)
+        given = TupleShape(tuple(x.shape for x in instruction.operands))
+        if wanted != given:
+            raise self._error(
+                block,
+                call.opcode,
+                f"custom-call: operand_layout_constraints are of shapes {wanted} but the operands are {given}",
+            )
+
+    def _check_branches(self, block: Block, attributes: list[tuple[str, str, int]]) -> None:
+        """A conditional with a predicate names its two branches."""
+        for name, _, place in attributes:
+            if name == "branch_computations":
+                raise self.source.error(
+                    "branch_computations cannot stand at a conditional with a pred; it takes true_computation and "
+                    "false_computation",
+                    block.base + place,
+                )
 
     def _operand_instructions(self, block: Block, scope: _Scope, call: Call) -> tuple[Instruction, ...]:
         token = call.operands
@@ -529,6 +655,8 @@ class _Builder:
 
     def _undefined(self, block: Block, name: str, place: int) -> ParseError:
         """The error for an operand that no instruction before has defined."""
+        if name.startswith("@"):
+            return self.source.error("the operand has no name; one looks like %x, or f32[2] %x", place)
         for statement in block.statements:
             if re.sub(r"ROOT\s|[%=\s]", "", str(statement.assign)) == name:
                 line = self.source.line(block.base + statement.assign.start_pos)
@@ -576,6 +704,8 @@ class _Builder:
                 )
             else:
                 instruction = Instruction(row, shape, (), {"literal": self._literal(literal, origin, shape)})
+                if self.fill_constants is None and is_elided(literal):
+                    instruction.extras = {ELIDED: "true"}
         self._set_extras(block, scope, row, instruction, attributes)
         return scope.add(instruction, name)
 
@@ -607,7 +737,7 @@ class _Builder:
     ) -> Instruction:
         """A constant tuple becomes a tuple of constants.
 
-        `tuple_literal` in the extras lets the printer write it as it was.
+        `TUPLE_LITERAL` in the extras lets the printer write it as it was.
         """
         elided = is_elided(text)
         pieces = iter([(text, 0)] * len(leaves(shape)) if elided else self._tuple_pieces(text, origin, shape))
@@ -618,7 +748,7 @@ class _Builder:
                 made = Instruction(OPCODES["tuple"], current, parts)
                 make.pop()
                 if not make:
-                    made.extras = {"tuple_literal": "true"}
+                    made.extras = {TUPLE_LITERAL: "true"}
                     return made
                 make[-1][1].append(scope.add(made, f"{name}.tuple"))
                 continue
@@ -682,18 +812,19 @@ class _Builder:
         call: Call,
         instruction: Instruction,
         attributes: list[tuple[str, str, int]],
+        values: dict[str, Any],
     ) -> None:
-        """Read the attributes, those of the row into `attrs` and the rest into `extras` and `metadata`."""
+        """Read the attributes, those of the row into `attrs` (beside the `values` known) and the rest into `extras` and
+        `metadata`."""
         row = instruction.opcode
         if not attributes:
-            instruction.attrs = self._complete(block, call, row, {})
+            instruction.attrs = self._complete(block, call, row, values)
             return
-        values: dict[str, Any] = {}
         rest = []
         for attribute in attributes:
             name, text, place = attribute
             attr = row.attrs.get(name)
-            if attr is None:
+            if attr is None or attr.kind is Kind.OBJECT:
                 if name in _BRANCHES and row.name == "conditional":
                     branches = values.setdefault("branch_computations", [None, None])
                     if branches.__class__ is not list or branches[_BRANCHES[name]] is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import Kind
 from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape
-from xlac.text.attributes import attribute_to_string, metadata_to_string
+from xlac.text.attributes import ELIDED, TUPLE_LITERAL, attribute_to_string, metadata_to_string
 from xlac.text.literals import literal_to_string
 from xlac.text.shapes import TextError, shape_to_string
 
@@ -19,13 +19,11 @@ from xlac.text.shapes import TextError, shape_to_string
 _ALWAYS = {
     ("broadcast", "dimensions"),
     ("fusion", "kind"),
+    ("topk", "largest"),
     ("triangular-solve", "transpose_a"),
     ("dot", "lhs_contracting_dims"),
     ("dot", "rhs_contracting_dims"),
 }
-
-# The extra that marks a tuple of constants that was one constant in the text.
-_TUPLE_LITERAL = "tuple_literal"
 
 
 def print_module(module: Module) -> str:
@@ -156,7 +154,7 @@ def _is_tuple_literal(instruction: Instruction) -> bool:
 
     It was read from one, and its parts are still constants of its own.
     """
-    if instruction.opcode.name != "tuple" or not instruction.extras or _TUPLE_LITERAL not in instruction.extras:
+    if instruction.opcode.name != "tuple" or not instruction.extras or TUPLE_LITERAL not in instruction.extras:
         return False
     return _owns_constants(instruction)
 
@@ -204,7 +202,9 @@ def _instruction(instruction: Instruction, printed: dict[Instruction, str], name
     shape = shape_to_string(instruction.shape)
     head = f"%{printed[instruction]} = {shape} {opcode}("
     words: list[str] = []
-    if opcode == "constant":
+    if opcode == "constant" and instruction.extras and ELIDED in instruction.extras:
+        words.append(f"{head}{{...}})")
+    elif opcode == "constant":
         words.append(f"{head}{literal_to_string(attrs['literal'], _row(instruction.shape))})")
     elif opcode == "parameter":
         words.append(f"{head}{attrs['number']})")
@@ -224,7 +224,7 @@ def _instruction(instruction: Instruction, printed: dict[Instruction, str], name
     extras = instruction.extras
     if extras:
         words.extend(
-            f"{name}={value}" for name, value in extras.items() if name not in (_TUPLE_LITERAL, "backend_config")
+            f"{name}={value}" for name, value in extras.items() if name not in (ELIDED, TUPLE_LITERAL, "backend_config")
         )
     if instruction.control_predecessors:
         words.append(
@@ -243,7 +243,11 @@ def _attributes(instruction: Instruction, names: dict[Computation, str]) -> list
     words = []
     for name, attr in opcode.attrs.items():
         value = attrs.get(name)
-        if value is None or (not attr.required and value == attr.default and (opcode.name, name) not in _ALWAYS):
+        if (
+            value is None
+            or attr.kind is Kind.OBJECT
+            or (not attr.required and value == attr.default and (opcode.name, name) not in _ALWAYS)
+        ):
             continue
         if attr.kind is Kind.COMPUTATION:
             words.append(f"{name}=%{names[value]}")

@@ -125,6 +125,10 @@ def _grammar() -> Any:
                 return Statement(children[0], Call(*children[1:4]), [_attribute(c) for c in children[4:]])
             return Statement(children[0], Call(None, children[1], children[2]), [_attribute(c) for c in children[3:]])
 
+        def unnamed(self, children: list[Any]) -> Statement:
+            name = lark.Token.new_borrow_pos("ASSIGN", "", children[0])
+            return Statement(name, Call(*children[:3]), [_attribute(c) for c in children[3:]])
+
         def call(self, children: list[Any]) -> Call:
             return Call(*children) if len(children) == 3 else Call(None, *children)
 

@@ -16,9 +16,10 @@ from functools import cache
 import ml_dtypes
 import numpy as np
 
-from xlac.ir.shape import ArrayShape, ElementType
-from xlac.text.decimals import parse_decimals
+from xlac.ir.shape import F64, ArrayShape, ElementType
+from xlac.text.decimals import DecimalWriter, parse_decimals, parse_integers
 from xlac.text.shapes import TextError
+from xlac.text.shortest import shortest_decimals
 
 _INTEGER = re.compile(r"-?\d+\Z")
 _FLOAT = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z")
@@ -28,10 +29,13 @@ _WORD = re.compile(r"[^\s,{}()]+")
 _SEPARATORS = b" \t\r\n,"
 _BRACES_TO_SPACE = bytes.maketrans(b"{}(),\t\r\n", b"        ")
 _NOT_BRACES = bytes(c for c in range(256) if c not in b"{}()")
-_INTEGER_CHARACTERS = b"0123456789-{}()" + _SEPARATORS
-_FLOAT_CHARACTERS = b".eE+infa" + _INTEGER_CHARACTERS
+_FLOAT_CHARACTERS = b"0123456789-.eE+infa{}()" + _SEPARATORS
 # Texts up to this long are read word by word, longer ones by NumPy.
 _SHORT = 400
+# Arrays of up to this many elements are written one by one, larger ones by NumPy.
+_FEW = 256
+# Bits of the significand, the hidden one included.
+_PRECISION = {"bf16": 8, "f16": 11, "f32": 24, "f64": 53}
 # A vector of which the text gives one element may be this long.
 _MOST_FROM_ONE = 2**20
 
@@ -134,6 +138,8 @@ def _value(word: str, row: ElementType, offset: int) -> float | int:
     if len(word) > 40 and word.lstrip("-0").isdigit() and len(word.lstrip("-0")) > 20:
         raise TextError(f"{word[:20]}... is out of range for {row.name}, which holds {low} to {high}", offset)
     value = int(word[:1] + word[1:].lstrip("0") if len(word) > 40 else word) if word.strip("-0") else 0
+    if row.name == "u64" and -(2**63) <= value < 0:  # XLA reads it as a signed number
+        return value + 2**64
     if not low <= value <= high:
         raise TextError(f"{word[:40]} is out of range for {row.name}, which holds {low} to {high}", offset)
     return value
@@ -171,34 +177,22 @@ def _numbers_fast(data: bytes, row: ElementType, count: int) -> np.ndarray | Non
     """The numbers, or None where a word is not a plain number of the type (the careful way then says which)."""
     if row.kind == "p":
         data = data.replace(b"true", b"   1").replace(b"false", b"    0")
-    if row.kind in "pu" and b"-" in data:
-        return None
+    spaced = data.translate(_BRACES_TO_SPACE)
+    if not row.is_inexact:
+        return parse_integers(spaced, count, *integer_range(row))
+    plain = parse_decimals(spaced, count)
     # NumPy also takes forms that HLO does not, such as +1, INF and infinity.
-    if data.translate(None, _FLOAT_CHARACTERS if row.is_inexact else _INTEGER_CHARACTERS):
-        return None
+    if plain is not None or data.translate(None, _FLOAT_CHARACTERS):
+        return plain
     if b"+" in data and re.search(rb"(?<![eE])\+", data):
         return None
-    dtype = _wide(row)
-    spaced = data.translate(_BRACES_TO_SPACE)
-    if row.is_inexact:
-        plain = parse_decimals(spaced, count)
-        if plain is not None:
-            return plain
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)
         try:
-            values = np.fromstring(spaced, dtype, sep=" ")
+            values = np.fromstring(spaced, np.float64, sep=" ")
         except (DeprecationWarning, ValueError):
             return None
-    if values.size != count:
-        return None
-    if not row.is_inexact and values.size:
-        # NumPy clamps what exceeds 64 bits; values at or beyond the ends are looked at again one by one.
-        low, high = integer_range(row)
-        least, greatest = int(values.min()), int(values.max())
-        if least < low or greatest > high or greatest >= np.iinfo(dtype).max or least <= np.iinfo(np.int64).min:
-            return None
-    return values
+    return values if values.size == count else None
 
 
 def _convert(wide: np.ndarray, row: ElementType, text: str) -> np.ndarray:
@@ -430,6 +424,8 @@ def literal_to_string(array: np.ndarray, row: ElementType) -> str:
         if array.size > _MOST_FROM_ONE and not array[(0,) * array.ndim].tobytes().strip(b"\0"):
             return "{...}"
         return _repeated(array, row)
+    if array.size > _FEW:
+        return _long_text(np.ascontiguousarray(array), row)
     if not row.is_inexact:
         small = array.astype(np.int8 if row.kind == "s" else np.uint8) if row.bits < 8 else array
         if row.kind == "p":
@@ -440,6 +436,45 @@ def literal_to_string(array: np.ndarray, row: ElementType) -> str:
     if row.is_complex:
         return _braced(_complex_text(array, row), array.ndim)
     return _braced(_float_text(array, row), array.ndim)
+
+
+def _long_text(array: np.ndarray, row: ElementType) -> str:
+    """`literal_to_string` for many elements."""
+    opening, closing = (["{ "] * array.ndim, [" }"] * array.ndim) if array.ndim > 1 else (["{"], ["}"])
+    dims, flat = array.shape, array.reshape(-1)
+    if row.is_complex:
+        dims, flat, row = (*dims, 2), flat.view(row.real.dtype), row.real
+        opening, closing = [*opening, "("], [*closing, ")"]
+    writer = DecimalWriter(dims)
+    write = _write_floats if row.is_inexact else _write_integers
+    for start in range(0, flat.size, writer.step):
+        write(writer, flat[start : start + writer.step], row)
+    text = _spell_nans(writer.text(), flat, row)
+    for level in range(1, len(dims)):
+        between = f"{''.join(closing[: -level - 1 : -1])}, {''.join(opening[-level:])}"
+        text = text.replace(chr(128 + level), between)
+    return f"{''.join(opening)}{text}{''.join(reversed(closing))}"
+
+
+def _write_integers(writer: DecimalWriter, part: np.ndarray, row: ElementType) -> None:
+    # Widening keeps a number modulo 2**64, and with it the magnitude of what is negated.
+    m = part.astype(np.uint8 if row.bits < 8 and row.kind == "u" else np.int64).astype(np.int64).view(np.uint64)
+    negative = (m >> np.uint64(63) == 1) & (row.kind == "s")
+    writer.write_integers(np.where(negative, np.uint64(0) - m, m), negative)
+
+
+def _write_floats(writer: DecimalWriter, part: np.ndarray, row: ElementType) -> None:
+    if row.bits < 16:
+        part, row = shortest_doubles(part, row), F64
+    bits = part.view(f"u{part.dtype.itemsize}").astype(np.uint64)
+    sign = np.uint64(1 << (row.bits - 1))
+    magnitude = bits & ~sign
+    infinity = ((np.uint64(1) << np.uint64(row.bits - _PRECISION[row.name])) - np.uint64(1)) << np.uint64(
+        _PRECISION[row.name] - 1
+    )
+    nan = magnitude > infinity
+    m, k = shortest_decimals(bits, _PRECISION[row.name], row.bits)
+    writer.write_floats(m, k, (bits >= sign) & ~nan, [(magnitude == infinity, "inf"), (nan, "nan")])
 
 
 def _repeated(array: np.ndarray, row: ElementType) -> str:
@@ -475,13 +510,21 @@ def _trim(text: str) -> str:
 
 def _float_text(array: np.ndarray, row: ElementType) -> str:
     """The elements in the brackets of Python's lists."""
-    values = shortest_doubles(array, row)
-    text = _trim(repr(values.tolist()))
-    if "nan" in text:
-        bits = np.ascontiguousarray(array).reshape(-1).view(_nan_layout(row)[0])
-        order = iter(bits[np.flatnonzero(np.isnan(values.reshape(-1)))].tolist())
-        text = re.sub("nan", lambda _: nan_to_string(next(order), row), text)
-    return text
+    text = _trim(repr(shortest_doubles(array, row).tolist()))
+    return _spell_nans(text, np.ascontiguousarray(array).reshape(-1), row)
+
+
+def _spell_nans(text: str, flat: np.ndarray, row: ElementType) -> str:
+    """The text with the sign and payload of each NaN."""
+    if not row.is_inexact or "nan" not in text:
+        return text
+    layout = _nan_layout(row)
+    with np.errstate(invalid="ignore"):  # from NaNs that signal
+        bits = flat.view(layout[0])[np.isnan(flat.astype(np.float64))]
+    if (bits == layout[1]).all():
+        return text
+    order = iter(bits.tolist())
+    return re.sub("nan", lambda _: nan_to_string(next(order), row), text)
 
 
 def _complex_text(array: np.ndarray, row: ElementType) -> str:
@@ -498,14 +541,12 @@ def shortest_doubles(array: np.ndarray, row: ElementType) -> np.ndarray:
     """
     if row.name == "f64":
         return array
-    if row.name == "f32" and array.size > 256:
-        return _shortest_f32(np.ascontiguousarray(array).reshape(-1)).reshape(array.shape)
     flat = np.ascontiguousarray(array).reshape(-1)
-    if flat.size > 256:
-        bits, index = np.unique(flat.view(_nan_layout(row)[0]), return_inverse=True)
-        distinct = bits.view(row.dtype)
-        return np.array([_shortest(x, row) for x in distinct], np.float64)[index.reshape(-1)].reshape(array.shape)
-    return np.array([_shortest(x, row) for x in flat], np.float64).reshape(array.shape)
+    if flat.size <= 16:
+        return np.array([_shortest(x, row) for x in flat], np.float64).reshape(array.shape)
+    bits, index = np.unique(flat.view(_nan_layout(row)[0]), return_inverse=True)
+    values = np.array([_shortest(x, row) for x in bits.view(row.dtype)], np.float64)
+    return values[index.reshape(array.shape)]
 
 
 def _shortest(x: np.generic, row: ElementType) -> float:
@@ -513,40 +554,15 @@ def _shortest(x: np.generic, row: ElementType) -> float:
     if row.name in ("f32", "f16"):
         return float(str(x))
     value = float(x)
-    if not math.isfinite(value):
+    if not math.isfinite(value) or not value:
         return value
-    for digits in range(1, 10):
-        candidate = float(f"{value:.{digits}g}")
-        if row.dtype.type(candidate) == x:
-            return candidate
+    most = float(ml_dtypes.finfo(row.dtype).max) if row.bits < 8 else math.inf  # the narrowest types saturate
+    for digits in range(10):
+        m, _, exponent = f"{abs(value):.{digits}e}".partition("e")
+        nearest = int(m.replace(".", ""))
+        # At a power of two the closest decimal may be too low where the next, though farther, is not too high.
+        for candidate in (nearest, nearest + 1):
+            shortest = math.copysign(float(f"{candidate}e{int(exponent) - digits}"), value)
+            if abs(shortest) <= most and row.dtype.type(shortest) == x:
+                return shortest
     return value
-
-
-_TENS = 10.0 ** np.arange(0, 23)
-
-
-def _shortest_f32(x: np.ndarray) -> np.ndarray:
-    """`shortest_doubles` for float32, several digits at a time for all elements at once."""
-    wide = x.astype(np.float64)
-    result = wide.copy()
-    magnitude = np.abs(wide)
-    ordinary = np.isfinite(wide) & (magnitude >= 1e-12) & (magnitude < 1e15)
-    todo = np.flatnonzero(ordinary)
-    exponent = np.floor(np.log10(magnitude[todo])).astype(np.int64)
-    for digits in range(1, 10):
-        if not todo.size:
-            break
-        # The decimal m / 10^k with both exact in a double is rounded once, so it is the double next to that decimal.
-        shift = digits - 1 - exponent
-        exact = np.abs(shift) <= 22
-        scale = _TENS[np.minimum(np.abs(shift), 22)]
-        value = wide[todo]
-        m = np.rint(np.where(shift >= 0, value * scale, value / scale))
-        candidate = np.where(shift >= 0, m / scale, m * scale)
-        found = exact & (candidate.astype(np.float32) == x[todo])
-        result[todo[found]] = candidate[found]
-        todo, exponent = todo[~found], exponent[~found]
-    rest = np.concatenate([todo, np.flatnonzero(~ordinary & np.isfinite(wide) & (magnitude > 0))])
-    for i in rest.tolist():
-        result[i] = float(str(x[i]))
-    return result

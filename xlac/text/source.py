@@ -14,13 +14,13 @@ from xlac.errors import ParseError
 # The look-behind keeps names such as `%constant` and `my_constant` out; a literal follows a shape, which ends in ] } or
 # ).
 _SPECIAL = re.compile(
-    r'"[^"\\]*(?:\\.[^"\\]*)*"|//[^\n]*|/\*|(?<![%\w.\-])constant\s*\(',
+    r'"[^"\\]*(?:\\.[^"\\]*)*"|//[^\r\n]*|/\*|(?<![%\w.\-])constant\s*\(',
     re.DOTALL,
 )
-_ARRAY_END = re.compile(r"\}(?:\s|/\*.*?\*/|//[^\n]*)*\)", re.DOTALL)
-_PARENTHESIS = re.compile(r"[()]|/\*.*?\*/|//[^\n]*", re.DOTALL)
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
-_BLANK = re.compile(r"[^\n]")
+_ARRAY_END = re.compile(r"\}(?:\s|/\*.*?\*/|//[^\r\n]*)*\)", re.DOTALL)
+_PARENTHESIS = re.compile(r"[()]|/\*.*?\*/|//[^\r\n]*", re.DOTALL)
+_COMMENT = re.compile(r"/\*.*?\*/|//[^\r\n]*", re.DOTALL)
+_BLANK = re.compile(r"[^\r\n]")
 
 
 class Source:

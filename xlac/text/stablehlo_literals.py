@@ -8,12 +8,17 @@ import numpy as np
 
 from xlac.errors import ParseError
 from xlac.ir.shape import ArrayShape, ElementType
+from xlac.text.decimals import parse_decimals, parse_integers
+from xlac.text.literals import integer_range
 
 # Larger arrays than this are written as their bytes in hexadecimal, as MLIR does.
 HEX_ABOVE = 100
 
 _ONLY_BRACKETS = {i: None for i in range(128) if chr(i) not in "[],"}
 _NO_BRACKETS = str.maketrans("[]", "  ")
+# Texts longer than this are read by whole-array operations.
+_LONG = 400
+_BRACKETS_TO_SPACE = bytes.maketrans(b"[],\t\r\n", b"      ")
 _COMPLEX = re.compile(r"\(([^(),]*),([^(),]*)\)")
 _NUMBER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\Z")
 
@@ -47,14 +52,45 @@ def parse_dense(text: str, shape: ArrayShape) -> np.ndarray:
         )
     if not shape.size:
         return np.zeros(shape.dims, row.dtype)
+    data = flat.encode()
+    if not _each_in_its_place(data, shape.size):
+        raise ParseError(f"a number of the literal of type {shape} does not stand between its commas and brackets")
     if row.is_complex:
+        if data.translate(None, b" \t\r\n[],") != b"0" * shape.size:
+            raise ParseError(f"the literal of type {shape} must hold pairs (real, imaginary) only")
         pairs = _COMPLEX.findall(body)
         if len(pairs) != shape.size:
             raise ParseError(
                 f"the literal of type {shape} must have {shape.size} pairs (real, imaginary), it has {len(pairs)}"
             )
         return _numbers([part for pair in pairs for part in pair], row).reshape(shape.dims)
+    if len(data) > _LONG:
+        many = _many_numbers(data, row, shape.size)
+        if many is not None:
+            return many.reshape(shape.dims)
     return _numbers(body.translate(_NO_BRACKETS).split(","), row).reshape(shape.dims)
+
+
+def _many_numbers(data: bytes, row: ElementType, count: int) -> np.ndarray | None:
+    """The numbers of a text whose structure is checked, or None where it takes more care to read them."""
+    if row.kind == "p":
+        data = data.replace(b"true", b"   1").replace(b"false", b"    0")
+    spaced = data.translate(_BRACKETS_TO_SPACE)
+    if not row.is_inexact:
+        integers = parse_integers(spaced, count, *integer_range(row))
+        return None if integers is None else integers.astype(np.int8 if row.bits < 8 else row.dtype).astype(row.dtype)
+    values = parse_decimals(spaced, count)
+    with np.errstate(all="ignore"):
+        return None if values is None else _narrowed(values, row)
+
+
+def _each_in_its_place(data: bytes, count: int) -> bool:
+    """Whether each of `count` words stands alone between an opening bracket or comma and a comma or closing bracket."""
+    codes = np.frombuffer(b"," + data.translate(None, b" \t\r\n") + b",", np.uint8)
+    gap = (codes == ord(",")) | (codes == ord("[")) | (codes == ord("]"))
+    starts = np.flatnonzero(gap[:-1] & ~gap[1:])
+    ends = np.flatnonzero(gap[1:] & ~gap[:-1]) + 1
+    return starts.size == count and not (codes[starts] == ord("]")).any() and not (codes[ends] == ord("[")).any()
 
 
 def _pair(body: str) -> list[str]:
@@ -94,9 +130,13 @@ def _numbers(words: list[str], row: ElementType) -> np.ndarray:
         return _integers(words, row)
     with np.errstate(all="ignore"):
         try:
-            return np.array(words, np.float64).astype(np.float32 if row.bits < 32 else row.dtype).astype(row.dtype)
+            return _narrowed(np.array(words, np.float64), row)
         except ValueError:
             return _floats(words, row)
+
+
+def _narrowed(values: np.ndarray, row: ElementType) -> np.ndarray:
+    return values.astype(np.float32 if row.bits < 32 else row.dtype).astype(row.dtype)
 
 
 def _integers(words: list[str], row: ElementType) -> np.ndarray:

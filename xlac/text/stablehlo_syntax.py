@@ -261,7 +261,8 @@ def _parser() -> Any:
     return Lark(grammar, parser="lalr", lexer="basic", maybe_placeholders=False, transformer=build)
 
 
-_BRACKET = re.compile(r'[(\[{)\]}]|"[^"\\\n]*(?:\\.[^"\\\n]*)*"|//[^\n]*')
+# Lists of numbers go as a whole: they are most of a program with large literals.
+_BRACKET = re.compile(r'\[[-+\w.,\s]*\]|[(\[{)\]}]|"[^"\\\n]*(?:\\.[^"\\\n]*)*"|//[^\n]*')
 # Brackets of a huge literal come in runs; a line without so many of them cannot be nested too deep.
 _DEEP = 4 * MAX_DEPTH
 

@@ -291,7 +291,7 @@ opcode(
     pure=False,
 )
 
-_PAIRS: dict[str, Attr] = {**CHANNEL, "source_target_pairs": RAW}
+_PAIRS: dict[str, Attr] = {**CHANNEL, "source_target_pairs": RAW, "slice_sizes": RAW.optional(None)}
 
 
 def _permuted(x: np.ndarray, pairs: str) -> np.ndarray:
@@ -302,7 +302,20 @@ def _permuted(x: np.ndarray, pairs: str) -> np.ndarray:
     return x if (0, 0) in listed else np.zeros_like(x)
 
 
-def _permute(*xs: np.ndarray, source_target_pairs: str, **_: Any) -> Any:
+def _permute_shape(*operands: Shape, slice_sizes: str | None, **_: Any) -> Shape:
+    """That of the operands, or with slice_sizes that of operand 1, into which slices of operand 0 are written."""
+    if slice_sizes is None:
+        return _one_or_tuple(_arrays("collective-permute", operands))
+    if len(operands) != 4:
+        raise ShapeError(
+            f"collective-permute: {len(operands)} operands; with slice_sizes they are input, output and both's offsets"
+        )
+    return operands[1]
+
+
+def _permute(*xs: Any, source_target_pairs: str, slice_sizes: str | None, **_: Any) -> Any:
+    if slice_sizes is not None:
+        raise EvaluateError(f"collective-permute: slice_sizes={slice_sizes} needs several devices; there is one")
     results = tuple(_permuted(x, source_target_pairs) for x in xs)
     return results if len(results) > 1 else results[0]
 
@@ -311,23 +324,26 @@ opcode(
     "collective-permute",
     arity=(1, None),
     attrs=_PAIRS,
-    shape=lambda *xs, **_: _one_or_tuple(_arrays("collective-permute", xs)),
+    shape=_permute_shape,
     evaluate=_permute,
     pure=False,
 )
 
 
-def _permute_start_shape(*operands: Shape, shape: Shape, **_: Any) -> Shape:
-    wanted = _one_or_tuple(_arrays("collective-permute-start", operands))
-    if not isinstance(shape, TupleShape) or len(shape) < 2 or shape[0] != wanted or shape[1] != wanted:
+def _permute_start_shape(*operands: Shape, shape: Shape, slice_sizes: str | None, **_: Any) -> Shape:
+    result = _permute_shape(*operands, slice_sizes=slice_sizes)
+    sent = result if slice_sizes is None else operands[0]
+    if not isinstance(shape, TupleShape) or len(shape) < 2 or shape[0] != sent or shape[1] != result:
         raise ShapeError(
-            f"collective-permute-start: the result is {shape}; it must begin with operand and result, {wanted}"
+            f"collective-permute-start: the result is {shape}; it must begin with operand and result, {sent}, {result}"
         )
     return shape
 
 
-def _permute_start(*xs: np.ndarray, shape: TupleShape, source_target_pairs: str, **_: Any) -> Any:
-    result = _permute(*xs, source_target_pairs=source_target_pairs)
+def _permute_start(
+    *xs: np.ndarray, shape: TupleShape, source_target_pairs: str, slice_sizes: str | None, **_: Any
+) -> Any:
+    result = _permute(*xs, source_target_pairs=source_target_pairs, slice_sizes=slice_sizes)
     return (xs if len(xs) > 1 else xs[0], result, *contexts(shape, 2))
 
 

@@ -1,6 +1,7 @@
 """custom-call: opcodes known by their target's name alone.
 
 `TARGETS` says how a target is evaluated: functions of the operands, the result's shape and the call's configuration.
+A call of `PYTHON_CALLBACK` holds the Python function itself, which no text can.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from xlac.ir.opcode import (
     COMPUTATIONS,
     DIM_LABELS,
     INT,
+    OBJECT,
     OPCODES,
     RAW,
     STRING,
@@ -30,7 +32,11 @@ from xlac.ir.opcode import (
 from xlac.ir.ops import lapack
 from xlac.ir.ops.elementwise import quiet
 from xlac.ir.ops.sort import sort_order, top_k
-from xlac.ir.shape import ArrayShape, Shape, TupleShape
+from xlac.ir.shape import TOKEN, ArrayShape, Shape, TupleShape
+
+# The target of calls of a Python function of this process; they hold it as `callback`. Operands and results are arrays,
+# but for a first operand and result that are the token which keeps effects in order.
+PYTHON_CALLBACK = "xlac_python_callback"
 
 Target = Callable[..., Any]
 TARGETS: dict[str, Target] = {}
@@ -148,6 +154,11 @@ def find_target(name: str) -> Target:
       EvaluateError: it is not known; the message lists those that are.
     """
     found = TARGETS.get(name)
+    if name == PYTHON_CALLBACK:
+        raise EvaluateError(
+            f'custom-call: target "{name}" is a Python function of the process that traced this program, and no text '
+            "or file holds it; trace the function again in this process"
+        )
     if found is None:
         near = difflib.get_close_matches(name, TARGETS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -169,9 +180,14 @@ def _evaluate(
     backend_config: str | None,
     to_apply: Any,
     called_computations: tuple[Any, ...],
+    callback: Any,
     **_: Any,
 ) -> Any:
-    run = find_target(custom_call_target)
+    if callback is not None:
+        ordered = isinstance(shape, TupleShape) and len(shape) > 0 and shape[0] == TOKEN
+        results = callback(*operands[1:] if ordered else operands)
+        return ((), *results) if ordered else tuple(results)
+    run = quiet(find_target(custom_call_target))
     comparator = to_apply or (called_computations[0] if called_computations else None)
     return run(*operands, shape=shape, config=parse_config(backend_config), to_apply=comparator, call=call)
 
@@ -196,8 +212,9 @@ opcode(
         "to_apply": COMPUTATION.optional(None),
         "called_computations": COMPUTATIONS.optional(()),
         "backend_config": RAW.optional(None),
+        "callback": OBJECT.optional(None),
     },
     shape=_shape,
-    evaluate=quiet(_evaluate),
+    evaluate=_evaluate,
     declared=True,
 )

@@ -17,12 +17,10 @@ from xlac.ir.ops.collective import CHANNEL, contexts
 from xlac.ir.ops.control import check_call
 from xlac.ir.ops.elementwise import require_array
 from xlac.ir.ops.movement import check_dims
-from xlac.ir.shape import S32, ArrayShape, Shape, TokenShape, TupleShape
+from xlac.ir.shape import S32, TOKEN, ArrayShape, Shape, TupleShape
 
 if TYPE_CHECKING:
     from xlac.ir.module import Computation
-
-TOKEN = TokenShape()
 
 
 def _require_token(name: str, index: int, shape: Shape) -> None:

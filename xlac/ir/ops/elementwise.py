@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xlac.errors import ShapeError
-from xlac.ir.opcode import BOOL, RAW, WORD, opcode
+from xlac.ir.opcode import ACCURACY, BOOL, WORD, opcode
 from xlac.ir.shape import C64, C128, F32, F64, PRED, ArrayShape, ElementType, Shape, element_type
 
 KIND_NAMES = {"p": "pred", "s": "signed integer", "u": "unsigned integer", "f": "floating point", "c": "complex"}
@@ -134,7 +134,7 @@ def _binary(name: str, kinds: str, function: Callable[..., Any], wide: bool = Tr
 
 def _unary_math(name: str, function: Callable[..., Any]) -> None:
     """A transcendental function of floats and complex numbers, which may state how accurate it must be."""
-    _unary(name, "fc", function, {"result_accuracy": RAW.optional(None)})
+    _unary(name, "fc", function, {"result_accuracy": ACCURACY.optional(None)})
 
 
 # ---- unary
@@ -253,8 +253,8 @@ _unary_math("cosh", np.cosh)
 _unary_math("sinh", np.sinh)
 _unary_math("sqrt", np.sqrt)
 _unary_math("rsqrt", _rsqrt)
-_unary("cbrt", "f", np.cbrt, {"result_accuracy": RAW.optional(None)})
-_unary("erf", "f", lambda x: _erf(x).astype(x.dtype), {"result_accuracy": RAW.optional(None)})
+_unary("cbrt", "f", np.cbrt, {"result_accuracy": ACCURACY.optional(None)})
+_unary("erf", "f", lambda x: _erf(x).astype(x.dtype), {"result_accuracy": ACCURACY.optional(None)})
 
 
 def _is_finite_shape(x: Shape) -> ArrayShape:

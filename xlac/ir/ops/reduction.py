@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xlac.errors import EvaluateError, ShapeError
-from xlac.ir.opcode import BOOL, COMPUTATION, INT, INTS, WORD, opcode
-from xlac.ir.ops.control import check_call
+from xlac.errors import ShapeError
+from xlac.ir.opcode import BOOL, COMPUTATION, INT, INTS, OPCODES, WORD, opcode
+from xlac.ir.ops.control import Value, check_call
 from xlac.ir.ops.elementwise import convert_values, is_narrow, quiet, require_array, same_dims
 from xlac.ir.ops.movement import check_dims
-from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves
+from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves, shape_of
+from xlac.ir.window import Window, WindowDim
 
 if TYPE_CHECKING:
     from xlac.ir.module import Computation, Instruction
@@ -150,6 +151,57 @@ def fold(
     return accumulators
 
 
+# The length of the windows in which a long dimension is reduced, and how many elements of a sum of float32 or float64
+# are reduced without windows: those of XLA's CPU compiler.
+_WINDOW = 32
+_LONG_SUM = 4096
+
+
+def tree_window(x: ArrayShape, dimensions: Sequence[int], reducer: Computation) -> Window | None:
+    """The windows of a reduction of one array whose results, reduced in their turn, are the result; None if it is done
+    in one go.
+
+    HLO leaves open how often the initial value enters a reduction. Here it enters each of these windows once, then
+    what follows, which is how XLA's CPU compiler counts (xla/service/tree_reduction_rewriter.cc). Only an initial value
+    that is not neutral shows it; with a neutral one a reduction may be done in any way.
+    """
+    root = reducer.root.shape
+    if isinstance(root, TupleShape) or any(p.shape != root for p in reducer.parameters):
+        return None
+    if all(x.dims[d] <= _WINDOW for d in dimensions) or x.size == 0:
+        return None
+    if x.size >= _LONG_SUM and x.element_type.name in ("f32", "f64") and monoid(reducer) == "add":
+        return None
+    return tuple(_window_along(n) if d in dimensions else WindowDim(1) for d, n in enumerate(x.dims))
+
+
+def _window_along(extent: int) -> WindowDim:
+    size = min(extent, _WINDOW)
+    padding = -extent % size
+    return WindowDim(size, stride=size, pad_low=padding // 2, pad_high=padding - padding // 2)
+
+
+def init_count(x: ArrayShape, dimensions: Sequence[int], reducer: Computation) -> int:
+    """How often the initial value enters each element of the result of a reduction of one array."""
+    window = tree_window(x, dimensions, reducer)
+    if window is None:
+        return 1
+    inner = x.with_dims(tuple(d.positions(n) for d, n in zip(window, x.dims)))
+    return math.prod(inner.dims[d] for d in dimensions) + init_count(inner, dimensions, reducer)
+
+
+# Elements on which a reducer is tried, in their type.
+_PROBES = (-7, -3, -1, 0, 1, 2, 6)
+
+
+def is_neutral(init: np.ndarray, reducer: Computation, call: Callable[..., Any]) -> bool:
+    """Whether a reducer of one array gives back some typical elements combined with the initial value."""
+    with np.errstate(all="ignore"):
+        probes = np.asarray(_PROBES).astype(init.dtype)
+        (results,) = map_scalars(reducer, call, init, probes)
+        return bool(np.all((results == probes) | (probes != probes)))
+
+
 def _reduce(*operands: np.ndarray, dimensions: tuple[int, ...], to_apply: Computation, call: Callable[..., Any]) -> Any:
     n = len(operands) // 2
     parameters = to_apply.parameters
@@ -162,13 +214,16 @@ def _reduce(*operands: np.ndarray, dimensions: tuple[int, ...], to_apply: Comput
         wide = x.astype(np.float32) if is_narrow(x.dtype) else x
         parts = monoid_parts(name, wide.dtype)
         if parts is not None:
-            total = parts[0].reduce(
-                wide,
-                axis=tuple(dimensions),
-                initial=inits[0].astype(wide.dtype)[()],
-                **({"dtype": wide.dtype} if wide.dtype != np.bool_ else {}),
-            )
+            function, identity = parts
+            kind = {"dtype": wide.dtype} if wide.dtype != np.bool_ else {}
+            times = init_count(shape_of(x), dimensions, to_apply)
+            init = function.reduce(np.full(times, inits[0].astype(wide.dtype)), initial=identity, **kind)
+            total = function.reduce(wide, axis=tuple(dimensions), initial=init, **kind)
             return np.asarray(total).astype(x.dtype)
+    window = tree_window(shape_of(inputs[0]), dimensions, to_apply) if n == 1 else None
+    if window is not None and not is_neutral(inits[0], to_apply, call):
+        inner = OPCODES["reduce-window"].evaluate(inputs[0], inits[0], window=window, to_apply=to_apply, call=call)
+        return _reduce(inner, inits[0], dimensions=dimensions, to_apply=to_apply, call=call)
     count = math.prod(inputs[0].shape[d] for d in dimensions)
     flat = [a.transpose([*dimensions, *kept]).reshape(count, *dims) for a in inputs]
     results = fold(flat, [np.broadcast_to(i, dims) for i in inits], to_apply, call)
@@ -210,22 +265,60 @@ opcode(
 def _scan_shape(
     *operands: Shape, shape: Shape, dimensions: tuple[int, ...], num_carries: int, to_apply: Computation, **_: Any
 ) -> Shape:
-    if not 0 <= num_carries <= len(operands):
-        raise ShapeError(f"scan: num_carries={num_carries} of {len(operands)} operands")
+    if not 0 <= num_carries < len(operands):
+        raise ShapeError(f"scan: num_carries={num_carries} of {len(operands)} operands; it needs an array to scan")
+    if len(dimensions) != 1:
+        raise ShapeError(f"scan: dimensions={{{','.join(map(str, dimensions))}}}; it must name one dimension")
+    (along,) = dimensions
     inputs = [require_array("scan", i, s) for i, s in enumerate(operands[: len(operands) - num_carries])]
     for i, operand in enumerate(inputs):
         check_dims("scan", "dimensions", dimensions, operand.rank)
-        if len(dimensions) != 1:
-            raise ShapeError(f"scan: dimensions={{{','.join(map(str, dimensions))}}}; it must name one dimension")
-        if operand.dims[dimensions[0]] != inputs[0].dims[dimensions[0]]:
+        if operand.dims[along] != inputs[0].dims[along]:
             raise ShapeError(
-                f"scan: operand {i} is {operand} but operand 0 is {inputs[0]}; dimension {dimensions[0]} must be equal"
+                f"scan: operand {i} is {operand} but operand 0 is {inputs[0]}; dimension {along} must be equal"
             )
-    return shape
+    given = (*(x.without(along) for x in inputs), *operands[len(inputs) :])
+    root = check_call("scan", to_apply, given)
+    results = list(root) if isinstance(root, TupleShape) else [root]
+    carries = results[len(results) - num_carries :]
+    if len(results) < num_carries or list(operands[len(inputs) :]) != carries:
+        raise ShapeError(f"scan: computation {to_apply.name} gives {root}; the last {num_carries} must be the carries")
+    stacked = []
+    for i, result in enumerate(results[: len(results) - num_carries]):
+        row = require_array("scan", i, result)
+        if along > row.rank:
+            raise ShapeError(f"scan: computation {to_apply.name} gives {row}, which cannot be stacked along {along}")
+        stacked.append(row.with_dims((*row.dims[:along], inputs[0].dims[along], *row.dims[along:])))
+    whole = (*stacked, *carries)
+    if not isinstance(shape, TupleShape) and len(whole) == 1:
+        return whole[0]
+    return TupleShape(whole)
 
 
-def _scan(*_: np.ndarray, **__: Any) -> Any:
-    raise EvaluateError("scan: evaluating it is not supported; write it as a while loop")
+def _scan(
+    *operands: Value,
+    shape: Shape,
+    dimensions: tuple[int, ...],
+    num_carries: int,
+    is_reverse: bool,
+    to_apply: Computation,
+    call: Callable[..., Any],
+    **_: Any,
+) -> Any:
+    """Results of the computation for one slice after the other, and what it hands on from each to the next."""
+    (along,) = dimensions
+    inputs, carries = operands[: len(operands) - num_carries], operands[len(operands) - num_carries :]
+    shapes = list(shape) if isinstance(shape, TupleShape) else [shape]
+    totals = [np.zeros(s.dims, s.dtype) for s in shapes[: len(shapes) - num_carries] if isinstance(s, ArrayShape)]
+    steps = range(inputs[0].shape[along])
+    for k in reversed(steps) if is_reverse else steps:
+        made = call(to_apply, *(x.take(k, along) for x in inputs), *carries)
+        made = made if isinstance(to_apply.root.shape, TupleShape) else (made,)
+        for total, row in zip(totals, made):
+            np.moveaxis(total, along, 0)[k] = row
+        carries = made[len(totals) :]
+    results = (*totals, *carries)
+    return results if isinstance(shape, TupleShape) else results[0]
 
 
 opcode(
@@ -239,6 +332,6 @@ opcode(
         "to_apply": COMPUTATION,
     },
     shape=_scan_shape,
-    evaluate=_scan,
+    evaluate=quiet(_scan),
     declared=True,
 )

@@ -203,7 +203,7 @@ opcode(
 
 def _topk_shape(x: Shape, *, k: int, largest: bool) -> TupleShape:
     operand = require_array("topk", 0, x)
-    require_kind("topk", 0, operand, "suf")
+    require_kind("topk", 0, operand, "psuf")
     if not operand.rank or not 0 <= k <= operand.dims[-1]:
         raise ShapeError(f"topk: k={k} of operand 0, {operand}; it must be at most the last dimension")
     dims = (*operand.dims[:-1], k)

@@ -18,7 +18,7 @@ from xlac.ir.ops.movement import pad_array
 from xlac.ir.ops.reduction import as_parameters, check_reducer, map_scalars, monoid, monoid_parts
 from xlac.ir.ops.scatter import combine_at
 from xlac.ir.shape import ArrayShape, Shape, TupleShape
-from xlac.ir.window import Window
+from xlac.ir.window import Window, scan_form
 
 if TYPE_CHECKING:
     from xlac.ir.module import Computation
@@ -93,6 +93,10 @@ def _reduce_window(*operands: np.ndarray, window: Window, to_apply: Computation,
     dims = tuple(d.positions(extent) for d, extent in zip(window, inputs[0].shape))
     several = isinstance(to_apply.root.shape, TupleShape)
     name = monoid(to_apply)
+    scan = scan_form(window, dims)
+    if scan is not None:
+        totals = _running(inputs, inits, *scan, to_apply, call)
+        return tuple(totals) if several else totals[0]
     if name is not None and not several:
         x = inputs[0]
         wide = x.astype(np.float32) if is_narrow(x.dtype) else x
@@ -112,6 +116,36 @@ def _reduce_window(*operands: np.ndarray, window: Window, to_apply: Computation,
         new = map_scalars(to_apply, call, *totals, *(v[at] for v in views))
         totals = [np.where(here[at], a, b) for a, b in zip(new, totals)] if has_holes(window) else new
     return tuple(totals) if several else totals[0]
+
+
+def _running(
+    inputs: list[np.ndarray],
+    inits: list[np.ndarray],
+    axis: int,
+    reverse: bool,
+    reducer: Computation,
+    call: Callable[..., Any],
+) -> list[np.ndarray]:
+    """The reduction of all elements up to each position along an axis, or from it on."""
+    order = [np.moveaxis(np.flip(x, axis) if reverse else x, axis, 0) for x in inputs]
+    name = monoid(reducer)
+    narrow = is_narrow(order[0].dtype)
+    wide = order[0].astype(np.float32 if narrow else order[0].dtype)
+    parts = None if name is None else monoid_parts(name, wide.dtype)
+    if parts is not None:
+        wide[0] = parts[0](inits[0].astype(wide.dtype), wide[0])
+        kind = {} if wide.dtype == np.bool_ else {"dtype": wide.dtype}
+        results = [parts[0].accumulate(wide, axis=0, **kind).astype(order[0].dtype)]
+    else:
+        results = [np.empty(x.shape, i.dtype) for x, i in zip(order, inits)]
+        totals: list[np.ndarray] = [np.broadcast_to(i, x.shape[1:]) for i, x in zip(inits, order)]
+        for k in range(order[0].shape[0]):
+            here = [x[k] for x in order]
+            totals = map_scalars(reducer, call, *(here + totals if reverse else totals + here))
+            for result, total in zip(results, totals):
+                result[k] = total
+    back = [np.moveaxis(r, 0, axis) for r in results]
+    return [np.ascontiguousarray(np.flip(r, axis) if reverse else r) for r in back]
 
 
 opcode(

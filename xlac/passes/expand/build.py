@@ -66,6 +66,9 @@ class Array:
     def __rtruediv__(self, other: Number) -> Array:
         return self._like(other).apply("divide", self)
 
+    def __rsub__(self, other: Number) -> Array:
+        return self._like(other).apply("subtract", self)
+
     def __mod__(self, other: Array | Number) -> Array:
         return self.apply("remainder", other)
 

@@ -111,6 +111,8 @@ def _gather_start(x: Instruction) -> Instruction | None:
 
 def _permuted(x: Instruction) -> Instruction | None:
     """The operands where the first device sends to itself, zeros where nobody sends."""
+    if x["slice_sizes"] is not None:
+        return None
     pairs = [(int(a), int(b)) for a, b in re.findall(r"\{\s*(\d+)\s*,\s*(\d+)\s*\}", x["source_target_pairs"])]
     if any(max(pair) > 0 for pair in pairs):
         return None

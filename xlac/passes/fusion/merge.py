@@ -128,11 +128,10 @@ class _Merger:
                 for other in tried:
                     if other is group:
                         break
-                    if other.dims == group.dims and self._fit(other, group):
-                        if not self._path(other, group) and not self._path(group, other):
-                            self._merge(group, other)
-                            merged = True
-                            break
+                    if other.dims == group.dims and self._fit(other, group) and self._independent(other, group):
+                        self._merge(group, other)
+                        merged = True
+                        break
                 else:
                     if len(tried) < MAX_TRIES:
                         tried.append(group)
@@ -169,6 +168,13 @@ class _Merger:
             elif x.dims != consumer.dims or not all(_at_index(u, x, consumer) for u in x.users if u in consumer.nodes):
                 return False
         return True
+
+    def _independent(self, a: Group, b: Group) -> bool:
+        """Whether neither needs the other finished: what one reads of the other, if anything, it reads at its index."""
+        return all(
+            (x not in self.before[y] or self._reads_at_index(x, y)) and not self._path(x, y)
+            for x, y in ((a, b), (b, a))
+        )
 
     def _fit(self, a: Group, b: Group) -> bool:
         """Whether one kernel can compute both."""

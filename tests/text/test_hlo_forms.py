@@ -1,0 +1,163 @@
+"""Rarer forms of HLO text: what XLA's parser takes is taken and printed again, and what it refuses is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xlac.errors import EvaluateError, ParseError
+from xlac.ir.evaluate import evaluate
+from xlac.text.hlo_parser import parse_hlo
+
+BRANCHES = """
+up {
+  x = f32[4] parameter(0)
+  ROOT y = f32[4] ceil(x)
+}
+
+down {
+  x = f32[4] parameter(0)
+  ROOT y = f32[4] floor(x)
+}
+"""
+WRAPPED = """
+wrapped {
+  x = f32[3] parameter(0)
+  ROOT y = f32[3] negate(x)
+}
+"""
+
+
+def entry(body: str, before: str = "") -> str:
+    return f"HloModule m\n{before}\nENTRY main {{\n{body}\n}}\n"
+
+
+def survives(text: str) -> str:
+    """The print of a text, which reads back to the same print."""
+    printed = str(parse_hlo(text))
+    assert str(parse_hlo(printed)) == printed
+    return printed
+
+
+@pytest.mark.parametrize(
+    "value", ["s32[2]{0} {1, 2}", "f32[] 0.1", "pred[] true", "( s32[2]{0} {4, 128}, pred[2]{0} {1, 0} )", "f32[3]{0}"]
+)
+def test_a_literal_or_a_shape_may_be_the_value_of_an_attribute(value: str):
+    body = f'c = f32[3] custom-call(), custom_call_target="f", literal={value}\nROOT d = f32[3] negate(c)'
+    module = parse_hlo(entry(body))
+    assert module.entry.root.opcode.name == "negate"
+    assert f"literal={value}" in survives(entry(body))
+
+
+def test_the_shape_of_an_outfeed_may_be_a_tuple():
+    body = """t = token[] after-all()
+      i = ((u32[3]{0}, pred[]), token[]) infeed(t)
+      d = (u32[3]{0}, pred[]) get-tuple-element(i), index=0
+      o = token[] outfeed(d, t), outfeed_shape=(u32[3]{0}, pred[])
+      ROOT i.1 = ((u32[3]{0}, pred[]), token[]) infeed(t)"""
+    printed = survives(entry(body))
+    assert "outfeed_shape=(u32[3]{0}, pred[])\n" in printed and "ROOT %i.1 = " in printed
+
+
+def test_a_whole_text_may_be_an_instruction_without_names():
+    module = parse_hlo("f32[2] subtract(f32[2], f32[2])")
+    x, y = np.float32([5, 7]), np.float32([1, 2])
+    np.testing.assert_array_equal(evaluate(module, x, y), x - y)
+    survives("%c = f32[2,3]{0,1} multiply(f32[2,3]{0,1}, f32[2,3]{0,1} %x)")
+    with pytest.raises(ParseError, match="the operand has no name"):
+        parse_hlo(entry("ROOT x = f32[2] subtract(f32[2], f32[2])"))
+
+
+def test_computations_without_names_are_numbered_innermost_first():
+    inner = "{ a = f32[] parameter(0)\n ROOT b = f32[] negate(a) }"
+    outer = f"{{ c = f32[] parameter(0)\n ROOT d = f32[] call(c), to_apply={inner} }}"
+    module = parse_hlo(entry(f"p = f32[] parameter(0)\nROOT r = f32[] call(p), to_apply={outer}"))
+    assert [c.name for c in module.computations] == ["_", "_.1", "main"]
+
+
+def test_elements_left_out_stay_left_out():
+    with pytest.warns(UserWarning, match="are left out"):
+        printed = survives(entry("ROOT c = f32[67,89] constant({...})"))
+    assert "constant({...})" in printed
+    filled = parse_hlo(entry("ROOT c = f32[4] constant({...})"), fill_constants="random")
+    assert "..." not in str(filled)
+
+
+def test_a_comment_ends_with_its_line_however_lines_end():
+    for end in ("\n", "\r\n", "\r"):
+        module = parse_hlo(f"HloModule m{end}// one{end}ENTRY e {{{end}// two{end}ROOT c = f32[] constant(3){end}}}")
+        assert module.entry.root["literal"] == 3
+
+
+def test_a_negative_u64_wraps_as_in_xla_and_other_types_do_not():
+    assert parse_hlo(entry("ROOT c = u64[2] constant({-1, 3})")).entry.root["literal"].tolist() == [2**64 - 1, 3]
+    for row in ("u4", "u8", "u32"):
+        with pytest.raises(ParseError, match="out of range"):
+            parse_hlo(entry(f"ROOT c = {row}[] constant(-1)"))
+
+
+def test_topk_says_which_end_it_takes():
+    for largest in ("true", "false"):
+        body = f"x = f32[4] parameter(0)\nROOT t = (f32[2], s32[2]) topk(x), k=2, largest={largest}"
+        assert f"largest={largest}" in survives(entry(body))
+
+
+def test_a_collective_permute_may_write_into_its_second_operand():
+    body = """x = f32[4,2] parameter(0)
+      zero = s32[] constant(0)
+      at = (s32[], s32[]) tuple(zero, zero)
+      out = f32[4,4] parameter(1)
+      ROOT p = f32[4,4] collective-permute(x, out, at, at), source_target_pairs={{0,1}}, slice_sizes={{4,2}}"""
+    assert "slice_sizes={{4,2}}" in survives(entry(body))
+    with pytest.raises(EvaluateError, match="needs several devices"):
+        evaluate(parse_hlo(entry(body)), np.zeros((4, 2), np.float32), np.zeros((4, 4), np.float32))
+    start = body.replace("ROOT p = f32[4,4] c", "s = (f32[4,2], f32[4,4], u32[], u32[]) c").replace(
+        "permute(", "permute-start("
+    )
+    survives(entry(f"{start}\nROOT p = f32[4,4] collective-permute-done(s)"))
+
+
+@pytest.mark.parametrize("value", ["{mode=highest}", "{mode=default}", "{tolerance={rtol=0.5, atol=1.0, ulps=2}}"])
+def test_a_transcendental_function_may_say_how_accurate_it_must_be(value: str):
+    assert f"result_accuracy={value}" in survives(
+        entry(f"x = f32[] parameter(0)\nROOT y = f32[] tanh(x), result_accuracy={value}")
+    )
+
+
+CALL = 'p = f32[2,3] parameter(0)\nROOT c = f32[3] custom-call(p), custom_call_target="f", '
+ASYNC = "((f32[3]), f32[3], s32[]) async-start(p), calls=wrapped"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (entry("x = f32[] parameter(0)\nROOT y = f32[] tanh(x), result_accuracy={mode=high}"), "is not an accuracy"),
+        (entry("x = f32[] parameter(0)\nROOT y = f32[] tanh(x), result_accuracy={0.5}"), "is not an accuracy"),
+        (entry("x = f32[] parameter(0)\nROOT y = f32[] abs(x), result_accuracy={mode=highest}"), "unknown attribute"),
+        (entry(CALL + "operand_layout_constraints={}"), "operand_layout_constraints are of shapes"),
+        (entry(CALL + "operand_layout_constraints={f32[3,2]{1,0}}"), "operand_layout_constraints are of shapes"),
+        (entry(CALL + "api_version=API_VERSION_UNSPECIFIED"), "must be one of API_VERSION_ORIGINAL"),
+        (entry(CALL + "schedule=LATE"), "must be one of SCHEDULE_NONE"),
+        (
+            entry(
+                "p = f32[4] parameter(0)\nq = pred[] parameter(1)\n"
+                "ROOT c = f32[4] conditional(q, p, p), branch_computations={up, down}",
+                BRANCHES,
+            ),
+            "takes true_computation and false_computation",
+        ),
+        (
+            entry(f"p = f32[3] parameter(0)\na = {ASYNC}\nb = {ASYNC}\nROOT d = f32[3] async-done(b)", WRAPPED),
+            "already",
+        ),
+    ],
+)
+def test_what_xla_refuses_is_refused(text: str, words: str):
+    with pytest.raises(ParseError, match=words):
+        parse_hlo(text)
+
+
+def test_layouts_that_a_custom_call_asks_for_survive():
+    assert "operand_layout_constraints={f32[2,3]{0,1}}" in survives(
+        entry(CALL + "operand_layout_constraints={f32[2,3]{0,1}}, api_version=API_VERSION_TYPED_FFI")
+    )

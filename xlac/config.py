@@ -1,0 +1,48 @@
+"""`xlac.config`: settings by the names `jax.config` has for them, so that programs that set them run unchanged.
+
+`jax_enable_x64` chooses the types of numbers created without one: float64 and int64, or float32 and int32, as at first.
+Arrays keep the types they have either way. `jax_platforms`, `jax_platform_name` and `jax_default_matmul_precision` are
+taken where they ask for what is always so: the CPU, and products in full precision.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xlac.errors import OptionError
+
+# Names that change nothing -> the values they may have.
+_FIXED: dict[str, tuple[Any, ...]] = {
+    "jax_platforms": (None, "", "cpu"),
+    "jax_platform_name": (None, "", "cpu"),
+    "jax_default_matmul_precision": (None, "default", "high", "highest", "float32"),
+}
+
+
+def update(name: str, value: Any) -> None:
+    """Set a setting. What functions were compiled for is forgotten where the setting changes it.
+
+    Raises:
+      OptionError: there is no such setting, or it cannot have the value.
+    """
+    if name == "jax_enable_x64":
+        from xlac.frontend import dtypes
+        from xlac.runtime.dispatch import clear_caches
+
+        if bool(value) != __getattr__(name):
+            dtypes.set_defaults(bool(value))
+            clear_caches()
+    elif name not in _FIXED:
+        known = ", ".join(["jax_enable_x64", *_FIXED])
+        raise OptionError(f"config.update: there is no setting {name!r}; there are {known}, and those of xlac.Options")
+    elif value not in _FIXED[name]:
+        allowed = ", ".join(repr(v) for v in _FIXED[name])
+        raise OptionError(f"config.update: {name}={value!r}; it must be one of {allowed}")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "jax_enable_x64":
+        from xlac.frontend import dtypes
+
+        return dtypes.default_float() == dtypes.FLOAT64 and dtypes.default_int() == dtypes.INT64
+    raise AttributeError(f"xlac.config has no setting {name!r}")
