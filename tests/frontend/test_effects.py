@@ -176,7 +176,7 @@ def test_rules_of_derivatives_have_their_own_effects():
     log.clear()
     chain = xlac.jit(xlac.grad(lambda x: lax.scan(lambda c, a: (f(c * a), None), np.float32(1), x)[0]))
     np.testing.assert_array_equal(chain(X), [8, 4])
-    assert log == ["fwd", "fwd", (4.0, 1.0), (1.0, 4.0)]
+    assert log.count("fwd") == 2 and [g for g in log if g != "fwd"] == [(4.0, 1.0), (1.0, 4.0)]
 
 
 def test_a_jvp_rule_replaces_the_effects_of_its_function():

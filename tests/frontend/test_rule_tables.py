@@ -20,7 +20,7 @@ STRUCTURE = {"parameter", "fusion"}
 DYNAMIC_SHAPES = {"set-dimension-size", "dynamic-reshape"}
 
 WITHOUT_FORWARD = DISCRETE | DEVICES | STRUCTURE | DYNAMIC_SHAPES | {"custom-call", "scan"}
-WITHOUT_REVERSE = WITHOUT_FORWARD | {"ragged-dot", "scaled-dot"}
+WITHOUT_REVERSE = WITHOUT_FORWARD
 WITHOUT_BATCHING = (
     DEVICES | STRUCTURE | DYNAMIC_SHAPES | {"iota", "constant", "tuple", "get-tuple-element"}
 )  # the last two in `batching.batch_one`, the two before never have a batched operand

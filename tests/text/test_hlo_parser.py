@@ -565,8 +565,8 @@ def test_the_start_of_an_opcode_calls_a_computation_of_it(start, operation, want
         ("ROOT s = f32[4] negate-start(p)", "negate-start: the result is f32"),
         ("ROOT s = ((f32[4]), f32[3]) negate-start(p)", "negate: the result is said to be"),
         (
-            "s = ((f32[4]), f32[4]) negate-start(p)\n  ROOT d = f32[4] copy-update(s)",
-            "copy-update: operand 0 is no copy that was started",
+            "s = ((f32[4]), f32[4]) negate-start(p)\n  ROOT d = f32[4] abs-done(s)",
+            "abs-done: operand 0 is no abs that was started",
         ),
         ("ROOT s = ((f32[4]), f32[4]) constant-start(p)", "unknown opcode constant-start"),
     ],
@@ -574,3 +574,24 @@ def test_the_start_of_an_opcode_calls_a_computation_of_it(start, operation, want
 def test_a_start_that_does_not_fit_is_refused(text, message):
     with pytest.raises(ParseError, match=message):
         parse_hlo(STARTED.replace("STATEMENTS", text))
+
+
+@pytest.mark.parametrize("depth", [8, 9, 63])
+def test_tuple_shapes_may_be_nested_deeply(depth):
+    shape = "(" * depth + "f32[2]" + ")" * depth
+    module = parse_hlo(entry(f"p = {shape} parameter(0)\n ROOT t = {shape[1:-1]} get-tuple-element(p), index=0"))
+    printed = str(module)
+    assert str(parse_hlo(printed)) == printed
+    assert str(module.entry.parameters[0].shape).count("(") == depth
+
+
+@pytest.mark.parametrize("depth", [65, 10_000])
+def test_tuple_shapes_nested_too_deeply_are_refused(depth):
+    with pytest.raises(ParseError, match="more than 64 deep"):
+        parse_hlo(entry(f"ROOT p = {'(' * depth}f32[2]{')' * depth} parameter(0)"))
+
+
+def test_the_imaginary_part_beside_a_nan_is_kept():
+    # XLA's own reader makes both parts NaN where the real one is; a module that is printed and read must not change.
+    value = literal("c64[2]", "{(nan, inf), (inf, nan)}")
+    assert np.isnan(value.real).tolist() == [True, False] and np.isinf(value.imag).tolist() == [True, False]

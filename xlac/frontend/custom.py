@@ -22,7 +22,7 @@ from xlac.frontend.forward import FLOAT0, is_float0, name_of
 from xlac.frontend.linear import transpose, tuple_parts, zeros_like
 from xlac.frontend.trace import emit_instruction, lift
 from xlac.frontend.tracer import Tracer
-from xlac.ir.module import Computation, Instruction
+from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
 
 Flat = Callable[..., Sequence[Any]]

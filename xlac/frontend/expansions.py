@@ -166,3 +166,61 @@ def _running(combine: Computation, xs: Sequence[Tracer], axis: int, reverse: boo
         xs = [lax.concatenate([m, e] if reverse else [e, m], axis) for m, e in zip(made, ends)]
         step *= 2
     return xs
+
+
+# ---- products
+
+_DOT_DIMS = ("lhs_contracting_dims", "rhs_contracting_dims", "lhs_batch_dims", "rhs_batch_dims")
+
+
+def _dot(i: Instruction, x: Tracer, y: Tracer, gone: int | None = None) -> Tracer:
+    """The product with the instruction's dimensions, of which rhs lacks one."""
+    a, b, c, d = (i[key] for key in _DOT_DIMS)
+    if gone is not None:
+        b, d = (tuple(n - (n > gone) for n in dims) for dims in (b, d))
+    return lax.dot_general(x, y, ((a, b), (c, d)), preferred_element_type=i.shape.dtype)  # type: ignore[union-attr]
+
+
+@expansion("ragged-dot")
+def _ragged_dot(i: Instruction, x: Tracer, y: Tracer, sizes: Tracer) -> Sequence[Tracer]:
+    """One product for each group, of the rows that are in it."""
+    (ragged,) = i["lhs_ragged_dims"]
+    if ragged in i["lhs_batch_dims"]:
+        return [_dot(i, x, y)]
+    sizes = lax._convert(sizes, np.dtype(np.int64))
+    ends = lax.cumsum(sizes)
+    place = lax.iota(np.int64, x.shape[ragged])
+
+    def own(size: Tracer, end: Tracer) -> Tracer:
+        inside = (place < end) & (place >= end - size)
+        return lax.select(lax._broadcast(inside, x.shape, (ragged,)), x, lax.full_like(x, 0))
+
+    if ragged in i["lhs_contracting_dims"]:
+        made = lax.scan(lambda _, g: (None, _dot(i, own(*g), y)), None, (sizes, ends))[1]
+        return [made]
+    (group,) = i["rhs_group_dims"]
+    matrices = lax.transpose(y, (group, *(d for d in range(y.ndim) if d != group)))
+    start = lax.full(i.shape.dims, np.zeros((), i.shape.dtype))  # type: ignore[union-attr]
+
+    def add(total: Tracer, g: tuple) -> tuple[Tracer, None]:
+        size, end, matrix = g
+        return total + _dot(i, own(size, end), matrix, group), None
+
+    return [lax.scan(add, start, (sizes, ends, matrices))[0]]
+
+
+@expansion("scaled-dot")
+def _scaled_dot(i: Instruction, x: Tracer, y: Tracer, x_scale: Tracer, y_scale: Tracer) -> Sequence[Tracer]:
+    """The product of what each element is times the scale of its block."""
+    dtype = i.shape.dtype  # type: ignore[union-attr]
+    wide = np.dtype(np.float32) if dtype.itemsize < 4 else dtype
+
+    def scaled(v: Tracer, scale: Tracer) -> Tracer:
+        factor, v = lax._convert(scale, wide), lax._convert(v, wide)
+        if not scale.ndim:
+            return v * factor
+        split = [part for n, s in zip(v.shape, scale.shape) for part in (s, n // s)]
+        spread = lax._broadcast(factor, split, range(0, len(split), 2))
+        return v * lax.reshape(spread, v.shape)
+
+    return [_dot(i, scaled(x, x_scale), scaled(y, y_scale))]

@@ -66,7 +66,8 @@ def differences(key: Key, other: Key, names: Callable[[tree.Structure], list[str
         if given.get(k, _ABSENT) != before.get(k, _ABSENT):
             what = f"static argument {k}" if isinstance(k, int) else f"static argument {k!r}"
             found.append(f"{what} is {given.get(k, _ABSENT)!r}, was {before.get(k, _ABSENT)!r}")
-    if structure != structure_seen:
+    # A static argument has a place in the structure, too, which is no news.
+    if structure != structure_seen and not (found and structure.num_leaves == structure_seen.num_leaves):
         return [*found, f"the arguments are nested as {structure}, were {structure_seen}"]
     for name, leaf, leaf_seen in zip(names(structure), leaves, leaves_seen):
         if leaf != leaf_seen:

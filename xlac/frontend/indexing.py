@@ -19,7 +19,7 @@ from xlac.frontend import dtypes, trace
 from xlac.frontend.eager import ArrayLike, array_function
 from xlac.frontend.trace import lift
 from xlac.frontend.tracer import Tracer
-from xlac.lax.indexing import missing_value
+from xlac.lax.indexing import missing_value, scatter_combined
 
 
 @dataclass
@@ -654,7 +654,7 @@ def _scatter(x: Tracer, plan: Plan, values: Any, how: How, promises: dict[str, b
     if apply:
         return lax.scatter_apply(x, indices, values, numbers, update_shape=patch.shape, **promises)
     if callable(how):
-        return lax.scatter_combine(x, indices, patch, numbers, how, **promises)
+        return scatter_combined(x, indices, patch, numbers, how, **promises)
     function = lax.scatter if how is None else getattr(lax, _UPDATES[how][1])
     return function(x, indices, patch, numbers, **promises)
 

@@ -17,7 +17,7 @@ from xlac.frontend.trace import emit, emit_instruction, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
-from xlac.ir.shape import ArrayShape, Shape
+from xlac.ir.shape import ArrayShape, Shape, TupleShape
 
 
 def zeros(shape: Shape) -> Tracer:
@@ -100,7 +100,7 @@ def record_linear(function: Callable[[list[Tracer]], Sequence[Any]], shapes: Seq
 def _brought(instruction: Instruction, owner: trace.Trace) -> Instruction:
     """A value of an outer trace in the current one; tuples are taken apart first."""
     active = trace.active()
-    if active is owner or isinstance(instruction.shape, ArrayShape):
+    if active is owner or not isinstance(instruction.shape, TupleShape):
         return active.use(Tracer(owner, instruction))
     with trace.resumed(owner):
         parts = [Tracer(owner, x) for x in tuple_parts(instruction)]

@@ -724,7 +724,7 @@ def finish(trace: Trace, outputs: Sequence[Instruction], donated: Sequence[int] 
         strip_copies(computation)
     for computation in module.computations:
         computation.keep([computation.root, *(needed if computation is entry else ())])
-    if needed:
+    if any(x.opcode is op.after_all for x in entry):
         _drop_unread_effects(entry, needed)
     module.donated = tuple(donated)
     return module

@@ -688,7 +688,7 @@ def expanded(instruction: Instruction, g: Any, needed: Needed) -> Sequence[Any]:
     return [next(found) if needed(operand) else None for operand in instruction.operands]
 
 
-for _name in ("batch-norm-training", "batch-norm-inference", "batch-norm-grad", "map"):
+for _name in ("batch-norm-training", "batch-norm-inference", "batch-norm-grad", "map", "ragged-dot", "scaled-dot"):
     RULES[_name] = expanded
 RULES["sort"] = _sort
 RULES["topk"] = _topk

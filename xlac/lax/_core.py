@@ -88,11 +88,9 @@ def match(name: str, values: Sequence[Any]) -> list[Tracer]:
 
 def as_dims(shape: Any) -> tuple[int, ...]:
     """A shape argument as a tuple; traced values in it raise with the user's line."""
-    if isinstance(shape, Tracer):
-        shape.__index__()
-    if np.ndim(shape) == 0 and not isinstance(shape, (tuple, list)):
-        shape = (shape,)
-    return tuple(n.__index__() for n in shape)
+    if not isinstance(shape, (tuple, list)):
+        shape = (shape,) if isinstance(shape, Tracer) or np.ndim(shape) == 0 else shape
+    return tuple([n.__index__() for n in shape])
 
 
 def identity(name: str, dtype: np.dtype) -> Any:

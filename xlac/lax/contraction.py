@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from xlac.frontend import dtypes
 from xlac.frontend.eager import Array, ArrayLike
@@ -12,7 +14,7 @@ from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
 from xlac.lax._core import Declared, convert
 
-__all__: list[str] = ["Precision"]
+__all__: list[str] = ["Precision", "RaggedDotDimensionNumbers"]
 _declared = Declared(__name__, __all__)
 public, named = _declared.public, _declared.named
 
@@ -56,14 +58,135 @@ def dot_general(
 
 
 @public
-def dot(lhs: ArrayLike, rhs: ArrayLike, precision: Any = None, preferred_element_type: Any = None) -> Array:
-    """Product of vectors and matrices."""
+def dot(
+    lhs: ArrayLike,
+    rhs: ArrayLike,
+    *,
+    dimension_numbers: Any = None,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Array:
+    """Product of vectors and matrices; with `dimension_numbers`, that of `dot_general`."""
     a, b = lift(lhs), lift(rhs)
+    if dimension_numbers is not None:
+        return dot_general(a, b, dimension_numbers, precision, preferred_element_type)
     if a.ndim not in (1, 2) or b.ndim not in (1, 2):
         raise shape_error(
             f"dot: the operands are of shapes {list(a.shape)} and {list(b.shape)}; they must be vectors or matrices"
         )
     return dot_general(a, b, (((a.ndim - 1,), (0,)), ((), ())), precision, preferred_element_type)
+
+
+class RaggedDotDimensionNumbers(NamedTuple):
+    """What `ragged_dot_general` multiplies.
+
+    Attributes:
+      dot_dimension_numbers: as of `dot_general`.
+      lhs_ragged_dimensions: the one dimension of lhs that is divided into groups.
+      rhs_group_dimensions: where the rows are divided, the one dimension of rhs that counts the groups; else none.
+    """
+
+    dot_dimension_numbers: Any
+    lhs_ragged_dimensions: Sequence[int]
+    rhs_group_dimensions: Sequence[int]
+
+
+@public
+def ragged_dot_general(
+    lhs: ArrayLike,
+    rhs: ArrayLike,
+    group_sizes: ArrayLike,
+    ragged_dot_dimension_numbers: RaggedDotDimensionNumbers,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+    group_offset: ArrayLike | None = None,
+) -> Array:
+    """A product for each group of places of one dimension of lhs, of which `group_sizes` tells how many each has.
+
+    Where the ragged dimension is one of the rows, each group meets a matrix of its own; rows of no group give 0. Where
+    it is contracted, the result has a matrix for each group, in front.
+
+    Raises:
+      ShapeError: shapes, types or dimension numbers do not fit, or `group_offset` is given, which has no meaning yet.
+    """
+    if group_offset is not None:
+        raise shape_error("ragged_dot: group_offset must be None")
+    a, b, sizes = lift(lhs), lift(rhs), lift(group_sizes)
+    numbers = ragged_dot_dimension_numbers
+    (a_contracting, b_contracting), (a_batch, b_batch) = numbers.dot_dimension_numbers
+    if a.dtype != b.dtype and preferred_element_type is None:
+        raise shape_error(
+            f"ragged_dot: the operands are of types {a.dtype.name} and {b.dtype.name}; they must be equal, or give "
+            "preferred_element_type"
+        )
+    dtype = a.dtype if preferred_element_type is None else dtypes.as_dtype(preferred_element_type)
+    (ragged,), groups = tuple(numbers.lhs_ragged_dimensions), tuple(numbers.rhs_group_dimensions)
+    dims = [a.shape[d] for d in a_batch]
+    dims += [n for d, n in enumerate(a.shape) if d not in (*a_batch, *a_contracting)]
+    dims += [n for d, n in enumerate(b.shape) if d not in (*b_batch, *b_contracting, *groups)]
+    if ragged in tuple(a_contracting):
+        dims = [*sizes.shape, *dims]
+    return emit(
+        op.ragged_dot, a, b, sizes, shape=ArrayShape(element_type(dtype), tuple(dims)),
+        lhs_batch_dims=tuple(a_batch), lhs_contracting_dims=tuple(a_contracting), rhs_batch_dims=tuple(b_batch),
+        rhs_contracting_dims=tuple(b_contracting), lhs_ragged_dims=(ragged,), rhs_group_dims=groups,
+    )  # fmt: skip
+
+
+@public
+def ragged_dot(
+    lhs: ArrayLike,
+    rhs: ArrayLike,
+    group_sizes: ArrayLike,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+    group_offset: ArrayLike | None = None,
+) -> Array:
+    """Rows of lhs [m, k] times the matrix of their group, of rhs [groups, k, n].
+
+    Group g has the next group_sizes[g] rows; rows of no group give 0.
+    """
+    numbers = RaggedDotDimensionNumbers((((1,), (1,)), ((), ())), (0,), (0,))
+    return ragged_dot_general(lhs, rhs, group_sizes, numbers, precision, preferred_element_type, group_offset)
+
+
+@public
+def scaled_dot(
+    lhs: ArrayLike,
+    rhs: ArrayLike,
+    *,
+    lhs_scale: ArrayLike | None = None,
+    rhs_scale: ArrayLike | None = None,
+    dimension_numbers: Any = None,
+    preferred_element_type: Any = None,
+) -> Array:
+    """The product of operands that are multiplied by scales first, each scale serving a block of elements.
+
+    Args:
+      lhs_scale, rhs_scale: of extents that divide those of the operands; 1 without them.
+      dimension_numbers: as of `dot_general`; by default matrix products for all leading dimensions.
+      preferred_element_type: the result's type, bfloat16 by default.
+
+    Raises:
+      ShapeError: extents do not divide, or the operands do not fit.
+    """
+    a, b = lift(lhs), lift(rhs)
+    if dimension_numbers is None:
+        if a.ndim < 2:
+            raise shape_error(f"scaled_dot: lhs is of shape {list(a.shape)}; it must have at least two dimensions")
+        batch = tuple(range(a.ndim - 2))
+        dimension_numbers = (((a.ndim - 1,), (a.ndim - 2,)), (batch, batch))
+    (a_contracting, b_contracting), (a_batch, b_batch) = dimension_numbers
+    scales = [lift(np.ones((), np.float32)) if s is None else lift(s) for s in (lhs_scale, rhs_scale)]
+    dtype = dtypes.as_dtype("bfloat16" if preferred_element_type is None else preferred_element_type)
+    dims = [a.shape[d] for d in a_batch]
+    dims += [n for d, n in enumerate(a.shape) if d not in (*a_batch, *a_contracting)]
+    dims += [n for d, n in enumerate(b.shape) if d not in (*b_batch, *b_contracting)]
+    return emit(
+        op.scaled_dot, a, b, *scales, shape=ArrayShape(element_type(dtype), tuple(dims)),
+        lhs_batch_dims=tuple(a_batch), lhs_contracting_dims=tuple(a_contracting), rhs_batch_dims=tuple(b_batch),
+        rhs_contracting_dims=tuple(b_contracting),
+    )  # fmt: skip
 
 
 @public

@@ -335,12 +335,27 @@ def scatter_apply(
 ) -> Array:
     """`func` applied to the elements at computed places, once for each time a place is named."""
     x, where = lift(operand), lift(scatter_indices)
-    numbers = ScatterDimensionNumbers(*dimension_numbers)
+    updates = full_like(x, 0, shape=update_shape)
+    promises = {"indices_are_sorted": indices_are_sorted, "unique_indices": unique_indices}
+    return scatter_combined(x, where, updates, dimension_numbers, lambda old, new: func(old), **promises)
+
+
+def scatter_combined(
+    x: Tracer,
+    where: Tracer,
+    updates: Tracer,
+    numbers: ScatterDimensionNumbers,
+    function: Callable[[Any, Any], Any],
+    indices_are_sorted: bool,
+    unique_indices: bool,
+) -> Tracer:
+    """`function(element, update)` in place of the elements at computed places."""
     shape = ArrayShape(element_type(x.dtype))
-    combine = trace.scalar_computation("apply", (shape, shape), lambda old, new: convert(lift(func(old)), x.dtype))
-    return _emit_scatter(
-        x, where, full_like(x, 0, shape=update_shape), numbers, combine, indices_are_sorted, unique_indices
+    combine = trace.scalar_computation(
+        "combine", (shape, shape), lambda old, new: convert(lift(function(old, new)), x.dtype)
     )
+    numbers = ScatterDimensionNumbers(*numbers)
+    return _emit_scatter(x, where, updates, numbers, combine, indices_are_sorted, unique_indices)
 
 
 @public

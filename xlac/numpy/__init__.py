@@ -51,7 +51,6 @@ from numpy import (
     savez,
     set_printoptions,
     signedinteger,
-    ufunc,
     uint8,
     uint16,
     uint32,
@@ -78,6 +77,7 @@ from xlac.numpy import (
     sorting,
     statistics,
     types,
+    ufuncs,
 )
 from xlac.numpy.bits import *  # noqa: F403
 from xlac.numpy.calculus import *  # noqa: F403
@@ -94,6 +94,8 @@ from xlac.numpy.sorting import *  # noqa: F403
 from xlac.numpy.statistics import *  # noqa: F403
 from xlac.numpy.types import *  # noqa: F403
 from xlac.numpy.types import ArrayNamespaceInfo as _ArrayNamespaceInfo
+from xlac.numpy.ufuncs import *  # noqa: F403
+from xlac.numpy.ufuncs import Methods as ufunc
 
 # The standard's name of the truth type; the module's own functions do not read it.
 bool = bool_
@@ -108,6 +110,8 @@ single, double, csingle, cdouble = _np.single, _np.double, _np.csingle, _np.cdou
 float_, int_, uint, complex_ = float32, int32, uint32, complex64
 r_, c_ = _np.r_, _np.c_
 einsum_path = _np.einsum_path
+
+ufuncs.install(globals())
 
 __array_api_version__ = "2024.12"
 
@@ -131,6 +135,7 @@ __all__ = [
     *sorting.__all__,
     *statistics.__all__,
     *types.__all__,
+    *ufuncs.__all__,
     "ComplexWarning",
     "array_repr",
     "array_str",

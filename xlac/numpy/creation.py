@@ -61,7 +61,10 @@ def _tracing() -> bool:
 
 def _filled(shape: Any, value: Any, dtype: np.dtype) -> Any:
     if not _tracing():
-        return as_array(np.full(_core.dims(shape), value, dtype))
+        array = np.zeros(_core.dims(shape), dtype)
+        if value:
+            array.fill(value)
+        return as_array(array)
     return lax._broadcast(lift(np.asarray(value).astype(dtype)), _core.dims(shape), ())
 
 
@@ -195,11 +198,17 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *,
         start, stop = 0, start
     step = 1 if step is None else step
     given = [v for v in (start, stop, step) if v is not None]
-    kind = dtypes.result_type(*given) if dtype is None else dtypes.as_dtype(dtype)
-    if dtypes.is_integer(kind) and dtype is None and all(isinstance(v, int) for v in given):
+    if dtype is not None:
+        kind = dtypes.as_dtype(dtype)
+    elif all(type(v) is int for v in given):
         kind = dtypes.default_int() if all(-(2**31) <= v < 2**31 for v in given) else dtypes.INT64
+    else:
+        kind = dtypes.result_type(*given)
     if not _tracing() or step != 1 or start != 0 or not dtypes.is_integer(kind):
-        if dtypes.is_integer(kind) and all(isinstance(v, int) for v in (start, stop, step)):
+        whole = dtypes.is_integer(kind) and all(isinstance(v, int) for v in (start, stop, step))
+        if whole and all(-(2**63) <= v < 2**63 for v in (start, stop, step)):
+            result = np.arange(start, stop, step, np.int64)
+        elif whole:
             # Modulo 2^64, so that all 64-bit types count exactly.
             first, by = (np.uint64(v % 2**64) for v in (start, step))
             result = np.arange(len(range(start, stop, step)), dtype=np.uint64) * by + first

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from xlac import lax
 from xlac.frontend import indexing, trace
-from xlac.frontend.eager import Array, ArrayLike, array_function, program_function
+from xlac.frontend.eager import program_function
 from xlac.frontend.tracer import Tracer
 from xlac.lax.reductions import running
 from xlac.numpy import _core, elementwise, functional, reductions, shaping

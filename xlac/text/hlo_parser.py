@@ -509,10 +509,7 @@ class _Builder:
             raise AssertionError(opcode_name)
         shape: Shape | None = None
         if call.shape is not None:
-            try:
-                shape = parse_shape(call.shape.rstrip())
-            except TextError as error:
-                raise self.source.error(error.message, block.base + call.shape.start_pos + error.offset) from None
+            shape = self._shape(call.shape.rstrip(), block.base + call.shape.start_pos)
         if opcode_name == "constant" or opcode_name == "parameter":
             return self._leaf(block, scope, row, call, shape, attributes, name)
         operands = self._operand_instructions(block, scope, call)
@@ -957,6 +954,8 @@ class _Builder:
         return self._shape_at(text, place)
 
     def _shape_at(self, text: str, place: int) -> Shape:
+        if "@" in text:  # too deep for the grammar
+            text = self.source.skeleton[place : place + len(text)]
         try:
             return parse_shape(text)
         except TextError as error:

@@ -12,12 +12,15 @@ from functools import lru_cache
 from typing import Any
 
 from xlac.errors import ParseError
+from xlac.text.shapes import MAX_TUPLE_DEPTH
 from xlac.text.source import Source
 
-# Braces as deep as this are one token of the grammar.
+# Braces as deep as this are one token of the grammar; tuple shapes as deep as that, one level being for parameters.
 _GRAMMAR_DEPTH = 5
+_TUPLE_DEPTH = 7
 
 _BRACE = re.compile(r'[{}]|"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_PARENTHESIS = re.compile(r'[()]|"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _SHOW = re.compile(r"\s*([^\s,;{}()]+|.)", re.DOTALL)
 
 
@@ -158,14 +161,14 @@ def parse_tree(source: Source, skeleton: str, base: int) -> ProgramText:
         result = _grammar().parse(text)
     except lark.exceptions.UnexpectedInput:
         text = _lift_deep_braces(text, lifted)
+        whole, text = text, _lift_deep_tuples(text)
         try:
             result = _grammar().parse(text)
         except lark.exceptions.UnexpectedInput as error:
             raise _syntax_error(source, text, base + lead, error) from None
+        _put_back(result, lifted, whole)
     for block in result.blocks:
         block.base = lead
-    if lifted:
-        _put_back(result, lifted)
     return result
 
 
@@ -199,8 +202,35 @@ def _lift_deep_braces(text: str, lifted: list[str]) -> str:
     return "".join(pieces)
 
 
-def _put_back(text: ProgramText, lifted: list[str]) -> None:
-    """Give attributes the braces that were lifted out."""
+def _lift_deep_tuples(text: str) -> str:
+    """Replace tuple shapes that nest deeper than the grammar can tell by `(@)` and spaces before the `)`.
+
+    Whoever reads a shape with an `@` finds it in the source, at the same place.
+    """
+    opened: list[tuple[int, bool]] = []  # place of each open parenthesis, and whether a shape begins with it
+    deepest = 0
+    pieces: list[str] = []
+    done = 0
+    for match in _PARENTHESIS.finditer(text):
+        start, end = match.span()
+        if match[0] == "(":
+            # After a name stand operands or parameters.
+            before = text[max(0, start - 80) : start].rstrip()
+            opened.append((start, not (before[-1:].isalnum() or before[-1:] in ("_", ".", "-"))))
+            deepest = max(deepest, len(opened))
+        elif match[0] == ")" and opened:
+            start, is_shape = opened.pop()
+            if is_shape and not (opened and opened[-1][1]) and _TUPLE_DEPTH < deepest - len(opened) <= MAX_TUPLE_DEPTH:
+                pieces += (text[done:start], "(@".ljust(end - start - 1), ")")
+                done = end
+            if not (opened and opened[-1][1]):
+                deepest = len(opened)
+    pieces.append(text[done:])
+    return "".join(pieces)
+
+
+def _put_back(text: ProgramText, lifted: list[str], whole: str) -> None:
+    """Give attributes the braces that were lifted out, and the tuple shapes as in the `whole` text before that."""
     lists = [text.attributes, *(b.attributes for b in text.blocks)]
     lists += [s.attributes for b in text.blocks for s in b.statements]
     if text.single is not None:
@@ -209,6 +239,8 @@ def _put_back(text: ProgramText, lifted: list[str]) -> None:
         for i, (name, value, place) in enumerate(attributes):
             if value.startswith("@"):
                 attributes[i] = (name, lifted[int(value[1:])], place)
+            elif "(@" in value:
+                attributes[i] = (name, whole[place : place + len(value)], place)
 
 
 # ---- syntax errors
@@ -301,8 +333,8 @@ def _precise(text: str, position: int, expected: set[str]) -> tuple[str, int] | 
         depth = 0
         for match in re.finditer(r"[()]", text[position : position + 4000]):
             depth += 1 if match[0] == "(" else -1
-            if depth > 8:
-                return "tuple shapes are nested more than 8 deep here", position
+            if depth > MAX_TUPLE_DEPTH:
+                return f"tuple shapes are nested more than {MAX_TUPLE_DEPTH} deep here", position
             if not depth:
                 break
         return "this tuple shape is not complete", position
