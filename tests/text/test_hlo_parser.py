@@ -595,3 +595,55 @@ def test_the_imaginary_part_beside_a_nan_is_kept():
     # XLA's own reader makes both parts NaN where the real one is; a module that is printed and read must not change.
     value = literal("c64[2]", "{(nan, inf), (inf, nan)}")
     assert np.isnan(value.real).tolist() == [True, False] and np.isinf(value.imag).tolist() == [True, False]
+
+
+ALIASED = """HloModule m, ATTRIBUTES
+
+ENTRY e {
+  p = (f32[4], (s32[], f32[4])) parameter(0)
+  q = f32[4] parameter(1)
+  x = f32[4] get-tuple-element(p), index=0
+  ROOT sum = f32[4] add(x, q)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "attributes, donated",
+    [
+        ("input_output_alias={ {}: (1, {}, must-alias) }", (3,)),
+        ("input_output_alias={ {}: (0, {0}) }, buffer_donor={ (0, {1,1}), (1, {}) }", (0, 2, 3)),
+        ("buffer_donor={ (0, {}) }", (0, 1, 2)),
+        ("is_scheduled=true", ()),
+    ],
+)
+def test_aliased_and_donated_parameters_are_the_modules_donations(attributes, donated):
+    module = parse_hlo(ALIASED.replace("ATTRIBUTES", attributes))
+    assert module.donated == donated
+    assert parse_hlo(str(module)).donated == donated
+    assert str(parse_hlo(str(module))) == str(module)
+
+
+def test_donations_without_an_attribute_are_printed():
+    module = parse_hlo(ALIASED.replace("ATTRIBUTES", "is_scheduled=true"))
+    module.donated = (0, 3)
+    assert "buffer_donor={ (0, {0}), (1, {}) }" in str(module)
+    assert parse_hlo(str(module)).donated == (0, 3)
+
+
+def test_the_result_takes_the_memory_of_an_aliased_parameter():
+    text = """HloModule m, input_output_alias={ {}: (0, {}, must-alias) }
+
+    ENTRY e {
+      p = f32[4] parameter(0)
+      ROOT n = f32[4] negate(p)
+    }"""
+    x = np.arange(4, dtype=np.float32)
+    result = xlac.compile(text)(x)
+    assert result.tolist() == [0, -1, -2, -3] and np.shares_memory(result, x)
+
+
+@pytest.mark.parametrize("attribute", ["input_output_alias={ {}: (2, {}) }", "buffer_donor={ (1, {0}) }"])
+def test_a_donation_of_what_is_no_parameter_is_refused(attribute):
+    with pytest.raises(ParseError, match="there is no parameter"):
+        parse_hlo(ALIASED.replace("ATTRIBUTES", attribute))

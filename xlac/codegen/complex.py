@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 from xlac.codegen import math as real
 from xlac.codegen.emit import FunctionEmitter, Value
+from xlac.codegen.float_parts import avx512, format_of, power_of_two
 from xlac.codegen.hyperbolic import _quarter_expm1
 from xlac.codegen.lanes import Lanes, fma, polynomial, select
-from xlac.codegen.math import _format
+from xlac.codegen.power import power as power_of
+from xlac.codegen.trigonometry import atan2, sin_and_cos
 
 Pair = tuple[Lanes, Lanes]
 _INF, _NAN = math.inf, math.nan
@@ -38,23 +40,23 @@ def _larger(a: Lanes, b: Lanes) -> Lanes:
 
 def _unit_scale(m: Lanes, even: bool = False) -> tuple[Lanes, Lanes]:
     """2^-k and the integer k such that m 2^-k is about 1 (denormal m stay smaller), for m >= 0; k even if `even`."""
-    e, f = m.e, _format(m)
+    e, f = m.e, format_of(m)
     exponent = m.bits >> f.fraction
     low, high = (e.const(exponent.type, n) for n in (2, 2 * f.bias))
     k = Lanes(e, e.smin(e.smax(exponent.v, low), high)) - (f.bias + 1)
     if even:
         k = k & -2
-    return real._power_of_two(-k, m.type), k
+    return power_of_two(-k, m.type), k
 
 
 def _times_power_of_two(x: Lanes, n: Lanes) -> Lanes:
     """x * 2^n for integers n of up to four times the exponent's range."""
-    scaled = real._avx512("mask.scalef", x, n.cast("sitofp", "double" if "double" in x.type else "float"))
+    scaled = avx512("mask.scalef", x, n.cast("sitofp", "double" if "double" in x.type else "float"))
     if scaled is not None:
         return scaled
     quarter = n >> 2
-    power = real._power_of_two(quarter, x.type)
-    return x * power * power * power * real._power_of_two(n - quarter * 3, x.type)
+    power = power_of_two(quarter, x.type)
+    return x * power * power * power * power_of_two(n - quarter * 3, x.type)
 
 
 def _sum_of_products(a: Lanes, b: Lanes, c: Lanes, d: Lanes) -> Lanes:
@@ -84,7 +86,7 @@ def _hypot(a: Lanes, b: Lanes) -> Lanes:
     m = _larger(a, b)
     down, k = _unit_scale(m)
     x, y = a * down, b * down
-    size = fma(x, x, y * y).call("sqrt") * real._power_of_two(k, m.type)
+    size = fma(x, x, y * y).call("sqrt") * power_of_two(k, m.type)
     return select(a.eq(_INF) | b.eq(_INF), _INF, size)
 
 
@@ -141,7 +143,7 @@ def _sqrt(a: Lanes, b: Lanes) -> Pair:
     x, y = x * down, y * down
     # the larger part from x + |z|, the other from the product of both, which is b/2
     large = ((x + fma(x, x, y * y).call("sqrt")) * 0.5).call("sqrt")
-    back = real._power_of_two(k >> 1, a.type)
+    back = power_of_two(k >> 1, a.type)
     large, small = large * back, (y / (large + large)) * back
     left = a.bits < 0
     re, im = select(left, small, large), select(left, large, small)
@@ -183,7 +185,7 @@ def _log_of_size(u: Lanes, v: Lanes, u_low: Lanes | None = None) -> Lanes:
 
 
 def _log(a: Lanes, b: Lanes) -> Pair:
-    return _log_of_size(a, b), real._atan2(b, a)
+    return _log_of_size(a, b), atan2(b, a)
 
 
 def _log1p(a: Lanes, b: Lanes) -> Pair:
@@ -191,7 +193,7 @@ def _log1p(a: Lanes, b: Lanes) -> Pair:
     back = u - a  # Knuth's sum: exact whichever is larger
     low = (a - (u - back)) + (1 - back)
     low = select(_is_finite(u), low, 0.0)
-    return _log_of_size(u, b, low), real._atan2(b, u)
+    return _log_of_size(u, b, low), atan2(b, u)
 
 
 # Exponentials
@@ -199,7 +201,7 @@ def _log1p(a: Lanes, b: Lanes) -> Pair:
 
 def _exp_parts(a: Lanes) -> tuple[Lanes, Lanes]:
     """p and n with exp(a) = p 2^n, for all that may become a finite number when multiplied by one."""
-    f = _format(a)
+    f = format_of(a)
     limit = 2.5 * f.exp_inf
     _, n, r, _ = real._reduce_exp(a.at_most(limit).at_least(-limit))
     return 1 + fma(r * r, polynomial(r, f.exp), r), n
@@ -207,7 +209,7 @@ def _exp_parts(a: Lanes) -> tuple[Lanes, Lanes]:
 
 def _exp(a: Lanes, b: Lanes) -> Pair:
     p, n = _exp_parts(a)
-    s, c = real._sin_and_cos(b)
+    s, c = sin_and_cos(b)
     re, im = _times_power_of_two(p * c, n), _times_power_of_two(p * s, n)
     turning = ~_is_finite(b)
     vanishes = turning & a.eq(-_INF)
@@ -218,8 +220,8 @@ def _exp(a: Lanes, b: Lanes) -> Pair:
 def _expm1(a: Lanes, b: Lanes) -> Pair:
     re, im = _exp(a, b)
     # exp(a) cos(b) - 1 = (exp(a) - 1) cos(b) - 2 sin(b/2)^2
-    half, _ = real._sin_and_cos(b * 0.5)
-    _, c = real._sin_and_cos(b)
+    half, _ = sin_and_cos(b * 0.5)
+    _, c = sin_and_cos(b)
     square = half * half
     near = fma(real._expm1(a), c, -(square + square))
     re = select(a <= 40.0, near, re)
@@ -236,7 +238,7 @@ def _logistic(a: Lanes, b: Lanes) -> Pair:
 
 def _sinh_and_cosh(a: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     """s, c and n with sinh(a) = s 2^n and cosh(a) = c 2^n, which do not overflow; n is 0 for small a."""
-    f, size = _format(a), a.abs()
+    f, size = format_of(a), a.abs()
     q, p = _quarter_expm1(size.at_most(f.tanh_one))
     s, c = q + q / fma(q, 4.0, 1.0), p + 0.0625 / p
     s = select(size < f.epsilon, size, s + s)
@@ -248,7 +250,7 @@ def _sinh_and_cosh(a: Lanes) -> tuple[Lanes, Lanes, Lanes]:
 
 def _sinh(a: Lanes, b: Lanes) -> Pair:
     s, c, n = _sinh_and_cosh(a)
-    sine, cosine = real._sin_and_cos(b)
+    sine, cosine = sin_and_cos(b)
     re, im = _times_power_of_two(s * cosine, n), _times_power_of_two(c * sine, n)
     turning = ~_is_finite(b)
     re = select(a.eq(0.0) & turning, a, select(_is_infinite(a) & turning, a, re))
@@ -257,7 +259,7 @@ def _sinh(a: Lanes, b: Lanes) -> Pair:
 
 def _cosh(a: Lanes, b: Lanes) -> Pair:
     s, c, n = _sinh_and_cosh(a)
-    sine, cosine = real._sin_and_cos(b)
+    sine, cosine = sin_and_cos(b)
     re, im = _times_power_of_two(c * cosine, n), _times_power_of_two(s * sine, n)
     re = select(_is_infinite(a) & ~_is_finite(b), _INF, re)
     still = b.eq(0.0)
@@ -278,9 +280,9 @@ def _cos(a: Lanes, b: Lanes) -> Pair:
 
 
 def _tanh(a: Lanes, b: Lanes) -> Pair:
-    f, size = _format(a), a.abs()
+    f, size = format_of(a), a.abs()
     s, c, _ = _sinh_and_cosh(a.at_most(f.tanh_one).at_least(-f.tanh_one))
-    sine, cosine = real._sin_and_cos(b)
+    sine, cosine = sin_and_cos(b)
     turn = sine * cosine
     denominator = fma(s, s, cosine * cosine)
     beyond = size > f.tanh_one
@@ -304,7 +306,7 @@ def _tan(a: Lanes, b: Lanes) -> Pair:
 
 def _inverse(x: Lanes, y: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     """For x, y >= 0: the numerator and denominator of tan(asin(x + iy).re), and asin(x + iy).im."""
-    f = _format(x)
+    f = format_of(x)
     m = _larger(x, y)
     huge = m.not_less(1 / f.epsilon)
     u, v = select(huge, 1.0, x), select(huge, 1.0, y)
@@ -314,7 +316,7 @@ def _inverse(x: Lanes, y: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     inside = u <= 1.0
     up = 1 / (r + plus)  # v^2 up = r - (u + 1)
     far = s + minus.abs()  # s + |u - 1|
-    on_edge = far.eq(0.0)
+    on_edge = far < f.epsilon * 0.25  # 1 + iy for tiny y, whose inverse may overflow
     down = 1 / select(on_edge, 1.0, far)  # v^2 down = s - |u - 1|
     half_sum = (mean + u) * 0.5
     denominator = select(
@@ -327,7 +329,7 @@ def _inverse(x: Lanes, y: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     above = fma(v * v, up, far) * 0.5
     less = select(inside, v * v * below, above)
     root = select(inside & ~on_edge, v * (below * (mean + 1)).call("sqrt"), (less * (mean + 1)).call("sqrt"))
-    less, root = select(inside & on_edge, 0.0, less), select(inside & on_edge, 0.0, root)
+    less, root = select(inside & on_edge, v * 0.5, less), select(inside & on_edge, v.call("sqrt"), root)
     near = real._log1p(less + root)
     imag = select(huge, _log_of_size(x, y) + math.log(2), near)
     return select(huge, x, u), select(huge, y, denominator), imag
@@ -336,7 +338,7 @@ def _inverse(x: Lanes, y: Lanes) -> tuple[Lanes, Lanes, Lanes]:
 def _asin_parts(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     """asin's real part and that of acos, for the signs of the arguments, and the magnitude of the imaginary part."""
     x, d, imag = _inverse(a.abs(), b.abs())
-    return real._atan2(x.with_sign_of(a), d), real._atan2(d, x.with_sign_of(a)), imag
+    return atan2(x.with_sign_of(a), d), atan2(d, x.with_sign_of(a)), imag
 
 
 def _asin(a: Lanes, b: Lanes) -> Pair:
@@ -365,7 +367,7 @@ def _asinh(a: Lanes, b: Lanes) -> Pair:
 
 
 def _atanh(a: Lanes, b: Lanes) -> Pair:
-    f = _format(a)
+    f = format_of(a)
     x, y = a.abs(), b.abs()
     m = _larger(x, y)
     huge = m.not_less(4 / f.epsilon)
@@ -383,7 +385,7 @@ def _atanh(a: Lanes, b: Lanes) -> Pair:
     far = select(_is_infinite(x) | _is_infinite(y), 0.0, far)
     re = select(huge, far, near)
     re = select(x.eq(0.0), 0.0, re)
-    angle = real._atan2(v + v, fma(w, u + 1, -square)) * 0.5
+    angle = atan2(v + v, fma(w, u + 1, -square)) * 0.5
     angle = select(huge, math.pi / 2, angle)
     angle = select(y.is_nan(), _NAN, angle)
     return re.with_sign_of(a), angle.with_sign_of(b)
@@ -395,15 +397,15 @@ def _atanh(a: Lanes, b: Lanes) -> Pair:
 def _power(x: Pair, y: Pair) -> Pair:
     """|x|^c exp(-d arg x) (cos t + i sin t), t = c arg x + d log |x|, for y = c + id."""
     (a, b), (c, d) = x, y
-    size, angle, logarithm = _hypot(a, b), real._atan2(b, a), _log_of_size(a, b)
+    size, angle, logarithm = _hypot(a, b), atan2(b, a), _log_of_size(a, b)
     straight = d.eq(0.0)
     # |x| may overflow where its powers do not
     large = size.eq(_INF) & _is_finite(a) & _is_finite(b)
     extra = select(large, c * logarithm, 0.0)
     damping = select(straight, 0.0, -(d * angle))
-    radius = real._power(select(large, 1.0, size), c) * real._exp(damping + extra)
+    radius = power_of(select(large, 1.0, size), c) * real._exp(damping + extra)
     turn = _sum_of_products(c, angle, select(straight, 0.0, d), select(straight, 0.0, logarithm))
-    s, k = real._sin_and_cos(turn)
+    s, k = sin_and_cos(turn)
     re, im = radius * k, select(turn.eq(0.0), turn, radius * s)
     zero = a.eq(0.0) & b.eq(0.0) & (c > 0.0)
     re, im = select(zero, 0.0, re), select(zero, 0.0, im)

@@ -9,16 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from xlac.codegen import trigonometry
 from xlac.codegen.emit import Value
+from xlac.codegen.float_parts import format_of, power_of_two
 from xlac.codegen.lanes import Lanes, fma, polynomial, select
-from xlac.codegen.math import (
-    _atan2,
-    _format,
-    _function,
-    _log1p,
-    _power_of_two,
-    _reduce_exp,
-)
+from xlac.codegen.math import _function, _log1p, _reduce_exp
 
 # Bounds of the error in units in the last place, over all arguments, in float and in double.
 ULP: dict[str, float] = {
@@ -34,9 +29,9 @@ ULP: dict[str, float] = {
 
 def _quarter_expm1(a: Lanes) -> tuple[Lanes, Lanes]:
     """(exp(a) - 1)/4 and exp(a)/4 for a >= 0; they overflow only where exp(a)/2 does, and NaN stays."""
-    f = _format(a)
+    f = format_of(a)
     _, ni, r, low = _reduce_exp(a.at_most(f.exp_inf + 0.6))
-    s = _power_of_two(ni - 2, a.type)
+    s = power_of_two(ni - 2, a.type)
     low = fma(r * r, polynomial(r, f.exp), low)
     return fma(s, low, fma(s, r, s - 0.25)), fma(s, r + low, s)
 
@@ -46,23 +41,23 @@ def _sinh(x: Lanes) -> Lanes:
     q, _ = _quarter_expm1(a)
     # sinh = (m + m/(m + 1))/2 with m = exp(a) - 1 = 4q
     result = q + q / fma(q, 4.0, 1.0)
-    result = select(a.not_less(_format(x).exp_inf + 0.6), a + math.inf, result + result)
-    return select(a < _format(x).epsilon, a, result).with_sign_of(x)
+    result = select(a.not_less(format_of(x).exp_inf + 0.6), a + math.inf, result + result)
+    return select(a < format_of(x).epsilon, a, result).with_sign_of(x)
 
 
 def _cosh(x: Lanes) -> Lanes:
     a = x.abs()
     _, p = _quarter_expm1(a)
     result = p + 0.0625 / p
-    return select(a.not_less(_format(x).exp_inf + 0.6), a + math.inf, result + result)
+    return select(a.not_less(format_of(x).exp_inf + 0.6), a + math.inf, result + result)
 
 
 def _asin(x: Lanes) -> Lanes:
-    return _atan2(x, ((1 - x) * (x + 1)).call("sqrt"))
+    return trigonometry.atan2(x, ((1 - x) * (x + 1)).call("sqrt"))
 
 
 def _acos(x: Lanes) -> Lanes:
-    return _atan2(((1 - x) * (x + 1)).call("sqrt"), x)
+    return trigonometry.atan2(((1 - x) * (x + 1)).call("sqrt"), x)
 
 
 def _log1p_or_log(large: Lanes, a: Lanes, small: Lanes) -> Lanes:
@@ -72,7 +67,7 @@ def _log1p_or_log(large: Lanes, a: Lanes, small: Lanes) -> Lanes:
 
 def _asinh(x: Lanes) -> Lanes:
     a, square = x.abs(), x * x
-    large = a > 8 / _format(x).epsilon
+    large = a > 8 / format_of(x).epsilon
     # a + sqrt(a^2 + 1) = 1 + a + a^2/(1 + sqrt(a^2 + 1))
     small = a + square / ((square + 1).call("sqrt") + 1)
     return _log1p_or_log(large, a, small).with_sign_of(x)
@@ -81,7 +76,7 @@ def _asinh(x: Lanes) -> Lanes:
 def _acosh(x: Lanes) -> Lanes:
     t = x - 1
     small = t + (t * (t + 2)).call("sqrt")
-    result = _log1p_or_log(x > 8 / _format(x).epsilon, x, small)
+    result = _log1p_or_log(x > 8 / format_of(x).epsilon, x, small)
     return select(x < 1, math.nan, result)
 
 

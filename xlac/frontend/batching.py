@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from xlac import tree
-from xlac.errors import TraceError
 from xlac.frontend import trace
 from xlac.frontend.autodiff import missing_rule
 from xlac.frontend.forward import FLOAT0, is_float0, leaf_shape, name_of, run_eagerly
@@ -207,9 +206,9 @@ def axes_of(axes: Any, value: Any, what: str, of: str) -> list[int | None]:
         parts = None if node is None else tree._children(node)
         given = tree._children(axis)
         if given is None:
-            raise TraceError(f"vmap: {what}{path} is {axis!r}; it must be an integer or None")
+            raise trace.trace_error(f"vmap: {what}{path} is {axis!r}; it must be an integer or None")
         if parts is None or type(axis) is not type(node) or given[0] != parts[0] or len(given[1]) != len(parts[1]):
-            raise TraceError(
+            raise trace.trace_error(
                 f"vmap: {what}{path} is {axis!r}, which does not fit {of} nested as {tree.structure(node)}; "
                 f"{what} must be a prefix of it"
             )
@@ -224,7 +223,7 @@ def _checked_axis(axis: int | None, rank: int, what: str) -> int | None:
     if axis is None:
         return None
     if not -rank <= axis < rank:
-        raise TraceError(f"vmap: axis {axis} of {what}, which has {rank} dimensions")
+        raise trace.trace_error(f"vmap: axis {axis} of {what}, which has {rank} dimensions")
     return axis % rank
 
 
@@ -234,15 +233,14 @@ def _size(leaves: Sequence[Any], axes: Sequence[int | None], paths: Sequence[str
     Raises:
       TraceError: the mapped dimensions have different extents, or nothing is mapped and axis_size is not given.
     """
-    found = {p: leaf_shape(x)[a] for x, a, p in zip(leaves, axes, paths) if a is not None}
-    sizes = set(found.values()) | ({given} if given is not None else set())
+    found = [(p, x, a, leaf_shape(x)[a]) for x, a, p in zip(leaves, axes, paths) if a is not None]
+    sizes = {n for *_, n in found} | ({given} if given is not None else set())
     if not sizes:
-        raise TraceError("vmap: no argument is mapped; at least one in_axes must be an integer, or give axis_size")
+        raise trace.trace_error("vmap: no argument is mapped; at least one in_axes must be an integer, or give axis_size")
     if len(sizes) > 1:
-        listed = ", ".join(f"{n} along axis {a} of argument {p}" for (p, n), a in zip(
-            found.items(), [a for a in axes if a is not None]))  # fmt: skip
+        listed = ", ".join(f"{n} along axis {a} of argument {p}, {trace.shown(x)}" for p, x, a, n in found)
         wanted = f"; axis_size={given}" if given is not None else ""
-        raise TraceError(f"vmap: the mapped dimensions must have equal extents, but there are {listed}{wanted}")
+        raise trace.trace_error(f"vmap: the mapped dimensions must have equal extents, but there are {listed}{wanted}")
     return sizes.pop()
 
 
@@ -265,7 +263,7 @@ def vmap(
 
     def plan(args: tuple, kwargs: dict[str, Any]) -> tuple[list[Any], tree.Structure, list[int | None], int]:
         if isinstance(in_axes, tuple) and len(in_axes) != len(args):
-            raise TraceError(
+            raise trace.trace_error(
                 f"vmap: in_axes has {len(in_axes)} entries but {name} was called with {len(args)} positional arguments"
             )
         leaves, structure = tree.flatten((args, kwargs))

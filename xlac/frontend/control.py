@@ -308,10 +308,12 @@ def scan(
     inputs, structure_xs, paths_xs = _lifted(xs)
     for x, path in zip(inputs, paths_xs):
         if not x.ndim:
-            raise trace.trace_error(f"scan: xs{path} is a scalar; it needs a first axis to scan along")
+            raise trace.trace_error(f"scan: xs{path} is a scalar, {trace.shown(x)}; it needs a first axis to scan along")
         if x.shape[0] != (inputs[0].shape[0] if length is None else length):
             wanted = inputs[0].shape[0] if length is None else length
-            raise trace.trace_error(f"scan: xs{path} has {x.shape[0]} elements along its first axis; expected {wanted}")
+            raise trace.trace_error(
+                f"scan: xs{path}, {trace.shown(x)}, has {x.shape[0]} elements along its first axis; expected {wanted}"
+            )
     if not inputs and length is None:
         raise trace.trace_error("scan: give length where xs is None")
     count = inputs[0].shape[0] if inputs else int(length)  # type: ignore[arg-type]
@@ -495,7 +497,7 @@ def cond(
     chosen = lift(pred)
     if chosen.shape:
         raise trace.trace_error(
-            f"cond: pred is of shape {list(chosen.shape)}; it must be a scalar (numpy.where chooses by element)"
+            f"cond: pred is of shape {trace.shown(chosen)}; it must be a scalar (numpy.where chooses by element)"
         )
     if chosen.dtype != np.bool_:
         from xlac import lax

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from xlac import tree
-from xlac.errors import ShapeError
-from xlac.ir.shape import ArrayShape, element_type
+from xlac.frontend import trace
 
 # (structure of the arguments, static arguments, (dims, dtype, weak) of each leaf)
 Key = tuple[tree.Structure, tuple, tuple]
@@ -34,9 +33,8 @@ def explain(
       cleared: `clear_cache` was called.
       names: gives the names of the leaves of a structure.
     """
-    code = getattr(function, "__code__", None) or getattr(getattr(function, "__call__", None), "__code__", None)
-    place = (code.co_filename, code.co_firstlineno) if code else (repr(function), 0)
-    name = getattr(function, "__name__", type(function).__name__)
+    place = trace.place_of(function) or (repr(function), 0)
+    name = trace.name_of(function)
     known = list(seen)
     if known:
         found = [(other[0] != key[0], differences(key, other, names)) for other in reversed(known)]
@@ -90,8 +88,5 @@ def _fixed(static: Sequence[Any]) -> dict[Any, Any]:
 
 def _described(leaf: tuple[tuple[int, ...], Any, bool]) -> str:
     dims, dtype, weak = leaf
-    try:
-        shape = str(ArrayShape(element_type(dtype), tuple(dims)))
-    except ShapeError:
-        shape = f"{dtype}{list(dims)}"
+    shape = f"{dtype.name}[{','.join(map(str, dims))}]"
     return f"a Python number ({shape}, weakly typed)" if weak and not dims else shape + (" (weakly typed)" if weak else "")

@@ -142,7 +142,7 @@ def checked_tangent(x: Tracer, t: Tracer, what: str) -> Tracer:
 
     if t.shape != x.shape:
         raise trace.trace_error(
-            f"jvp: {what} is of shape {list(x.shape)} but its tangent is of shape {list(t.shape)}; they must be equal"
+            f"jvp: {what} is of shape {trace.shown(x)} but its tangent is of shape {trace.shown(t)}; they must be equal"
         )
     if t.dtype != x.dtype and not (t.weak_type or x.weak_type):
         raise trace.trace_error(
@@ -365,7 +365,7 @@ def cotangent_array(leaf: Any, shape: tuple[int, ...], dtype: np.dtype, what: st
         leaf = np.asarray(leaf)
         if leaf.shape == shape:
             return leaf.astype(dtype, copy=False)
-    raise trace.trace_error(f"{what} is of shape {list(leaf.shape)}; it must be {list(shape)}")
+    raise trace.trace_error(f"{what} is of shape {trace.shown(leaf)}; it must be {list(shape)}")
 
 
 def result_derivative(output: Any, derivative: Any) -> Any:

@@ -93,7 +93,7 @@ def plan_index(x: Tracer, index: Any, bounds: Bounds | None = None) -> Plan:
 
     used = sum(_width(item) for item in expanded)
     if used > x.ndim:
-        raise trace.shape_error(f"{used} indices for an array of shape {list(x.shape)}, which has {x.ndim} dimensions")
+        raise trace.shape_error(f"{used} indices for an array {trace.shown(x)}, which has {x.ndim} dimensions")
     if sum(item is Ellipsis for item in expanded) > 1:
         raise trace.shape_error("an index may have one ... only")
     if not any(item is Ellipsis for item in expanded):
@@ -116,7 +116,7 @@ def plan_index(x: Tracer, index: Any, bounds: Bounds | None = None) -> Plan:
         elif isinstance(item, np.ndarray) and item.dtype == np.bool_:
             if item.shape != x.shape[dim : dim + item.ndim]:
                 raise trace.shape_error(
-                    f"a bool mask of shape {list(item.shape)} cannot index dimensions "
+                    f"a bool mask of shape {trace.shown(item)} cannot index dimensions "
                     f"{list(x.shape[dim : dim + item.ndim])}"
                 )
             for places in item.nonzero():
@@ -180,7 +180,7 @@ def _checked(item: Any, dim: int, x: Tracer, bounds: Bounds | None) -> Any:
     if bounds is None and array.size and (array.min() < -n or array.max() >= n):
         wrong = int(array.min()) if array.min() < -n else int(array.max())
         raise trace.shape_error(
-            f"index {wrong} is out of range for dimension {dim} of an array of shape {list(x.shape)}"
+            f"index {wrong} is out of range for dimension {dim} of an array {trace.shown(x)}"
         )
     wide = array.astype(np.int64)
     if mode == "wrap":
@@ -281,7 +281,7 @@ def _gather(x: Tracer, plan: Plan) -> Tracer:
     assert placed
     empty = [d for d in dims if not x.shape[d]]
     if empty and 0 not in common:
-        raise trace.shape_error(f"an index into dimension {empty[0]} of shape {list(x.shape)}, which has no elements")
+        raise trace.shape_error(f"an index into dimension {empty[0]} of shape {trace.shown(x)}, which has no elements")
     return lax.full(shape, 0, x.dtype) if empty else lax.reshape(lax.gather(x, indices, numbers, sizes), shape)
 
 
@@ -546,7 +546,7 @@ def _set_block(x: Tracer, plan: Plan, patch: Tracer) -> Tracer:
     except ShapeError:
         wanted = _basic_shape(plan, counts)
         raise trace.shape_error(
-            f"values of shape {list(patch.shape)} do not broadcast to the indexed shape {wanted}"
+            f"values of shape {trace.shown(patch)} do not broadcast to the indexed shape {wanted}"
         ) from None
     if 0 in counts:
         return x
@@ -626,7 +626,7 @@ def _scatter(x: Tracer, plan: Plan, values: Any, how: How, promises: dict[str, b
         patch = xnp.broadcast_to(patch, shape)
     except ShapeError:
         raise trace.shape_error(
-            f"values of shape {list(patch.shape)} do not broadcast to the indexed shape {shape}"
+            f"values of shape {trace.shown(patch)} do not broadcast to the indexed shape {shape}"
         ) from None
     partial = [d for d in window_at if plan.slices[d] != (0, x.shape[d], 1)]
     whole = [d for d in dims_in_layout if d in window_at and d not in partial]

@@ -55,7 +55,7 @@ def leaf_signature(value: Any, path: str = "") -> tuple[tuple[int, ...], np.dtyp
     if hasattr(value, "__array__"):
         array = np.asarray(value)
         return array.shape, array.dtype, False
-    raise TraceError(
+    raise trace.trace_error(
         f"argument {path} is {value!r} of type {type(value).__name__}, which is no array; name it in static_argnums or "
         "static_argnames if it is a setting"
     )
@@ -137,9 +137,14 @@ def trace_program(
     names: Sequence[str] = (),
     donated: Sequence[int] = (),
     lift_constants: bool = False,
+    place: tuple[str, int] | None = None,
 ) -> Traced:
-    """Trace `function`, which gets the list of the leaves' tracers, into a module."""
+    """Trace `function`, which gets the list of the leaves' tracers, into a module.
+
+    `place` is the user's file and line that it comes from.
+    """
     root = trace.Trace(name)
+    root.session.place = place
     if lift_constants:
         root.session.lifted = []
     with trace.recording(root):
@@ -155,7 +160,7 @@ def trace_program(
             try:
                 outputs.append(trace.lift(leaf))
             except (TraceError, ShapeError):
-                raise TraceError(
+                raise trace.trace_error(
                     f"{name} returns {leaf!r} of type {type(leaf).__name__}{' at ' + path if path else ''}; a traced "
                     "function "
                     "returns arrays, numbers and containers of them"
@@ -260,13 +265,13 @@ class Compiled(Dispatching, _Stage):
         else:
             leaves, structure = tree.flatten((args, kwargs))
         if self.in_structure is not None and structure != self.in_structure:
-            raise TraceError(f"the program was compiled for arguments nested as {self.in_structure}; got {structure}")
+            raise trace.trace_error(f"the program was compiled for arguments nested as {self.in_structure}; got {structure}")
         shapes = self.traced.module.parameter_shapes
         arrays = []
         for i, (leaf, dtype) in enumerate(zip(leaves, self.traced.in_dtypes)):
             array = leaf_array(leaf, dtype) if isinstance(leaf, _NUMBERS) else np.asarray(leaf)
             if shape_of(array) != shapes[i]:
-                raise TraceError(
+                raise trace.trace_error(
                     f"the program was compiled for {shapes[i]} as leaf {i} of the arguments; got {shape_of(array)}"
                 )
             arrays.append(array)
@@ -631,7 +636,8 @@ class Jit(Dispatching):
             return self._function(*arguments, **named, **fixed_named)
 
         traced = trace_program(
-            run, self._name, signatures, names=self._leaf_names(structure), donated=self._donated(structure)
+            run, self._name, signatures, names=self._leaf_names(structure), donated=self._donated(structure),
+            place=trace.place_of(self._function),
         )
         traced.options = self._options
         return traced
@@ -686,7 +692,7 @@ def _require_hashable(value: Any, name: str, which: str) -> None:
     try:
         hash(value)
     except TypeError:
-        raise TraceError(
+        raise trace.trace_error(
             f"static argument {which} of {name} is {value!r} of type {type(value).__name__}, which is not hashable; "
             "pass a tuple "
             "in place of a list, or make it an ordinary argument"

@@ -30,7 +30,7 @@ from xlac.frontend import dtypes
 from xlac.ir import ops as _rows  # noqa: F401  (fills the opcode table)
 from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import OPCODES, Kind, Opcode, op
-from xlac.ir.shape import TOKEN, ArrayShape, Shape, TupleShape, element_type, leaves
+from xlac.ir.shape import TOKEN, ArrayShape, Shape, TupleShape, element_type, in_numpy_words, leaves
 
 if TYPE_CHECKING:
     from xlac.frontend.tracer import Tracer
@@ -63,6 +63,14 @@ def name_of(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
+def place_of(function: Callable[..., Any]) -> tuple[str, int] | None:
+    """File and line where a Python function begins; None for others."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(function, "__code__", None) or getattr(getattr(function, "__call__", None), "__code__", None)
+    return (code.co_filename, code.co_firstlineno) if code else None
+
+
 def user_place() -> tuple[str, int]:
     """File and line of the innermost frame outside this package and NumPy."""
     frame = sys._getframe(1)
@@ -75,10 +83,20 @@ def user_place() -> tuple[str, int]:
 
 
 def located(message: str, place: tuple[str, int] | None = None) -> str:
-    """`message` with the user's file, line and line text."""
+    """`message` with the user's file, line and line text, its shapes in NumPy's words."""
     filename, line = place or user_place()
     text = linecache.getline(filename, line).strip()
-    return f"{filename}:{line}: {message}" + (f"\n    {text}" if text else "")
+    return f"{filename}:{line}: {in_numpy_words(message)}" + (f"\n    {text}" if text else "")
+
+
+def shown(x: Any) -> str:
+    """Type and shape of an array or number, for messages: float32[3,4]."""
+    if isinstance(x, (bool, int, float, complex)):
+        return str(ArrayShape(element_type(dtypes.type_of(x)[0])))
+    try:
+        return in_numpy_words(str(ArrayShape(element_type(x.dtype), tuple(x.shape))))
+    except ShapeError:
+        return f"{x.dtype}{list(x.shape)}"
 
 
 def trace_error(message: str, place: tuple[str, int] | None = None) -> TraceError:
@@ -139,9 +157,11 @@ class Session:
       call_effects: for computations that calls with notes are made of, the effects that go through them, each with
         the numbers of the result and of the operand that are its value.
       lifted: where constants become parameters of the entry, their values; None where they stay constants.
+      place: the function's file and line, where they are known.
     """
 
     name: str
+    place: tuple[str, int] | None = None
     notes: dict[Instruction, Note] = field(default_factory=dict)
     replaced: dict[Instruction, Instruction] = field(default_factory=dict)
     order: dict[Instruction, int] = field(default_factory=dict)
@@ -356,10 +376,15 @@ def is_small_constant(instruction: Instruction) -> bool:
 def leaked(tracer: Tracer) -> TraceError:
     """The error for a traced value used outside the function it belongs to."""
     made = tracer._instruction.metadata
-    where = f", made at {made['source_file']}:{made['source_line']}," if made else ""
+    name = tracer._trace.session.name
+    if made:
+        where = f"made at {made['source_file']}:{made['source_line']} in {name}"
+    else:
+        where = f"an argument ({tracer._instruction.name}) of {name}"
+        if tracer._trace.session.place is not None:
+            where += " at {}:{}".format(*tracer._trace.session.place)
     return trace_error(
-        f"a traced value of shape {tracer._instruction.shape}{where} is used outside the function it was traced in; "
-        "return it "
+        f"a traced value {tracer._instruction.shape}, {where}, is used outside the function it was traced in; return it "
         "from that function instead of storing it in a global, an attribute or an outer list"
     )
 

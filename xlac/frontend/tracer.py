@@ -38,7 +38,6 @@ class Tracer:
 
     __slots__ = ("_instruction", "_trace", "exact", "weak_type")
     __array_priority__ = 1000
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, owner: trace.Trace, instruction: Instruction, weak: bool = False, exact: Any = None) -> None:
         self._trace = owner
@@ -77,19 +76,21 @@ class Tracer:
 
     def __len__(self) -> int:
         if not self.shape:
-            raise trace.trace_error("len() of a traced scalar")
+            raise trace.trace_error(f"len() of a traced scalar, {self._instruction.shape}")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tracer]:
         if not self.shape:
-            raise trace.trace_error("a traced scalar cannot be iterated over")
+            raise trace.trace_error(f"a traced scalar, {self._instruction.shape}, cannot be iterated over")
         return iter([self[i] for i in range(self.shape[0])])
 
     # ---- what is not
 
     def _unknown(self, what: str, instead: str) -> TraceError:
+        if self._trace.closed:
+            return trace.leaked(self)
         return trace.trace_error(
-            f"{what} of a traced value of shape {self._instruction.shape}: its value is not known while the function "
+            f"{what} of a traced value {self._instruction.shape}: its value is not known while the function "
             "is traced; "
             f"{instead}"
         )
@@ -105,9 +106,8 @@ class Tracer:
     def _number(self, name: str) -> TraceError:
         return self._unknown(
             f"{name}()",
-            "compute with the array itself (astype changes its type), or name the argument in static_argnums if it "
-            "may be fixed "
-            "at compile time",
+            "compute with the array itself (astype changes its type; xlac.random draws by it where numpy.random "
+            "cannot), or name the argument in static_argnums if it may be fixed at compile time",
         )
 
     def __int__(self) -> int:
@@ -130,10 +130,17 @@ class Tracer:
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         raise self._unknown(
             "the NumPy array",
-            "use xlac.numpy.asarray or xlac.numpy.stack in place of numpy.array, and convert after the jitted "
-            "function has "
-            "returned",
+            "use xlac.numpy.asarray or xlac.numpy.stack in place of numpy.array, and xlac.random in place of "
+            "numpy.random, and convert after the jitted function has returned",
         )
+
+    def __hash__(self) -> int:
+        raise self._unknown("the hash", "it cannot be a key of a dictionary or an element of a set")
+
+    def __format__(self, format_spec: str) -> str:
+        if not format_spec:
+            return repr(self)
+        raise self._unknown("the formatted text", "use xlac.debug.print, which prints when the program runs")
 
     def item(self, *args: Any) -> Any:
         raise self._number("item")

@@ -33,8 +33,8 @@ class Instruction:
     """
 
     __slots__ = (
+        "_predecessors",
         "attrs",
-        "control_predecessors",
         "extras",
         "metadata",
         "name",
@@ -62,7 +62,17 @@ class Instruction:
         self.parent: Computation | None = None
         self.metadata: dict[str, Any] | None = None
         self.extras: dict[str, str] | None = None
-        self.control_predecessors: tuple[Instruction, ...] = ()
+        self._predecessors: tuple[Instruction, ...] = ()
+
+    @property
+    def control_predecessors(self) -> tuple[Instruction, ...]:
+        return self._predecessors
+
+    @control_predecessors.setter
+    def control_predecessors(self, instructions: tuple[Instruction, ...]) -> None:
+        self._predecessors = instructions
+        if instructions and self.parent is not None:
+            self.parent._ordered = True
 
     def __getitem__(self, attribute: str) -> Any:
         return self.attrs[attribute]
@@ -127,6 +137,7 @@ class Computation:
         self._names: dict[str, Instruction] = {}
         self._counts: dict[str, int] = {}
         self.extras: dict[str, str] = {}
+        self._ordered = False  # whether any instruction has had control predecessors
 
     def __repr__(self) -> str:
         return f"<computation {self.name}, {len(self._instructions)} instructions>"
@@ -170,6 +181,8 @@ class Computation:
         self._names[instruction.name] = instruction
         for operand in instruction.operands:
             operand.users[instruction] = None
+        if instruction._predecessors:
+            self._ordered = True
         if instruction.opcode.name == "parameter":
             insort(self.parameters, instruction, key=lambda p: p.attrs["number"])
 
@@ -188,6 +201,11 @@ class Computation:
         """Add the next parameter."""
         number = len(self.parameters)
         return self.add(op.parameter.make(shape=shape, number=number), name or f"arg{number}")
+
+    @property
+    def has_control(self) -> bool:
+        """Whether any instruction must wait for one that it does not read."""
+        return self._ordered and any(i._predecessors for i in self._instructions)
 
     def find(self, name: str) -> Instruction | None:
         return self._names.get(name)
@@ -210,7 +228,7 @@ class Computation:
                 if top in done:
                     stack.pop()
                     continue
-                needs = [x for x in (*top.operands, *top.control_predecessors) if x not in done]
+                needs = [x for x in (*top.operands, *top._predecessors) if x not in done]
                 if not needs:
                     done.add(top)
                     order.append(top)
@@ -233,7 +251,7 @@ class Computation:
             user.operands = tuple(new if x is old else x for x in user.operands)
             new.users[user] = None
         old.users = {}
-        for instruction in self._instructions:
+        for instruction in self._instructions if self._ordered else ():
             if old in instruction.control_predecessors:
                 instruction.control_predecessors = tuple(
                     new if x is old else x
@@ -253,9 +271,13 @@ class Computation:
         self._names.pop(instruction.name, None)
         instruction.parent = None
 
-    def remove_dead(self) -> bool:
-        """Remove instructions without effect that the root does not need (parameters stay); return whether any went."""
-        return self.keep([self.root, *(i for i in self._instructions if not is_pure(i))])
+    def remove_dead(self, known: dict[Computation, bool] | None = None) -> bool:
+        """Remove instructions without effect that the root does not need (parameters stay); return whether any went.
+
+        `known` is as for `is_pure`.
+        """
+        known = {} if known is None else known
+        return self.keep([self.root, *(i for i in self._instructions if not is_pure(i, known))])
 
     def keep(self, wanted: Iterable[Instruction]) -> bool:
         """Remove all that is neither a parameter nor needed by `wanted`; return whether any went."""
@@ -266,7 +288,7 @@ class Computation:
             if top not in live:
                 live.add(top)
                 stack.extend(top.operands)
-                stack.extend(top.control_predecessors)
+                stack.extend(top._predecessors)
         dead = [i for i in self._instructions if i not in live]
         for instruction in dead:
             for operand in instruction.operands:
@@ -284,24 +306,30 @@ class Computation:
         return copy
 
 
-def is_pure(instruction: Instruction) -> bool:
-    """Whether the instruction, its called computations included, has no effect but its result."""
-    if not instruction.opcode.pure or instruction.attrs.get("custom_call_has_side_effect"):
+def is_pure(instruction: Instruction, known: dict[Computation, bool] | None = None) -> bool:
+    """Whether the instruction, its called computations included, has no effect but its result.
+
+    Args:
+      known: answers of earlier calls about computations, and those of this one; for a pass, which asks about many.
+    """
+    row = instruction.opcode
+    if not row.pure or instruction.attrs.get("custom_call_has_side_effect"):
         return False
-    if not instruction.opcode.has_regions:
+    if not row.has_regions:
         return True
-    # Computations may call the same ones many times over, and each is looked into once.
-    stack = list(instruction.called)
-    seen = set(stack)
+    known = {} if known is None else known
+    called = instruction.called
+    # Each computation is looked into once, callees first.
+    stack = [c for c in called if c not in known]
     while stack:
-        for inner in stack.pop()._instructions:
-            if not inner.opcode.pure or inner.attrs.get("custom_call_has_side_effect"):
-                return False
-            for callee in inner.called:
-                if callee not in seen:
-                    seen.add(callee)
-                    stack.append(callee)
-    return True
+        computation = stack[-1]
+        waiting = [c for i in computation._instructions for c in i.called if c not in known]
+        if waiting:
+            stack += waiting
+        else:
+            known[computation] = all(is_pure(i, known) for i in computation._instructions)
+            stack.pop()
+    return all(known[c] for c in called)
 
 
 def inline(source: Computation, into: Computation, arguments: Iterable[Instruction] | None) -> Instruction:

@@ -7,6 +7,7 @@ which order XLA would store the dimensions; they are kept for the text and for `
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -239,6 +240,14 @@ class OpaqueShape:
 
 
 Shape = Union[ArrayShape, TupleShape, TokenShape, OpaqueShape]
+
+
+def in_numpy_words(text: str) -> str:
+    """A message with shapes in NumPy's words: float32[3,4] for f32[3,4]."""
+    return _SHAPE.sub(lambda m: f"{ELEMENT_TYPES[m[1]].dtype.name}[" if m[1] in ELEMENT_TYPES else m[0], text)
+
+
+_SHAPE = re.compile(r"\b([a-z]\w{1,11})\[(?=[\d,]*\])")
 
 
 def leaves(shape: Shape) -> list[ArrayShape | TokenShape | OpaqueShape]:

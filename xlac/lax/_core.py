@@ -11,7 +11,7 @@ import numpy as np
 
 from xlac.frontend import dtypes, trace
 from xlac.frontend.eager import array_function
-from xlac.frontend.trace import emit, lift, shape_error
+from xlac.frontend.trace import emit, lift, shape_error, shown
 from xlac.frontend.tracer import Tracer
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
@@ -68,9 +68,8 @@ def match(name: str, values: Sequence[Any]) -> list[Tracer]:
     for t in strong:
         if t.dtype != strong[0].dtype:
             raise shape_error(
-                f"{name}: the operands are of types {', '.join(x.dtype.name for x in operands)}; they must be equal "
-                "(convert one "
-                "with lax.convert_element_type, or use xlac.numpy, which promotes)"
+                f"{name}: operands {' and '.join(map(shown, operands))}; they must be of one type (convert one with "
+                "lax.convert_element_type, or use xlac.numpy, which promotes)"
             )
     dtype, weak = dtypes.promote(*((t.dtype, t.weak_type) for t in operands))
     operands = [convert(t, dtype, weak) for t in operands]
@@ -79,10 +78,8 @@ def match(name: str, values: Sequence[Any]) -> list[Tracer]:
         operands = [expand(t, shapes[0], ()) if not t.shape else t for t in operands]
         for t in operands:
             if t.shape != shapes[0]:
-                listed = ", ".join(str(list(t.shape)) for t in operands)
-                raise shape_error(
-                    f"{name}: the operands are of shapes {listed}; they must be equal (xlac.numpy broadcasts)"
-                )
+                listed = " and ".join(map(shown, operands))
+                raise shape_error(f"{name}: operands {listed}; they must be of one shape (xlac.numpy broadcasts)")
     return operands
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from xlac.frontend import dtypes
 from xlac.frontend.eager import Array, ArrayLike
-from xlac.frontend.trace import emit, lift, shape_error
+from xlac.frontend.trace import emit, lift, shape_error, shown
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
 from xlac.lax._core import Declared, convert
@@ -72,7 +72,7 @@ def dot(
         return dot_general(a, b, dimension_numbers, precision, preferred_element_type)
     if a.ndim not in (1, 2) or b.ndim not in (1, 2):
         raise shape_error(
-            f"dot: the operands are of shapes {list(a.shape)} and {list(b.shape)}; they must be vectors or matrices"
+            f"dot: the operands are of shapes {shown(a)} and {shown(b)}; they must be vectors or matrices"
         )
     return dot_general(a, b, (((a.ndim - 1,), (0,)), ((), ())), precision, preferred_element_type)
 
@@ -173,7 +173,7 @@ def scaled_dot(
     a, b = lift(lhs), lift(rhs)
     if dimension_numbers is None:
         if a.ndim < 2:
-            raise shape_error(f"scaled_dot: lhs is of shape {list(a.shape)}; it must have at least two dimensions")
+            raise shape_error(f"scaled_dot: lhs is of shape {shown(a)}; it must have at least two dimensions")
         batch = tuple(range(a.ndim - 2))
         dimension_numbers = (((a.ndim - 1,), (a.ndim - 2,)), (batch, batch))
     (a_contracting, b_contracting), (a_batch, b_batch) = dimension_numbers

@@ -11,7 +11,7 @@ import numpy as np
 
 from xlac.frontend import dtypes
 from xlac.frontend.eager import Array, ArrayLike
-from xlac.frontend.trace import emit, lift, shape_error
+from xlac.frontend.trace import emit, lift, shape_error, shown
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
 from xlac.ir.window import ConvolutionDims, WindowDim
@@ -285,7 +285,7 @@ def conv_transpose(
     if dimension_numbers is None:
         dimension_numbers = _CHANNELS_LAST.get(x.ndim)
         if dimension_numbers is None:
-            raise shape_error(f"conv_transpose: give dimension_numbers for an input of shape {list(x.shape)}")
+            raise shape_error(f"conv_transpose: give dimension_numbers for an input of shape {shown(x)}")
     numbers = conv_dimension_numbers(x.shape, kernel.shape, dimension_numbers)
     dilation = as_dims(rhs_dilation or (1,) * (x.ndim - 2))
     spans = [(kernel.shape[d] - 1) * r + 1 for d, r in zip(numbers.rhs_spec[2:], dilation)]

@@ -51,7 +51,7 @@ def dynamic_slice(operand: ArrayLike, start_indices: Sequence[ArrayLike], slice_
     x = lift(operand)
     starts = _starts(x, start_indices)
     if len(starts) != x.ndim:
-        raise shape_error(f"dynamic_slice: {len(starts)} start indices for an array of shape {list(x.shape)}")
+        raise shape_error(f"dynamic_slice: {len(starts)} start indices for an array {trace.shown(x)}")
     if not x.ndim:
         return x
     return emit(op.dynamic_slice, x, *starts, dynamic_slice_sizes=as_dims(slice_sizes), weak=x.weak_type)

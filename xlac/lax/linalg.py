@@ -8,8 +8,9 @@ and the reverse one is its transpose.
 from __future__ import annotations
 
 import builtins
-import math
-from collections.abc import Callable, Sequence
+import enum
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,32 @@ import numpy as np
 from xlac.frontend import dtypes, trace
 from xlac.frontend.control import fori_loop, scan
 from xlac.frontend.eager import Array, ArrayLike
-from xlac.frontend.trace import emit, lift, shape_error
+from xlac.frontend.trace import emit, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.opcode import op
-from xlac.ir.shape import ArrayShape, TupleShape, element_type
 from xlac.lax._core import Declared, convert, expand
-from xlac.lax.contraction import dot_general
+from xlac.lax._factor import (
+    Build,
+    CallNote,
+    Jvp,
+    _array,
+    _columns,
+    _cut,
+    _diagonal,
+    _diagonal_mask,
+    _enlarge,
+    _failed,
+    _identity_like,
+    _kernel,
+    _matrix,
+    _narrow,
+    _product,
+    _rows,
+    _swap,
+    _triangle,
+    adjoint,
+    symmetrize,
+)
 from xlac.lax.creation import broadcasted_iota, full_like
 from xlac.lax.elementwise import (
     add,
@@ -33,188 +54,46 @@ from xlac.lax.elementwise import (
     eq,
     ge,
     imag,
-    le,
     mul,
-    ne,
     real,
     select,
     sign,
     sub,
 )
 from xlac.lax.indexing import GatherDimensionNumbers, dynamic_index_in_dim, gather
-from xlac.lax.movement import concatenate, expand_dims, pad, slice, slice_in_dim, squeeze, transpose
-from xlac.lax.reductions import reduce_sum
+from xlac.lax.movement import concatenate, expand_dims, slice_in_dim, squeeze, transpose
+from xlac.lax.reductions import argmax, reduce_sum
 
-__all__: list[str] = []
+
+class EigImplementation(enum.Enum):
+    """Accepted as in JAX: the algorithm is LAPACK's."""
+
+    CUSOLVER = "cusolver"
+    MAGMA = "magma"
+    LAPACK = "lapack"
+
+
+class EighImplementation(enum.Enum):
+    """Accepted as in JAX: the algorithm is LAPACK's."""
+
+    QR = "qr"
+    JACOBI = "jacobi"
+    QDWH = "qdwh"
+
+
+class SvdAlgorithm(enum.Enum):
+    """Accepted as in JAX: the algorithm is LAPACK's."""
+
+    DEFAULT = "default"
+    QR = "QR"
+    JACOBI = "Jacobi"
+    POLAR = "polar"
+    DIVIDE_AND_CONQUER = "divide_and_conquer"
+
+
+__all__: list[str] = ["EigImplementation", "EighImplementation", "SvdAlgorithm"]
 _declared = Declared(__name__, __all__)
 public, named = _declared.public, _declared.named
-
-_LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
-
-
-# ---- parts shared by all
-
-
-def _matrix(name: str, a: Any, square: bool = False) -> Tracer:
-    x = lift(a)
-    if not dtypes.is_inexact(x.dtype):
-        raise shape_error(f"{name}: the matrix is of type {x.dtype.name}; it must be a float or complex type")
-    if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
-        kind = "square in its last two dimensions" if square else "of at least two dimensions"
-        raise shape_error(f"{name}: an array of shape {list(x.shape)}; it must be {kind}")
-    return x
-
-
-def _kernel(name: str, operands: Sequence[Tracer], shapes: Sequence[ArrayShape], **config: str) -> list[Tracer]:
-    """Call the LAPACK kernel of the first operand's type; options are single letters."""
-    words = ", ".join(f"{key} = {ord(letter)} : ui8" for key, letter in config.items())
-    active = trace.active()
-    made = TupleShape(tuple(shapes)) if len(shapes) > 1 else shapes[0]
-    instruction = trace.emit_instruction(
-        op.custom_call,
-        *[active.use(x) for x in operands],
-        shape=made,
-        custom_call_target=f"lapack_{_LETTERS[operands[0].dtype.name]}{name}_ffi",
-        api_version="API_VERSION_TYPED_FFI",
-        backend_config="{" + words + "}" if words else None,
-    )
-    return trace.elements(instruction) if len(shapes) > 1 else [Tracer(active, instruction)]
-
-
-def _array(dtype: Any, *dims: int) -> ArrayShape:
-    return ArrayShape(element_type(np.dtype(dtype)), dims)
-
-
-def _failed(info: Tracer, values: Tracer) -> Tracer:
-    """NaN for those matrices of a batch whose kernel reported a failure."""
-    bad = ne(info, full_like(info, 0))
-    wide = expand(bad, values.shape, range(bad.ndim))
-    return select(wide, full_like(values, math.nan), values)
-
-
-def adjoint(a: Any) -> Tracer:
-    """The conjugate transpose of the last two dimensions."""
-    return conj(_swap(lift(a)))
-
-
-def _swap(x: Tracer) -> Tracer:
-    return transpose(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
-
-
-def _product(a: Tracer, b: Tracer) -> Tracer:
-    batch = tuple(range(a.ndim - 2))
-    return dot_general(a, b, (((a.ndim - 1,), (b.ndim - 2,)), (batch, batch)))
-
-
-def _triangle(x: Tracer, k: int, lower: bool) -> Tracer:
-    """Zeros above (or below) the k-th diagonal."""
-    rows, columns = (broadcasted_iota(np.int32, x.shape, x.ndim - 2 + i) for i in (0, 1))
-    moved = add(rows, full_like(rows, k))
-    keep = ge(moved, columns) if lower else le(moved, columns)
-    return select(keep, x, full_like(x, 0))
-
-
-def _diagonal_mask(x: Tracer) -> Tracer:
-    rows, columns = (broadcasted_iota(np.int32, x.shape, x.ndim - 2 + i) for i in (0, 1))
-    return eq(rows, columns)
-
-
-def _identity_like(x: Tracer) -> Tracer:
-    return convert(_diagonal_mask(x), x.dtype)
-
-
-def _diagonal(x: Tracer) -> Tracer:
-    """The diagonals of square matrices."""
-    zeros = full_like(x, 0)
-    return reduce_sum(select(_diagonal_mask(x), x, zeros), (x.ndim - 1,))
-
-
-def _columns(v: Tracer, x: Tracer) -> Tracer:
-    """v[..., j] at each place [..., i, j] of `x`."""
-    return expand(v, (*x.shape[:-2], x.shape[-2], v.shape[-1]), (*range(x.ndim - 2), x.ndim - 1))
-
-
-def _rows(v: Tracer, x: Tracer) -> Tracer:
-    """v[..., i] at each place [..., i, j] of `x`."""
-    return expand(v, (*x.shape[:-2], v.shape[-1], x.shape[-1]), range(x.ndim - 1))
-
-
-def _cut(x: Tracer, rows: int, columns: int) -> Tracer:
-    lead = x.shape[:-2]
-    return slice(x, (0,) * x.ndim, (*lead, rows, columns))
-
-
-def _enlarge(x: Tracer, rows: int, columns: int) -> Tracer:
-    """Zeros below and beside the matrices."""
-    m, n = x.shape[-2:]
-    return pad(x, np.zeros((), x.dtype), [(0, 0, 0)] * (x.ndim - 2) + [(0, rows - m, 0), (0, columns - n, 0)])
-
-
-def symmetrize(x: Any) -> Tracer:
-    """(x + x*) / 2."""
-    a = lift(x)
-    return mul(add(a, adjoint(a)), full_like(a, 0.5))
-
-
-# ---- factorisations as calls with a derivative
-
-Build = Callable[..., "list[Tracer]"]
-Jvp = Callable[["list[Tracer]", "list[Tracer]", "list[Tracer]"], "list[Any]"]
-
-
-class FactorNote:
-    """What the front end knows of a factorisation's call: how to make it of other operands, and its derivative.
-
-    Attributes:
-      build: the results of the operands, any batch dimensions in front.
-      derivative: (operands, results, tangents of the operands) -> tangents of the results, None for zero.
-    """
-
-    def __init__(self, name: str, build: Build, derivative: Jvp | None) -> None:
-        self.name, self.build, self.derivative = name, build, derivative
-
-    def emit(self, *operands: Tracer) -> list[Tracer]:
-        """The call, in the current trace."""
-        active = trace.active()
-        shapes = [x._instruction.shape for x in operands]
-        computation = trace.scalar_computation(self.name, shapes, lambda *xs: self.build(*xs))
-        instruction = trace.emit_instruction(op.call, *[active.use(x) for x in operands], to_apply=computation)
-        active.session.notes[instruction] = self  # type: ignore[assignment]
-        return trace.elements(instruction)
-
-    def _tangents(self, instruction: Any, tangents: Sequence[Any]) -> list[Any]:
-        if self.derivative is None:
-            raise trace.trace_error(f"{self.name} has no derivative")
-        active = trace.active()
-        operands = [Tracer(active, x) for x in instruction.operands]
-        filled = [full_like(x, 0) if t is None else t for x, t in zip(operands, tangents)]
-        return self.derivative(operands, trace.elements(instruction), filled)
-
-    def jvp(self, instruction: Any, tangents: Sequence[Any], moved: list[Any]) -> Any:
-        """The tangents of the results."""
-        return self._tangents(instruction, tangents)
-
-    def vjp(self, instruction: Any, cotangent: Any, needed: Callable[[Any], bool]) -> Sequence[Any]:
-        """The cotangents of the operands: the transpose of the derivative."""
-        from xlac.frontend.linear import transpose as transposed
-
-        shapes = [x.shape for x in instruction.operands]
-        return transposed(lambda inputs: self._tangents(instruction, inputs), shapes, list(cotangent))
-
-    def batch(self, instruction: Any, values: Sequence[Any], size: int) -> Any:
-        """The results for operands of which some have a batch dimension."""
-        from xlac.frontend.batching import Batched
-
-        return [Batched(t, 0) for t in self.emit(*(value.front(size) for value in values))]
-
-
-def _narrow(function: Callable[..., Any], x: Tracer) -> Any:
-    """`function` of a matrix, computed in float32 where it is narrower."""
-    if x.dtype.itemsize >= 4:
-        return function(x)
-    made = function(convert(x, dtypes.FLOAT32))
-    results = [convert(r, x.dtype) if dtypes.is_float(r.dtype) else r for r in made]
-    return results
 
 
 @public
@@ -333,7 +212,7 @@ def _take_rows(x: Tracer, order: Tracer) -> Tracer:
     return gather(x, expand_dims(order, (order.ndim,)), numbers, (*[1] * lead, 1, x.shape[-1]))
 
 
-_LU = FactorNote("lu", _lu_build, _lu_derivative)
+_LU = CallNote("lu", _lu_build, _lu_derivative)
 
 
 @public
@@ -404,19 +283,43 @@ def _qr_derivative(operands: list[Tracer], results: list[Tracer], tangents: list
     return [add(_product(q, sub(skew, c)), right), _product(sub(c, skew), r)]
 
 
-_QR = {full: FactorNote("qr", _qr_build(full), _qr_derivative) for full in (False, True)}
+_QR = {full: CallNote("qr", _qr_build(full), _qr_derivative) for full in (False, True)}
+
+
+def _pivoted_build(full: bool) -> Build:
+    def build(x: Tracer) -> list[Tracer]:
+        *lead, m, n = x.shape
+        k = builtins.min(m, n)
+        free = full_like(broadcasted_iota(np.int32, (*lead, n), len(lead)), 0)
+        shapes = [_array(x.dtype, *x.shape), _array(np.int32, *lead, n), _array(x.dtype, *lead, k)]
+        packed, order, tau = _kernel("geqp3", [x, free], shapes)
+        wide = _enlarge(packed, m, m) if full and m > n else _cut(packed, m, k)
+        r = packed if full else _cut(packed, k, n)
+        return [_reflectors(wide, tau), _triangle(r, 0, False), sub(order, full_like(order, 1))]
+
+    return build
+
+
+def _pivoted_derivative(operands: list[Tracer], results: list[Tracer], tangents: list[Tracer]) -> list[Any]:
+    """That of the matrix whose columns are in the order found."""
+    (a,), (q, r, order), (da,) = operands, results, tangents
+    a, da = (_swap(_take_rows(_swap(v), order)) for v in (a, da))
+    return [*_qr_derivative([a], [q, r], [da]), None]
+
+
+_PIVOTED = {full: CallNote("qr", _pivoted_build(full), _pivoted_derivative) for full in (False, True)}
 
 
 @public
-def qr(x: ArrayLike, *, pivoting: bool = False, full_matrices: bool = True) -> tuple[Array, Array]:
+def qr(x: ArrayLike, *, pivoting: bool = False, full_matrices: bool = True, use_magma: bool | None = None) -> Any:
     """Q R = x, Q unitary and R upper triangular; without `full_matrices` Q has min(m, n) columns.
 
-    Raises:
-      TraceError: pivoting is asked for, for which there is no kernel.
+    With `pivoting` there is a third result, the order p of x's columns, with Q R = x[..., p] and the size of R's
+    diagonal descending.
     """
-    if pivoting:
-        raise trace.trace_error("qr: there is no kernel for pivoting=True; use svd to find the rank")
     a = _matrix("qr", x)
+    if pivoting:
+        return tuple(_narrow(lambda v: _PIVOTED[full_matrices].emit(v), a))
     return tuple(_narrow(lambda v: _QR[full_matrices].emit(v), a))  # type: ignore[return-value]
 
 
@@ -467,7 +370,7 @@ def _eigh_derivative(operands: list[Tracer], results: list[Tracer], tangents: li
     return [_product(v, mul(convert(f, v.dtype), inner)), real(_diagonal(inner))]
 
 
-_EIGH = {lower: FactorNote("eigh", _eigh_build(lower), _eigh_derivative) for lower in (False, True)}
+_EIGH = {lower: CallNote("eigh", _eigh_build(lower), _eigh_derivative) for lower in (False, True)}
 
 
 @public
@@ -478,6 +381,7 @@ def eigh(
     symmetrize_input: bool = True,
     sort_eigenvalues: bool = True,
     subset_by_index: tuple[int, int] | None = None,
+    implementation: EighImplementation | None = None,
 ) -> tuple[Array, Array]:
     """Eigenvectors, as columns, and ascending eigenvalues of Hermitian matrices; one triangle is read."""
     a = _matrix("eigh", x, square=True)
@@ -549,11 +453,18 @@ def _svd_derivative(operands: list[Tracer], results: list[Tracer], tangents: lis
     return [du, ds, adjoint(dv)]
 
 
-_SVD = {full: FactorNote("svd", _svd_build(full), _svd_derivative) for full in (False, True)}
+_SVD = {full: CallNote("svd", _svd_build(full), _svd_derivative) for full in (False, True)}
 
 
 @public
-def svd(x: ArrayLike, *, full_matrices: bool = True, compute_uv: bool = True, subset_by_index: Any = None) -> Any:
+def svd(
+    x: ArrayLike,
+    *,
+    full_matrices: bool = True,
+    compute_uv: bool = True,
+    subset_by_index: Any = None,
+    algorithm: SvdAlgorithm | None = None,
+) -> Any:
     """U, s, V* with U diag(s) V* = x, s descending; s alone without `compute_uv`."""
     a = _matrix("svd", x)
     u, s, vt = _narrow(lambda v: _SVD[full_matrices and compute_uv].emit(v), a)
@@ -580,27 +491,66 @@ def _eig_build(x: Tracer) -> list[Tracer]:
     return [complex(re, im), left, right]
 
 
-def _eig_derivative(operands: list[Tracer], results: list[Tracer], tangents: list[Tracer]) -> list[Any]:
-    """dw = diag(V^-1 da V); that of the vectors is not defined without a choice of their scale, and is refused."""
-    (_, _, v), (da,) = results, tangents
-    inner = _product(_general_solve(v, convert(da, v.dtype)), v)
-    return [_diagonal(inner), None, None]
+def _eig_derivative(left: bool, right: bool, vectors: bool) -> Jvp:
+    def derivative(operands: list[Tracer], results: list[Tracer], tangents: list[Tracer]) -> list[Any]:
+        """dw = diag(C) for C = V^-1 da V; those of the vectors, and of da* for the left ones, by `_vectors_change`."""
+        (w, vl, vr), (da,) = results, tangents
+        if (left or right) and not vectors:
+            raise trace.trace_error(
+                "eig: eigenvectors have derivatives where the eigenvalues are distinct, and with "
+                "enable_eigvec_derivs=True; take eigenvalues alone with both compute_..._eigenvectors=False"
+            )
+        da = convert(da, vr.dtype)
+        inner = _product(_general_solve(vr, da), vr)
+        of_left = None
+        if left:
+            of_left = _vectors_change(conj(w), vl, _product(_general_solve(vl, adjoint(da)), vl))
+        return [_diagonal(inner), of_left, _vectors_change(w, vr, inner) if right else None]
+
+    return derivative
 
 
-_EIG = FactorNote("eig", _eig_build, _eig_derivative)
+def _vectors_change(w: Tracer, v: Tracer, inner: Tracer) -> Tracer:
+    """V (F C), F_ij = 1 / (w_j - w_i), and multiples of V's columns that keep them normal.
+
+    Columns have norm 1 and a largest element that is real.
+    """
+    gaps = sub(_columns(w, v), _rows(w, v))
+    diagonal = _diagonal_mask(v)
+    safe = select(diagonal, full_like(gaps, 1), gaps)
+    change = _product(v, select(diagonal, full_like(inner, 0), div(inner, safe)))
+    length = reduce_sum(real(mul(conj(v), change)), (v.ndim - 2,))
+    size = add(mul(real(v), real(v)), mul(imag(v), imag(v)))
+    place = broadcasted_iota(np.int32, v.shape, v.ndim - 2)
+    largest = eq(place, _columns(argmax(size, v.ndim - 2, np.int32), v))
+    zeros = full_like(size, 0)
+    turn = reduce_sum(select(largest, div(imag(change), select(largest, real(v), full_like(size, 1))), zeros),
+                      (v.ndim - 2,))  # fmt: skip
+    return sub(change, mul(v, _columns(complex(length, turn), v)))
+
+
+_EIG = {key: CallNote("eig", _eig_build, _eig_derivative(*key)) for key in itertools.product((False, True), repeat=3)}
 
 
 @public
 def eig(
-    x: ArrayLike, *, compute_left_eigenvectors: bool = True, compute_right_eigenvectors: bool = True
+    x: ArrayLike,
+    *,
+    compute_left_eigenvectors: bool = True,
+    compute_right_eigenvectors: bool = True,
+    enable_eigvec_derivs: bool = False,
+    implementation: EigImplementation | None = None,
+    use_magma: bool | None = None,
 ) -> list[Array]:
     """Eigenvalues, and left and right eigenvectors as columns, of general matrices; all are complex.
 
-    Derivatives are those of the eigenvalues; vectors count as constants.
+    Derivatives are those of the eigenvalues alone, unless `enable_eigvec_derivs` says that eigenvalues are distinct;
+    those of the vectors then keep their norm 1, and their largest element real.
     """
     a = _matrix("eig", x, square=True)
     a = convert(a, dtypes.FLOAT32) if a.dtype.itemsize < 4 else a
-    w, left, right = _EIG.emit(a)
+    note = _EIG[compute_left_eigenvectors, compute_right_eigenvectors, enable_eigvec_derivs]
+    w, left, right = note.emit(a)
     return [w, *([left] if compute_left_eigenvectors else []), *([right] if compute_right_eigenvectors else [])]
 
 
@@ -620,7 +570,9 @@ def solve(a: ArrayLike, b: ArrayLike) -> Array:
 
 
 @public
-def tridiagonal_solve(dl: ArrayLike, d: ArrayLike, du: ArrayLike, b: ArrayLike) -> Array:
+def tridiagonal_solve(
+    dl: ArrayLike, d: ArrayLike, du: ArrayLike, b: ArrayLike, *, perturb_singular: bool = False
+) -> Array:
     """x with t x = b, t having the diagonals dl, d, du, each of the system's size; dl[0] and du[-1] are not read.
 
     By elimination along the diagonals, in a scan: derivatives go through it.
@@ -664,4 +616,121 @@ def symmetric_product(
     """alpha a a^T + beta c."""
     a, c = lift(a_matrix), lift(c_matrix)
     made = add(mul(_product(a, _swap(a)), full_like(c, alpha)), mul(c, full_like(c, beta)))
-    return made
+    if not symmetrize_output:
+        return made
+    below = _triangle(made, 0, True)
+    return add(below, _swap(_triangle(below, -1, True)))
+
+
+# ---- reduced forms, which have no derivatives
+
+
+def _hessenberg_build(x: Tracer) -> list[Tracer]:
+    *lead, n, _ = x.shape
+    shapes = [_array(x.dtype, *x.shape), _array(x.dtype, *lead, builtins.max(n - 1, 0)), _array(np.int32, *lead)]
+    packed, tau, info = _kernel("gehrd", [x], shapes)
+    return [_failed(info, packed), _failed(info, tau)]
+
+
+_HESSENBERG = CallNote("hessenberg", _hessenberg_build, None)
+
+
+@public
+def hessenberg(a: ArrayLike) -> tuple[Array, Array]:
+    """The Hessenberg form of square matrices, with the reflections that make it.
+
+    Returns: the form on and above the first subdiagonal and the reflections' vectors below it, and their factors; of
+      these, `householder_product` makes Q.
+    """
+    return tuple(_narrow(lambda v: _HESSENBERG.emit(v), _matrix("hessenberg", a, square=True)))  # type: ignore[return-value]
+
+
+def _tridiagonal_build(lower: bool) -> Build:
+    def build(x: Tracer) -> list[Tracer]:
+        *lead, n, _ = x.shape
+        kind, less = dtypes.real_dtype(x.dtype), builtins.max(n - 1, 0)
+        shapes = [_array(x.dtype, *x.shape), _array(kind, *lead, n), _array(kind, *lead, less),
+                  _array(x.dtype, *lead, less), _array(np.int32, *lead)]  # fmt: skip
+        name = "hetrd" if dtypes.is_complex(x.dtype) else "sytrd"
+        *made, info = _kernel(name, [x], shapes, uplo="L" if lower else "U")
+        return [_failed(info, m) for m in made]
+
+    return build
+
+
+_TRIDIAGONAL = {lower: CallNote("tridiagonal", _tridiagonal_build(lower), None) for lower in (False, True)}
+
+
+@public
+def tridiagonal(a: ArrayLike, *, lower: bool = True) -> tuple[Array, Array, Array, Array]:
+    """The tridiagonal form of Hermitian matrices, of which one triangle is read.
+
+    Returns: the reflections' vectors, the real diagonal, the real off-diagonal, and the reflections' factors.
+    """
+    x = _matrix("tridiagonal", a, square=True)
+    return tuple(_narrow(lambda v: _TRIDIAGONAL[lower].emit(v), x))  # type: ignore[return-value]
+
+
+@public
+def ormqr(a: ArrayLike, taus: ArrayLike, c: ArrayLike, *, left: bool = True, transpose: bool = False) -> Array:
+    """Q c, or c Q without `left`, or those with Q*, for the Q of the reflections below the diagonal of `a`."""
+    x, tau, right = _matrix("ormqr", a), lift(taus), lift(c)
+    name = "unmqr" if dtypes.is_complex(x.dtype) else "ormqr"
+    return _kernel(name, [x, tau, right], [_array(x.dtype, *right.shape)], left=left, transpose=transpose)[0]
+
+
+def _schur_build(x: Tracer) -> list[Tracer]:
+    *lead, n, _ = x.shape
+    hermitian = dtypes.is_complex(x.dtype)
+    values = [_array(x.dtype, *lead, n)] * (1 if hermitian else 2)
+    shapes = [_array(x.dtype, *x.shape), _array(x.dtype, *x.shape), *values, *[_array(np.int32, *lead)] * 2]
+    made = _kernel("gees", [x], shapes, mode="V", sort="N")
+    return [_failed(made[-1], made[0]), _failed(made[-1], made[1])]
+
+
+_SCHUR = CallNote("schur", _schur_build, None)
+
+
+@public
+def schur(
+    x: ArrayLike,
+    *,
+    compute_schur_vectors: bool = True,
+    sort_eig_vals: bool = False,
+    select_callable: Callable[..., Any] | None = None,
+) -> Any:
+    """T and Q with x = Q T Q*, Q unitary and T upper triangular; of real matrices with 2x2 blocks on the diagonal.
+
+    Returns: (T, Q), or (T,) without `compute_schur_vectors`.
+
+    Raises:
+      TraceError: sorted eigenvalues are asked for, which no kernel gives.
+    """
+    if sort_eig_vals or select_callable is not None:
+        raise trace.trace_error("schur: there is no kernel that sorts eigenvalues; leave sort_eig_vals=False")
+    t, q = _narrow(lambda v: _SCHUR.emit(v), _matrix("schur", x, square=True))
+    return (t, q) if compute_schur_vectors else (t,)
+
+
+@public
+def qdwh(
+    x: ArrayLike,
+    *,
+    is_hermitian: bool = False,
+    max_iterations: int | None = None,
+    eps: float | None = None,
+    dynamic_shape: tuple[int, int] | None = None,
+) -> tuple[Array, Array, Array, Array]:
+    """The polar decomposition U H = x, U with orthonormal columns and H positive semidefinite, of tall matrices.
+
+    Returns: U, H, and what an iteration would say: 0 steps, converged. It is made of singular values.
+
+    Raises:
+      TraceError: there are more columns than rows, or `dynamic_shape` is given.
+    """
+    a = _matrix("qdwh", x)
+    if a.shape[-2] < a.shape[-1] or dynamic_shape is not None:
+        raise trace.trace_error("qdwh: matrices must have at least as many rows as columns, and no dynamic_shape")
+    u, s, vt = svd(a, full_matrices=False)
+    h = _product(mul(adjoint(vt), convert(_columns(s, adjoint(vt)), vt.dtype)), vt)
+    return _product(u, vt), symmetrize(h), lift(np.int32(0)), lift(np.bool_(True))

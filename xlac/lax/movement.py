@@ -40,7 +40,7 @@ def broadcast_in_dim(operand: ArrayLike, shape: Sequence[int], broadcast_dimensi
     shape, where = as_dims(shape), tuple(broadcast_dimensions)
     if len(where) != x.ndim:
         raise shape_error(
-            f"broadcast_in_dim: {len(where)} broadcast_dimensions for an operand of shape {list(x.shape)}"
+            f"broadcast_in_dim: {len(where)} broadcast_dimensions for an operand of shape {trace.shown(x)}"
         )
     if x.shape == shape and where == tuple(range(len(shape))):
         return x
@@ -81,7 +81,7 @@ def squeeze(array: ArrayLike, dimensions: Sequence[int]) -> Array:
     for d in places:
         if x.shape[d] != 1:
             raise shape_error(
-                f"squeeze: dimension {d} of an array of shape {list(x.shape)} is {x.shape[d]} long; it must be 1"
+                f"squeeze: dimension {d} of an array {trace.shown(x)} is {x.shape[d]} long; it must be 1"
             )
     return reshape(x, [n for d, n in enumerate(x.shape) if d not in places])
 
@@ -189,7 +189,7 @@ def split(operand: ArrayLike, sizes: Sequence[int], axis: int = 0) -> list[Array
     points = np.cumsum([0, *as_dims(sizes)])
     if points[-1] != x.shape[axis]:
         raise shape_error(
-            f"split: sizes {list(sizes)} add up to {points[-1]}; axis {axis} of {list(x.shape)} has {x.shape[axis]}"
+            f"split: sizes {list(sizes)} add up to {points[-1]}; axis {axis} of {trace.shown(x)} has {x.shape[axis]}"
         )
     return [slice_in_dim(x, int(a), int(b), axis=axis) for a, b in zip(points, points[1:])]
 
@@ -200,7 +200,7 @@ def tile(operand: ArrayLike, reps: Sequence[int]) -> Array:
     x = lift(operand)
     reps = as_dims(reps)
     if len(reps) != x.ndim:
-        raise shape_error(f"tile: {len(reps)} numbers of repeats for an array of shape {list(x.shape)}")
+        raise shape_error(f"tile: {len(reps)} numbers of repeats for an array {trace.shown(x)}")
     wide = expand(x, [n for pair in zip(reps, x.shape) for n in pair], range(1, 2 * x.ndim, 2))
     return reshape(wide, [r * n for r, n in zip(reps, x.shape)])
 

@@ -93,7 +93,7 @@ def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Array, Array]:
     x = lift(operand)
     if x.ndim == 0 or not -x.ndim <= axis < x.ndim or not 0 <= k <= x.shape[axis]:
         raise shape_error(
-            f"top_k: k={k} along axis {axis} of an array of shape {list(x.shape)}; it must be at most the extent"
+            f"top_k: k={k} along axis {axis} of an array {trace.shown(x)}; it must be at most the extent"
         )
     axis %= x.ndim
     values, indices = _sort([x, broadcasted_iota(np.int32, x.shape, axis)], axis, True, 1, True)

@@ -19,7 +19,7 @@ from xlac.ir.shape import ArrayShape, TupleShape, element_type
 from xlac.ir.window import WindowDim
 from xlac.lax._core import Declared, convert, expand, identity
 from xlac.lax.creation import broadcasted_iota, full_like
-from xlac.lax.elementwise import add, bitwise_or, eq, exp, log1p, max, min, mul, ne, neg, select, sub
+from xlac.lax.elementwise import abs, add, bitwise_and, bitwise_or, eq, exp, gt, log1p, max, min, mul, ne, neg, select, sub
 
 __all__: list[str] = ["reduce"]
 _declared = Declared(__name__, __all__)
@@ -160,9 +160,11 @@ def cumlogsumexp(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Ar
     x = lift(operand)
 
     def combine(a: Tracer, b: Tracer) -> Tracer:
-        high = max(a, b)
-        gap = select(eq(a, b), full_like(a, 0), neg(abs(sub(a, b))))
-        return add(high, log1p(exp(gap)))
+        # By selections, not by max and abs, so that derivatives hold where a = b too.
+        above = gt(a, b)
+        gap = select(above, sub(b, a), sub(a, b))
+        gap = select(bitwise_and(eq(a, b), eq(abs(a), float("inf"))), full_like(a, 0), gap)
+        return add(select(above, a, b), log1p(exp(gap)))
 
     reducer = _scalar_reducer("cumlogsumexp", x, combine)
     return running(x, axis, reverse, identity("maximum", x.dtype), reducer)

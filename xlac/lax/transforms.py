@@ -87,7 +87,7 @@ def rng_bit_generator(
     narrow = state.dtype == np.uint32
     if narrow:
         if state.shape != (4,):
-            raise shape_error(f"rng_bit_generator: the key is of shape {list(state.shape)}; it must be uint32[4]")
+            raise shape_error(f"rng_bit_generator: the key is of shape {trace.shown(state)}; it must be uint32[4]")
         state = bitcast_convert_type(reshape(state, (2, 2)), np.uint64)
     algorithm = RandomAlgorithm(algorithm)
     given = ArrayShape(element_type(np.dtype(np.uint64)), state.shape)

@@ -29,7 +29,7 @@ def _from_sequence(value: Sequence[Any]) -> Tracer:
     for p in parts:
         if p.shape != parts[0].shape:
             raise shape_error(
-                f"a list holds arrays of shapes {list(parts[0].shape)} and {list(p.shape)}; they must be equal"
+                f"a list holds arrays {trace.shown(parts[0])} and {trace.shown(p)}; they must be equal"
             )
     rows = [lax.reshape(lax._convert(p, dtype), (1, *p.shape)) for p in parts]
     return lax.concatenate(rows, 0)
@@ -92,9 +92,9 @@ def broadcast(name: str, xs: Sequence[Tracer]) -> list[Tracer]:
     try:
         common = np.broadcast_shapes(*shapes)
     except ValueError:
-        listed = " and ".join(str(list(s)) for s in shapes)
+        listed = " and ".join(map(trace.shown, xs))
         raise shape_error(
-            f"{name}: shapes {listed} do not broadcast together; aligned at the right, extents must be equal or 1"
+            f"{name}: {listed} do not broadcast together; aligned at the right, extents must be equal or 1"
         ) from None
     return [stretch(x, common) for x in xs]
 
@@ -122,13 +122,18 @@ def inexact(x: Any) -> Tracer:
     return promote_inexact(x)[0]
 
 
+def range_of(ndim: int) -> str:
+    """Which axes there are."""
+    return f"it must be from {-ndim} to {ndim - 1}" if ndim else "a scalar has no axes"
+
+
 def normalize_axis(axis: Any, ndim: int, name: str) -> int:
     """One axis as a non-negative number."""
     if isinstance(axis, Tracer):
         axis.__index__()
     axis = int(axis)
     if not -ndim <= axis < ndim:
-        raise AxisError(trace.located(f"{name}: axis {axis} of an array of {ndim} dimensions"))
+        raise AxisError(trace.located(f"{name}: axis {axis} of an array of {ndim} dimensions; {range_of(ndim)}"))
     return axis % ndim
 
 

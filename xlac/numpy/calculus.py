@@ -109,7 +109,7 @@ def _slope(x: Tracer, d: int, step: Tracer, order: int) -> Tracer:
 
     if step.ndim:
         if step.ndim != 1 or step.shape[0] != n:
-            raise trace.shape_error(f"gradient: coordinates of shape {list(step.shape)} along an axis of {n}")
+            raise trace.shape_error(f"gradient: coordinates of shape {trace.shown(step)} along an axis of {n}")
         gaps = lax.sub(lax.slice_in_dim(step, 1, n), lax.slice_in_dim(step, 0, n - 1))
     else:
         gaps = lax._broadcast(step, (n - 1,), ())
@@ -193,7 +193,7 @@ def interp(
     a, points = _core.promote_inexact(x, xp)
     if points.ndim != 1 or values.shape != points.shape or not points.size:
         raise trace.shape_error(
-            f"interp: xp of shape {list(points.shape)} and fp of shape {list(values.shape)}; they must be vectors of "
+            f"interp: xp of shape {trace.shown(points)} and fp of shape {trace.shown(values)}; they must be vectors of "
             "one length"
         )
     if not dtypes.is_complex(values.dtype):
@@ -238,7 +238,7 @@ def convolve(
     x, y = _core.promote(a, v)
     if x.ndim != 1 or y.ndim != 1 or not x.size or not y.size:
         raise trace.shape_error(
-            f"convolve: operands of shapes {list(x.shape)} and {list(y.shape)}; they must be vectors of some length"
+            f"convolve: operands {trace.shown(x)} and {trace.shown(y)}; they must be vectors of some length"
         )
     if x.shape[0] < y.shape[0]:
         x, y = y, x
@@ -263,7 +263,7 @@ def correlate(
     x, y = _core.promote(a, v)
     if x.ndim != 1 or y.ndim != 1:
         raise trace.shape_error(
-            f"correlate: operands of shapes {list(x.shape)} and {list(y.shape)}; they must be vectors"
+            f"correlate: operands {trace.shown(x)} and {trace.shown(y)}; they must be vectors"
         )
     settings = {"precision": precision, "preferred_element_type": preferred_element_type}
     if x.shape[0] >= y.shape[0]:

@@ -156,7 +156,22 @@ def _zero_if_zero(result: Tracer, y: Tracer) -> Tracer:
 floor_divide = _two("floor_divide", _floor_divide, "x1 / x2 rounded down.")
 mod = _two("mod", _mod, "Remainder with the sign of x2.")
 remainder = _two("remainder", _mod, "Remainder with the sign of x2.")
-fmod = _two("fmod", lambda x, y: lax.rem(x, y), "Remainder with the sign of x1.")
+
+
+def _fmod(x: Tracer, y: Tracer) -> Tracer:
+    if dtypes.is_inexact(x.dtype):
+        return lax.rem(x, y)
+    x, y = (_no_bool(v) for v in (x, y))
+    none = lax.eq(y, 0)  # as in NumPy
+    return lax.select(none, lax.full_like(x, 0), lax.rem(x, lax.select(none, lax.full_like(y, 1), y)))
+
+
+def _no_bool(x: Tracer) -> Tracer:
+    """Truth values as the small integers that NumPy calculates with."""
+    return lax.convert_element_type(x, np.int8) if _is_bool(x) else x
+
+
+fmod = _two("fmod", _fmod, "Remainder with the sign of x1.")
 
 
 @_public
@@ -221,7 +236,7 @@ def sign(x: ArrayLike, /) -> Array:
 
 
 square = _any("square", lambda x: lax.mul(x, x), "x * x.")
-reciprocal = _any("reciprocal", lambda x: lax.div(_constant(x, 1), x), "1 / x.")
+reciprocal = _math("reciprocal", lambda x: lax.div(_constant(x, 1), x), "1 / x.")
 sqrt = _math("sqrt", lax.sqrt, "Square root.")
 cbrt = _math("cbrt", lax.cbrt, "Cube root.")
 
@@ -241,11 +256,12 @@ log10 = _math("log10", lambda x: lax.div(lax.log(x), _constant(x, _LN10)), "Loga
 
 
 def _logaddexp(x: Tracer, y: Tracer) -> Tracer:
-    high = lax.max(x, y)
+    """By selections, not by max and abs, so that derivatives of all orders hold where x = y too."""
+    above = lax.gt(x, y)
     # Equal infinities have no difference; their sum is the number itself.
-    same = lax.eq(x, y)
-    gap = lax.select(same, _constant(x, 0), lax.neg(lax.abs(lax.sub(x, y))))
-    return lax.add(high, lax.log1p(lax.exp(gap)))
+    same = lax.bitwise_and(lax.eq(x, y), lax.eq(lax.abs(x), math.inf))
+    gap = lax.select(above, lax.sub(y, x), lax.sub(x, y))
+    return lax.add(lax.select(above, x, y), lax.log1p(lax.exp(lax.select(same, _constant(x, 0), gap))))
 
 
 logaddexp = _two_math("logaddexp", _logaddexp, "log(e^x1 + e^x2), without overflow.")
@@ -289,10 +305,15 @@ __all__ += ["degrees", "radians"]
 
 
 def _sinc(x: Tracer) -> Tracer:
+    """Near 0 by the first terms of its series, which have the derivatives too."""
     scaled = lax.mul(x, _constant(x, math.pi))
-    zero = lax.eq(x, 0)
-    safe = lax.select(zero, _constant(x, 1), scaled)
-    return lax.select(zero, _constant(x, 1), lax.div(lax.sin(safe), safe))
+    near = lax.lt(lax.abs(scaled), 0.125)
+    square = lax.mul(scaled, scaled)
+    series = _constant(x, 0)
+    for n in range(5, -1, -1):
+        series = lax.add(lax.mul(series, square), _constant(x, (-1) ** n / math.factorial(2 * n + 1)))
+    safe = lax.select(near, _constant(x, 1), scaled)
+    return lax.select(near, series, lax.div(lax.sin(safe), safe))
 
 
 sinc = _math("sinc", _sinc, "sin(pi x) / (pi x).")
@@ -300,12 +321,12 @@ sinc = _math("sinc", _sinc, "sin(pi x) / (pi x).")
 
 def _hypot(x: Tracer, y: Tracer) -> Tracer:
     """Scaled by the greater, so that squares neither overflow nor vanish."""
-    x, y = lax.abs(x), lax.abs(y)
-    high, low = lax.max(x, y), lax.min(x, y)
-    safe = lax.select(lax.eq(high, 0), _constant(x, 1), high)
-    ratio = lax.div(low, safe)
-    result = lax.mul(high, lax.sqrt(lax.add(_constant(x, 1), lax.mul(ratio, ratio))))
-    infinite = lax.bitwise_or(lax.eq(x, math.inf), lax.eq(y, math.inf))
+    size_x, size_y = lax.abs(x), lax.abs(y)
+    above = lax.gt(size_x, size_y)
+    high, low = lax.select(above, x, y), lax.select(above, y, x)
+    ratio = lax.div(low, lax.select(lax.eq(high, 0), _constant(x, 1), high))
+    result = lax.mul(lax.abs(high), lax.sqrt(lax.add(_constant(x, 1), lax.mul(ratio, ratio))))
+    infinite = lax.bitwise_or(lax.eq(size_x, math.inf), lax.eq(size_y, math.inf))
     return lax.select(infinite, _constant(x, math.inf), result)
 
 
@@ -327,7 +348,15 @@ floor = _any("floor", _rounding(lax.floor), "Round down.")
 ceil = _any("ceil", _rounding(lax.ceil), "Round up.")
 trunc = _any("trunc", _rounding(_trunc), "Round toward zero.")
 fix = _any("fix", _rounding(_trunc), "Round toward zero.")
-rint = _any("rint", _rounding(lambda x: lax.round(x, 1)), "Nearest integer, halves to even.")
+
+
+def _rint(x: Tracer) -> Tracer:
+    if dtypes.is_complex(x.dtype):
+        return lax.complex(lax.round(lax.real(x), 1), lax.round(lax.imag(x), 1))
+    return lax.round(x, 1)
+
+
+rint = _math("rint", _rint, "Nearest whole number, halves to even.")
 
 
 @_public
@@ -403,7 +432,12 @@ def _integral(name: str, function: Callable[..., Tracer]) -> Callable[..., Trace
     return run
 
 
+def _left_shift(x: Tracer, y: Tracer) -> Tracer:
+    return lax.shift_left(_no_bool(x), _no_bool(y))
+
+
 def _right_shift(x: Tracer, y: Tracer) -> Tracer:
+    x, y = _no_bool(x), _no_bool(y)
     signed = dtypes.kind(x.dtype) == "s"
     return lax.shift_right_arithmetic(x, y) if signed else lax.shift_right_logical(x, y)
 
@@ -412,13 +446,15 @@ bitwise_and = _two("bitwise_and", _integral("bitwise_and", lax.bitwise_and), "x1
 bitwise_or = _two("bitwise_or", _integral("bitwise_or", lax.bitwise_or), "x1 | x2.")
 bitwise_xor = _two("bitwise_xor", _integral("bitwise_xor", lax.bitwise_xor), "x1 ^ x2.")
 bitwise_not = _any("bitwise_not", _integral("bitwise_not", lax.bitwise_not), "~x.")
-left_shift = _two("left_shift", _integral("left_shift", lax.shift_left), "x1 << x2.")
+left_shift = _two("left_shift", _integral("left_shift", _left_shift), "x1 << x2.")
 right_shift = _two("right_shift", _integral("right_shift", _right_shift), "x1 >> x2.")
 invert = bitwise_invert = bitwise_not
 bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
 __all__ += ["bitwise_invert", "bitwise_left_shift", "bitwise_right_shift", "invert"]
 bitwise_count = _any(
-    "bitwise_count", lambda x: lax.convert_element_type(lax.population_count(_abs(x)), np.uint8), "One bits of |x|."
+    "bitwise_count",
+    lambda x: lax.convert_element_type(lax.population_count(_abs(_no_bool(x))), np.uint8),
+    "One bits of |x|.",
 )
 
 

@@ -53,7 +53,7 @@ def apply_over_axes(func: Callable[[Any, int], Any], a: Any, axes: Any) -> Any:
         if made.ndim == x.ndim - 1:
             made = lax.expand_dims(made, (axis,))
         if made.ndim != x.ndim:
-            raise trace.shape_error(f"apply_over_axes: the function gives an array of shape {list(made.shape)}")
+            raise trace.shape_error(f"apply_over_axes: the function gives an array {trace.shown(made)}")
         x = made
     return x
 
@@ -133,7 +133,7 @@ class vectorize:
         leads = []
         for i, (x, core) in enumerate(zip(xs, cores)):
             if x.ndim < len(core):
-                raise trace.shape_error(f"vectorize: argument {i} of shape {list(x.shape)} lacks dimensions {core}")
+                raise trace.shape_error(f"vectorize: argument {i} of shape {trace.shown(x)} lacks dimensions {core}")
             split = x.ndim - len(core)
             leads.append(x.shape[:split])
             for name, n in zip(core, x.shape[split:]):

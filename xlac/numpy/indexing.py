@@ -97,7 +97,7 @@ def take_along_axis(
         x, axis = lax.reshape(x, (x.size,)), 0
     if where.ndim != x.ndim:
         raise trace.shape_error(
-            f"take_along_axis: indices of shape {list(where.shape)} for an array of shape {list(x.shape)}"
+            f"take_along_axis: indices of shape {trace.shown(where)} for an array {trace.shown(x)}"
         )
     axis = normalize_axis(axis, x.ndim, "take_along_axis")
     common = [max(a, b) if 1 in (a, b) else a for a, b in zip(x.shape, where.shape)]
@@ -161,7 +161,7 @@ def _put_along(arr: ArrayLike, indices: ArrayLike, values: ArrayLike, axis: int 
     axis = normalize_axis(axis, x.ndim, "put_along_axis")
     if where.ndim != x.ndim:
         raise trace.shape_error(
-            f"put_along_axis: indices of shape {list(where.shape)} for an array of shape {list(x.shape)}"
+            f"put_along_axis: indices of shape {trace.shown(where)} for an array {trace.shown(x)}"
         )
     dims = [n if d == axis else m for d, (n, m) in enumerate(zip(where.shape, x.shape))]
     where = _core.stretch(where, dims)
@@ -234,13 +234,13 @@ def place(arr: Any, mask: Any, vals: Any, *, inplace: bool = True) -> Any:
 def _fill_diagonal(a: ArrayLike, val: ArrayLike, wrap: bool) -> Array:
     x, values = as_tracer(a), as_tracer(val)
     if x.ndim < 2:
-        raise trace.shape_error(f"fill_diagonal: an array of shape {list(x.shape)} has no diagonal")
+        raise trace.shape_error(f"fill_diagonal: an array {trace.shown(x)} has no diagonal")
     if x.ndim == 2:
         step = x.shape[1] + 1
         stop = x.size if wrap else min(x.shape[1] * x.shape[1], x.size)
     else:
         if len(set(x.shape)) > 1:
-            raise trace.shape_error(f"fill_diagonal: the extents of {list(x.shape)} must be equal")
+            raise trace.shape_error(f"fill_diagonal: the extents of {trace.shown(x)} must be equal")
         step, stop = 1 + int(np.cumprod(x.shape[:-1]).sum()), x.size
     return _put(x, np.arange(0, stop, step, dtype=np.int32), lax.convert_element_type(values, x.dtype), None)
 
@@ -421,7 +421,7 @@ def diag_indices(n: int, ndim: int = 2) -> tuple[Any, ...]:
 def diag_indices_from(arr: Any) -> tuple[Any, ...]:
     """The indices of an array's main diagonal."""
     if len(arr.shape) < 2 or len(set(arr.shape)) > 1:
-        raise trace.shape_error(f"diag_indices_from: an array of shape {list(arr.shape)}; its extents must be equal")
+        raise trace.shape_error(f"diag_indices_from: an array {trace.shown(arr)}; its extents must be equal")
     return diag_indices(arr.shape[0], len(arr.shape))
 
 

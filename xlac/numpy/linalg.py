@@ -11,7 +11,7 @@ import numpy as np
 from xlac import lax
 from xlac.frontend import dtypes
 from xlac.frontend.eager import Array, ArrayLike, array_function
-from xlac.frontend.trace import shape_error
+from xlac.frontend.trace import shape_error, shown
 from xlac.frontend.tracer import Tracer
 from xlac.lax import linalg
 from xlac.numpy import _core, creation, elementwise, products, reductions, shaping
@@ -68,7 +68,7 @@ def _matrix(name: str, a: Any, square: bool = False) -> Tracer:
     x = lax._convert(x, x.dtype)
     if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
         what = "square in its last two dimensions" if square else "of at least two dimensions"
-        raise shape_error(f"{name}: an array of shape {list(x.shape)}; it must be {what}")
+        raise shape_error(f"{name}: an array {shown(x)}; it must be {what}")
     return x
 
 
@@ -80,7 +80,7 @@ def outer(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     """Products of each element of one vector with each of another."""
     x, y = _core.promote(x1, x2)
     if x.ndim != 1 or y.ndim != 1:
-        raise shape_error(f"outer: operands of shapes {list(x.shape)} and {list(y.shape)}; they must be vectors")
+        raise shape_error(f"outer: operands {shown(x)} and {shown(y)}; they must be vectors")
     return products.outer(x, y)
 
 
@@ -115,7 +115,7 @@ def matrix_power(a: ArrayLike, n: int) -> Array:
     """A square matrix to an integer power, by repeated squaring; of its inverse, for negative ones."""
     base: Any = as_tracer(a)
     if base.ndim < 2 or base.shape[-1] != base.shape[-2]:
-        raise shape_error(f"matrix_power: an array of shape {list(base.shape)}; it must be square in the last two "
+        raise shape_error(f"matrix_power: an array {shown(base)}; it must be square in the last two "
                           "dimensions")  # fmt: skip
     if n < 0:
         base, n = inv(base), -n
@@ -218,7 +218,8 @@ def eig(a: ArrayLike) -> EigResult:
 @_public
 def eigvals(a: ArrayLike) -> Array:
     """Eigenvalues of general matrices; complex."""
-    return linalg.eig(_matrix("eigvals", a, square=True))[0]
+    x = _matrix("eigvals", a, square=True)
+    return linalg.eig(x, compute_left_eigenvectors=False, compute_right_eigenvectors=False)[0]
 
 
 # ---- determinants, systems, inverses
@@ -291,12 +292,12 @@ def solve(a: ArrayLike, b: ArrayLike) -> Array:
         y = lax.expand_dims(y, (1,))
     if y.ndim < 2 or y.shape[-2] != x.shape[-1]:
         raise shape_error(
-            f"solve: a matrix of shape {list(x.shape)} and a right side of shape {list(shaping.shape(b))}"
+            f"solve: a matrix of shape {shown(x)} and a right side of shape {list(shaping.shape(b))}"
         )
     try:
         lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     except ValueError:
-        raise shape_error(f"solve: stacks of shapes {list(x.shape)} and {list(y.shape)} do not broadcast") from None
+        raise shape_error(f"solve: stacks of shapes {shown(x)} and {shown(y)} do not broadcast") from None
     if not x.shape[:-2] and lead:
         # One matrix for all: the right sides become further columns, so that it is factored once.
         order = [y.ndim - 2, *range(y.ndim - 2), y.ndim - 1]
@@ -366,7 +367,7 @@ def lstsq(a: ArrayLike, b: ArrayLike, rcond: float | None = None, *, numpy_resid
     """
     x, y = (lax._convert(t, t.dtype) for t in _core.promote_inexact(a, b))
     if x.ndim != 2 or y.ndim not in (1, 2) or y.shape[0] != x.shape[0]:
-        raise shape_error(f"lstsq: a matrix of shape {list(x.shape)} and a right side of shape {list(y.shape)}")
+        raise shape_error(f"lstsq: a matrix of shape {shown(x)} and a right side of shape {shown(y)}")
     vector = y.ndim == 1
     y = lax.expand_dims(y, (1,)) if vector else y
     m, n = x.shape
@@ -425,7 +426,7 @@ def tensorsolve(a: ArrayLike, b: ArrayLike, axes: Sequence[int] | None = None) -
     shape = x.shape[y.ndim :]
     if math.prod(shape) != y.size:
         raise shape_error(
-            f"tensorsolve: a of shape {list(x.shape)} and b of shape {list(y.shape)} give no square system"
+            f"tensorsolve: a of shape {shown(x)} and b of shape {shown(y)} give no square system"
         )
     made = solve(lax.reshape(x, (y.size, y.size)), lax.reshape(y, (y.size,)))
     return lax.reshape(made, shape)
@@ -441,17 +442,15 @@ def norm(x: ArrayLike, ord: Any = None, axis: Any = None, keepdims: bool = False
     Orders of vectors are numbers, also infinite; of matrices "fro", "nuc", 1, -1, 2, -2, inf and -inf.
     """
     a = _core.inexact(x)
-    size = elementwise.abs(a)
     axes = normalize_axes(axis, a.ndim, "norm")
-    if ord is None:
-        return lax.sqrt(reductions.sum(lax.mul(size, size), axes, keepdims=keepdims))
+    if ord is None or ord in ("fro", "f") and len(axes) == 2:
+        return _vector_norm(a, 2, axes, keepdims)
     if len(axes) == 1:
-        return _vector_norm(size, ord, axes, keepdims)
+        return _vector_norm(a, ord, axes, keepdims)
     if len(axes) != 2:
         raise shape_error(f"norm: ord={ord!r} over {len(axes)} axes; name one or two in axis")
     rows, columns = axes
-    if ord in ("fro", "f"):
-        return lax.sqrt(reductions.sum(lax.mul(size, size), axes, keepdims=keepdims))
+    size = elementwise.abs(a)
     if ord in (1, -1, math.inf, -math.inf):
         along, over = (rows, columns) if abs(ord) == 1 else (columns, rows)
         sums = reductions.sum(size, along, keepdims=True)
@@ -468,9 +467,15 @@ def norm(x: ArrayLike, ord: Any = None, axis: Any = None, keepdims: bool = False
     raise shape_error(f"norm: ord={ord!r} of matrices; it must be None, fro, nuc, 1, -1, 2, -2, inf or -inf")
 
 
-def _vector_norm(size: Tracer, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Tracer:
+def _vector_norm(a: Tracer, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Tracer:
     if isinstance(ord, str):
         raise shape_error(f"norm: ord={ord!r} of vectors; it must be a number")
+    if ord == 2:
+        # Squares without abs, whose derivatives at 0 are none of the square's.
+        parts = (lax.real(a), lax.imag(a)) if dtypes.is_complex(a.dtype) else (a,)
+        squares = [lax.mul(part, part) for part in parts]
+        return lax.sqrt(reductions.sum(sum(squares[1:], squares[0]), axes, keepdims=keepdims))
+    size = elementwise.abs(a)
     if ord == math.inf:
         return reductions.max(size, axes, keepdims=keepdims, initial=0)
     if ord == -math.inf:
@@ -479,8 +484,6 @@ def _vector_norm(size: Tracer, ord: Any, axes: tuple[int, ...], keepdims: bool) 
         return reductions.sum(lax._convert(lax.ne(size, lax.full_like(size, 0)), size.dtype), axes, keepdims=keepdims)
     if ord == 1:
         return reductions.sum(size, axes, keepdims=keepdims)
-    if ord == 2:
-        return lax.sqrt(reductions.sum(lax.mul(size, size), axes, keepdims=keepdims))
     total = reductions.sum(elementwise.power(size, ord), axes, keepdims=keepdims)
     return elementwise.power(total, 1.0 / ord)
 
@@ -489,7 +492,7 @@ def _vector_norm(size: Tracer, ord: Any, axes: tuple[int, ...], keepdims: bool) 
 def vector_norm(x: ArrayLike, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Array:
     """Norm over one or several axes taken as one vector, by default all."""
     a = _core.inexact(x)
-    return _vector_norm(elementwise.abs(a), ord, normalize_axes(axis, a.ndim, "vector_norm"), keepdims)
+    return _vector_norm(a, ord, normalize_axes(axis, a.ndim, "vector_norm"), keepdims)
 
 
 @_public

@@ -145,7 +145,7 @@ def _roots(p: ArrayLike) -> Array:
     """The eigenvalues of the companion matrix."""
     x = _core.inexact(p)
     if x.ndim != 1:
-        raise trace.shape_error(f"roots: an array of shape {list(x.shape)}; it must be a vector")
+        raise trace.shape_error(f"roots: an array {trace.shown(x)}; it must be a vector")
     n = x.shape[0] - 1
     if n < 1:
         return lax.full((0,), np.zeros((), np.result_type(x.dtype, np.complex64)))
@@ -220,7 +220,7 @@ def polyfit(
     a, b = _core.promote_inexact(x, y)
     if a.ndim != 1 or b.ndim not in (1, 2) or a.shape[0] != b.shape[0]:
         raise trace.shape_error(
-            f"polyfit: x of shape {list(a.shape)} and y of shape {list(b.shape)}; they must be vectors of one length"
+            f"polyfit: x of shape {trace.shown(a)} and y of shape {trace.shown(b)}; they must be vectors of one length"
         )
     rows = vander(a, deg + 1)
     if w is not None:

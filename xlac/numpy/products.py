@@ -36,12 +36,12 @@ def matmul(x1: ArrayLike, x2: ArrayLike, /, *, precision: Any = None, preferred_
     x, y = _core.promote(x1, x2)
     if not x.ndim or not y.ndim:
         raise shape_error(
-            f"matmul: operands of shapes {list(x.shape)} and {list(y.shape)}; scalars are multiplied with *"
+            f"matmul: operands {trace.shown(x)} and {trace.shown(y)}; scalars are multiplied with *"
         )
     inner = x.ndim - 1, max(y.ndim - 2, 0)
     if x.shape[inner[0]] != y.shape[inner[1]]:
         raise shape_error(
-            f"matmul: operands of shapes {list(x.shape)} and {list(y.shape)}; the last extent of the first, "
+            f"matmul: operands {trace.shown(x)} and {trace.shown(y)}; the last extent of the first, "
             f"{x.shape[-1]}, must "
             f"equal the {'last but one' if y.ndim > 1 else 'only'} one of the second, {y.shape[inner[1]]}"
         )
@@ -55,7 +55,7 @@ def matmul(x1: ArrayLike, x2: ArrayLike, /, *, precision: Any = None, preferred_
         lead = np.broadcast_shapes(lead_x, lead_y)
     except ValueError:
         raise shape_error(
-            f"matmul: the leading extents of shapes {list(x.shape)} and {list(y.shape)} do not broadcast together"
+            f"matmul: the leading extents of shapes {trace.shown(x)} and {trace.shown(y)} do not broadcast together"
         ) from None
     x = _core.stretch(x, (*lead, *x.shape[-2:])) if x.ndim > 1 else x
     y = _core.stretch(y, (*lead, *y.shape[-2:]))
@@ -75,7 +75,7 @@ def dot(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_
     inner = x.ndim - 1, max(y.ndim - 2, 0)
     if x.shape[inner[0]] != y.shape[inner[1]]:
         raise shape_error(
-            f"dot: operands of shapes {list(x.shape)} and {list(y.shape)} do not fit: {x.shape[-1]} and "
+            f"dot: operands {trace.shown(x)} and {trace.shown(y)} do not fit: {x.shape[-1]} and "
             f"{y.shape[inner[1]]}"
         )
     return _general(x, y, ((inner[0],), (inner[1],)), ((), ()), precision, preferred_element_type)
@@ -143,7 +143,7 @@ def tensordot(a: ArrayLike, b: ArrayLike, axes: Any = 2, *, precision: Any = Non
     for i, j in zip(left, right):
         if x.shape[i] != y.shape[j]:
             raise shape_error(
-                f"tensordot: axis {i} of {list(x.shape)} is {x.shape[i]} but axis {j} of {list(y.shape)} is "
+                f"tensordot: axis {i} of {trace.shown(x)} is {x.shape[i]} but axis {j} of {trace.shown(y)} is "
                 f"{y.shape[j]}"
             )
     return _general(x, y, (left, right), ((), ()), precision, None)
@@ -203,7 +203,7 @@ def _parse(subscripts: str, xs: Sequence[Tracer]) -> tuple[list[str], str]:
             terms[i] = term.replace("...", letters[hidden - count :])
         if len(terms[i]) != x.ndim or not terms[i].isalpha() and terms[i]:
             raise shape_error(
-                f"einsum: {term!r} of {subscripts!r} for an operand of shape {list(x.shape)}; one letter a dimension"
+                f"einsum: {term!r} of {subscripts!r} for an operand of shape {trace.shown(x)}; one letter a dimension"
             )
     joined = "".join(terms)
     if arrow:
@@ -223,7 +223,7 @@ def _single(x: Tracer, term: str, keep: str) -> tuple[Tracer, str]:
             i = term.index(c)
             j = term.index(c, i + 1)
             if x.shape[i] != x.shape[j]:
-                raise shape_error(f"einsum: {c!r} stands for extents {x.shape[i]} and {x.shape[j]}")
+                raise shape_error(f"einsum: {c!r} stands for extents {x.shape[i]} and {x.shape[j]} of {trace.shown(x)}")
             x = shaping.diagonal(x, 0, i, j)
             term = "".join(t for k, t in enumerate(term) if k not in (i, j)) + c
     gone = [i for i, c in enumerate(term) if c not in keep]
@@ -238,7 +238,7 @@ def _pair(x: Tracer, xt: str, y: Tracer, yt: str, keep: str, precision: Any, pre
     for c in shared:
         m, n = x.shape[xt.index(c)], y.shape[yt.index(c)]
         if m != n and 1 not in (m, n):
-            raise shape_error(f"einsum: {c!r} stands for extents {m} and {n}")
+            raise shape_error(f"einsum: {c!r} stands for extents {m} of {trace.shown(x)} and {n} of {trace.shown(y)}")
     # An extent of 1 beside a longer one broadcasts: it takes no part in the contraction.
     x, xt = _drop_ones(x, xt, [c for c in shared if x.shape[xt.index(c)] == 1 != y.shape[yt.index(c)]])
     y, yt = _drop_ones(y, yt, [c for c in shared if c in xt and y.shape[yt.index(c)] == 1 != x.shape[xt.index(c)]])

@@ -97,7 +97,7 @@ def _extreme(name: str, opcode: str, a: Any, axis: Axis, out: Any, keepdims: boo
     axes = normalize_axes(axis, x.ndim, name)
     if initial is None and 0 in [x.shape[d] for d in axes]:
         raise trace.shape_error(
-            f"{name}: an array of shape {list(x.shape)} has no elements along axis {axis}; give initial="
+            f"{name}: an array {trace.shown(x)} has no elements along axis {axis}; give initial="
         )
     if where is not None and initial is None:
         raise trace.shape_error(f"{name}: where= needs initial=, for the case that it holds nowhere")
@@ -213,7 +213,7 @@ def average(
         axes = normalize_axes(axis, x.ndim, "average")
         if w.shape != tuple(x.shape[d] for d in axes):
             raise trace.shape_error(
-                f"average: weights of shape {list(w.shape)} for an array of shape {list(x.shape)} along {axis}"
+                f"average: weights of shape {trace.shown(w)} for an array {trace.shown(x)} along {axis}"
             )
         w = lax._broadcast(w, x.shape, axes)
     x, w = _core.operands_inexact("average", x, w)
@@ -305,7 +305,7 @@ def _arg(opcode: str, name: str, a: Any, axis: int | None, out: Any, keepdims: b
     else:
         along = normalize_axis(axis, x.ndim, name)
     if x.shape[along] == 0:
-        raise trace.shape_error(f"{name}: an array of shape {list(x.shape)} has no elements along axis {axis}")
+        raise trace.shape_error(f"{name}: an array {trace.shown(x)} has no elements along axis {axis}")
     result = lax._arg_extreme(x, along, np.int32, opcode)
     if not keepdims:
         return result
@@ -491,7 +491,7 @@ def _cumulative(name: str, function: Any, x: Any, axis: int | None, dtype: Any, 
     a = as_tracer(x)
     if axis is None:
         if a.ndim > 1:
-            raise trace.shape_error(f"{name}: give axis= for an array of shape {list(a.shape)}")
+            raise trace.shape_error(f"{name}: give axis= for an array {trace.shown(a)}")
         a, axis = lax.reshape(a, (a.size,)), 0
     along = normalize_axis(axis, a.ndim, name)
     result = _running(name, function, a, along, dtype, None)

@@ -37,11 +37,11 @@ def reshape(a: ArrayLike, shape: Any, order: str = "C", *, copy: bool | None = N
         at = target.index(-1)
         rest = math.prod(n for i, n in enumerate(target) if i != at)
         if target.count(-1) > 1 or (rest and x.size % rest) or not rest:
-            raise trace.shape_error(f"reshape: an array of shape {list(x.shape)} cannot take the shape {target}")
+            raise trace.shape_error(f"reshape: an array {trace.shown(x)} cannot take the shape {target}")
         target[at] = x.size // rest
     if math.prod(target) != x.size or any(n < 0 for n in target):
         raise trace.shape_error(
-            f"reshape: an array of shape {list(x.shape)} has {x.size} elements; shape {target} needs "
+            f"reshape: an array {trace.shown(x)} has {x.size} elements; shape {target} needs "
             f"{math.prod(target)}"
         )
     if order == "F":
@@ -81,7 +81,7 @@ def matrix_transpose(x: ArrayLike, /) -> Array:
     """The last two dimensions exchanged."""
     a = as_tracer(x)
     if a.ndim < 2:
-        raise trace.shape_error(f"matrix_transpose: an array of shape {list(a.shape)} has fewer than 2 dimensions")
+        raise trace.shape_error(f"matrix_transpose: an array {trace.shown(a)} has fewer than 2 dimensions")
     return swapaxes(a, -1, -2)
 
 
@@ -141,7 +141,7 @@ def broadcast_to(array: ArrayLike, shape: Any) -> Array:
     x, target = as_tracer(array), _core.dims(shape)
     offset = len(target) - x.ndim
     if offset < 0 or any(n not in (1, target[d + offset]) for d, n in enumerate(x.shape)):
-        raise trace.shape_error(f"broadcast_to: an array of shape {list(x.shape)} does not broadcast to {list(target)}")
+        raise trace.shape_error(f"broadcast_to: an array {trace.shown(x)} does not broadcast to {list(target)}")
     return _core.stretch(x, target)
 
 
@@ -204,7 +204,7 @@ def view(x: ArrayLike, dtype: Any) -> Array:
     if new > old:
         if not a.ndim or a.shape[-1] * old % new:
             raise trace.shape_error(
-                f"view: the last dimension of {list(a.shape)} does not hold whole elements of {new} bytes"
+                f"view: the last dimension of {trace.shown(a)} does not hold whole elements of {new} bytes"
             )
         a = lax.reshape(a, (*a.shape[:-1], a.shape[-1] * old // new, new // old))
     result = lax.bitcast_convert_type(a, dtype)
@@ -246,7 +246,7 @@ def stack(arrays: Sequence[ArrayLike], axis: int = 0, dtype: Any = None) -> Arra
     for x in xs:
         if x.shape != xs[0].shape:
             raise trace.shape_error(
-                f"stack: arrays of shapes {list(xs[0].shape)} and {list(x.shape)}; they must be equal"
+                f"stack: arrays {trace.shown(xs[0])} and {trace.shown(x)}; they must be equal"
             )
     place = normalize_axis(axis, xs[0].ndim + 1, "stack")
     joined = lax.concatenate([lax.expand_dims(x, (place,)) for x in xs], place)
@@ -529,7 +529,7 @@ def pad(array: ArrayLike, pad_width: Any, mode: Any = "constant", **kwargs: Any)
         n = x.shape[d]
         if n == 0:
             raise trace.shape_error(
-                f"pad: axis {d} of an array of shape {list(x.shape)} is empty; mode {mode!r} needs an element"
+                f"pad: axis {d} of an array {trace.shown(x)} is empty; mode {mode!r} needs an element"
             )
         if odd:
             x = _pad_odd(x, d, low, high, mode)
@@ -653,7 +653,7 @@ def _triangle(m: Any, k: int, lower: bool) -> Tracer:
     x = as_tracer(m)
     if x.ndim < 2:
         raise trace.shape_error(
-            f"{'tril' if lower else 'triu'}: an array of shape {list(x.shape)} has fewer than 2 dimensions"
+            f"{'tril' if lower else 'triu'}: an array {trace.shown(x)} has fewer than 2 dimensions"
         )
     rows, columns = (lax.broadcasted_iota(np.int32, x.shape, x.ndim - 2 + i) for i in (0, 1))
     keep = lax.ge(lax.add(rows, np.int32(k)), columns) if lower else lax.le(lax.add(rows, np.int32(k)), columns)
@@ -700,7 +700,7 @@ def diag(v: ArrayLike, k: int = 0) -> Array:
     if x.ndim == 2:
         return diagonal(x, k)
     if x.ndim != 1:
-        raise trace.shape_error(f"diag: an array of shape {list(x.shape)}; it must be a vector or a matrix")
+        raise trace.shape_error(f"diag: an array {trace.shown(x)}; it must be a vector or a matrix")
     n = x.shape[0] + abs(k)
     placed = lax.pad(x, lax.full_like(x, 0, shape=()), [(max(k, 0), max(-k, 0), 0)])
     rows, columns = (lax.broadcasted_iota(np.int32, (n, n), d) for d in (0, 1))

@@ -70,7 +70,7 @@ def searchsorted(
     if side not in ("left", "right"):
         raise trace.shape_error(f"searchsorted: side={side!r}; it must be 'left' or 'right'")
     if x.ndim != 1:
-        raise trace.shape_error(f"searchsorted: the array is of shape {list(x.shape)}; it must be a sorted vector")
+        raise trace.shape_error(f"searchsorted: the array is of shape {trace.shown(x)}; it must be a sorted vector")
     if sorter is not None:
         x = take(x, sorter, mode="clip")
     n = x.shape[0]

@@ -202,7 +202,7 @@ def nanmedian(
 def _counts(x: ArrayLike, weights: ArrayLike | None, length: int) -> Array:
     where = as_tracer(x)
     if where.ndim != 1:
-        raise trace.shape_error(f"bincount: an array of shape {list(where.shape)}; it must be a vector")
+        raise trace.shape_error(f"bincount: an array {trace.shown(where)}; it must be a vector")
     if not dtypes.is_integer(where.dtype) and where.dtype != np.bool_:
         raise trace.shape_error(f"bincount: an array of type {where.dtype.name}; it must be integer")
     where = lax.max(lax.convert_element_type(where, np.int32), np.int32(0))
@@ -308,7 +308,7 @@ def histogramdd(
     """How many points, rows of a matrix, are in each bin of a grid, and the boundaries along each dimension."""
     points = as_tracer(sample)
     if points.ndim != 2:
-        raise trace.shape_error(f"histogramdd: points of shape {list(points.shape)}; they must be rows of a matrix")
+        raise trace.shape_error(f"histogramdd: points of shape {trace.shown(points)}; they must be rows of a matrix")
     n, rank = points.shape
     each = list(bins) if isinstance(bins, (list, tuple)) else [bins] * rank
     ranges = [None] * rank if range is None else list(range)
@@ -388,7 +388,7 @@ def cov(
         if given is not None:
             w = lax.convert_element_type(as_tracer(given), real_type)
             if w.shape != (n,):
-                raise trace.shape_error(f"cov: weights of shape {list(w.shape)} for {n} observations")
+                raise trace.shape_error(f"cov: weights of shape {trace.shown(w)} for {n} observations")
             weights = w if weights is None else lax.mul(weights, w)
     if weights is None:
         apart = elementwise.subtract(x, reductions.mean(x, 1, keepdims=True))

@@ -9,11 +9,17 @@ import numpy as np
 
 from xlac import lax
 from xlac.frontend import indexing, trace
-from xlac.frontend.eager import program_function
+from xlac.frontend.eager import Array, ArrayLike, array_function, program_function
 from xlac.frontend.tracer import Tracer
 from xlac.lax.reductions import running
 from xlac.numpy import _core, elementwise, functional, reductions, shaping
 from xlac.numpy._core import as_tracer, no_out, normalize_axis
+
+
+@array_function
+def _cumlogsumexp(a: ArrayLike, axis: int) -> Array:
+    return lax.cumlogsumexp(_core.inexact(a), axis)
+
 
 # Functions with a reduction of their own, and with a running one.
 REDUCTIONS: dict[str, Callable[..., Any]] = {
@@ -29,9 +35,9 @@ REDUCTIONS: dict[str, Callable[..., Any]] = {
 RUNNING: dict[str, Callable[..., Any]] = {
     "add": reductions.cumsum,
     "multiply": reductions.cumprod,
-    "maximum": lambda a, axis: lax.cummax(as_tracer(a), axis),
-    "minimum": lambda a, axis: lax.cummin(as_tracer(a), axis),
-    "logaddexp": lambda a, axis: lax.cumlogsumexp(_core.inexact(a), axis),
+    "maximum": lax.cummax,
+    "minimum": lax.cummin,
+    "logaddexp": _cumlogsumexp,
 }
 # Functions that are one opcode on whole numbers, or on truth values.
 BITS = {"bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor"}
@@ -166,7 +172,7 @@ class Methods:
         self._binary("accumulate", out)
         named = RUNNING.get(self.name)
         if named is not None and (dtype is None or self.name in ("add", "multiply")):
-            return named(a, axis=axis, **({} if dtype is None else {"dtype": dtype}))
+            return named(a, axis, **({} if dtype is None else {"dtype": dtype}))
         return self._accumulate(a, axis, dtype)
 
     @property

@@ -15,7 +15,7 @@ from xlac.ir.match import COMMUTATIVE
 from xlac.ir.module import Computation, Instruction, Module, is_pure
 from xlac.ir.opcode import Kind
 from xlac.ir.shape import leaves
-from xlac.passes.rewrite import has_control, redirect, set_called
+from xlac.passes.rewrite import set_called
 
 # Of a larger literal only the beginning is part of its key; equal keys are then compared in full.
 KEY_BYTES = 256
@@ -26,6 +26,7 @@ def cse(module: Module) -> bool:
     changed = False
     first_of: dict[Computation, Computation] = {}
     known: dict[Hashable, Computation] = {}
+    pure: dict[Computation, bool] = {}
     for computation in module.computations:
         for instruction in computation._instructions:
             if instruction.opcode.has_regions:
@@ -33,35 +34,40 @@ def cse(module: Module) -> bool:
                     if first_of.get(callee, callee) is not callee:
                         set_called(instruction, callee, first_of[callee])
                         changed = True
-        changed |= _merge_instructions(computation)
+        changed |= _merge_instructions(computation, pure)
         if computation is not module.entry and len(computation) <= 16:
             first_of[computation] = known.setdefault(_computation_key(computation), computation)
     return changed
 
 
-def _merge_instructions(computation: Computation) -> bool:
-    changed = False
+def _merge_instructions(computation: Computation, pure: dict[Computation, bool]) -> bool:
     layouts = any(i.opcode.layouts for i in computation._instructions)
-    ordered = has_control(computation)
+    ordered = computation.has_control
     seen: dict[Hashable, Instruction] = {}
     literals: dict[Hashable, list[Instruction]] = {}
+    merged: dict[Instruction, Instruction] = {}
     for instruction in computation.post_order():
+        # Operands come first, so one look at each instruction leaves all reading what twins were merged into.
+        if not merged.keys().isdisjoint(instruction.operands):
+            for operand in instruction.operands:
+                operand.users.pop(instruction, None)
+            instruction.operands = tuple(merged.get(x, x) for x in instruction.operands)
+            for operand in instruction.operands:
+                operand.users[instruction] = None
         name = instruction.opcode.name
-        if name == "parameter" or instruction.control_predecessors or not is_pure(instruction):
+        if name == "parameter" or instruction.control_predecessors or not is_pure(instruction, pure):
             continue
         if name == "constant":
             first = _first_equal(literals, instruction, layouts)
         else:
             first = seen.setdefault(_key(instruction, instruction.operands, layouts), instruction)
         if first is not instruction:
-            if ordered:
-                computation.replace(instruction, first)
-            else:
-                redirect(computation, instruction, first)
-            if not ordered:
-                computation.remove(instruction)
-            changed = True
-    return changed
+            merged[instruction] = first
+    for instruction, first in merged.items():
+        computation.replace(instruction, first)
+        if not ordered:
+            computation.remove(instruction)
+    return bool(merged)
 
 
 def _key(instruction: Instruction, operands: tuple[Any, ...], layouts: bool) -> Hashable:

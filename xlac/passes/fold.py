@@ -11,7 +11,6 @@ from xlac.ir.module import Computation, Instruction, Module, is_pure
 from xlac.ir.opcode import op
 from xlac.ir.ops.reduction import monoid
 from xlac.ir.shape import ArrayShape
-from xlac.passes.rewrite import has_control, redirect
 
 # A folded constant is at most this large, unless it is no larger than the constants it replaces.
 MAX_BYTES = 4096
@@ -34,32 +33,33 @@ _REGIONS = frozenset({"reduce"})
 def fold(module: Module) -> bool:
     """Replace instructions whose operands are constants by their values; return whether any was."""
     changed = False
+    pure: dict[Computation, bool] = {}
     for computation in module.computations:
-        changed |= _fold_computation(computation)
+        changed |= _fold_computation(computation, pure)
     return changed
 
 
-def _fold_computation(computation: Computation) -> bool:
-    if has_control(computation):
+def _fold_computation(computation: Computation, pure: dict[Computation, bool]) -> bool:
+    if computation.has_control:
         return False
     changed = False
     for instruction in computation.post_order():
-        if not (instruction.operands and _is_foldable(instruction)):
+        if not (instruction.operands and _is_foldable(instruction, pure)):
             continue
         values = [_value(x) for x in instruction.operands]
         result = np.ascontiguousarray(evaluate_instruction(instruction, values)).reshape(instruction.dims)
         new = op.constant.make(shape=ArrayShape(instruction.shape.element_type, instruction.dims), literal=result)  # type: ignore[union-attr]
         new.metadata = instruction.metadata
-        redirect(computation, instruction, new)
+        computation.replace(instruction, new)
         changed = True
     if changed:
-        computation.remove_dead()
+        computation.remove_dead(pure)
     return changed
 
 
-def _is_foldable(instruction: Instruction) -> bool:
+def _is_foldable(instruction: Instruction, pure: dict[Computation, bool]) -> bool:
     shape, row = instruction.shape, instruction.opcode
-    if not isinstance(shape, ArrayShape) or not is_pure(instruction):
+    if not isinstance(shape, ArrayShape) or not is_pure(instruction, pure):
         return False
     if row.has_regions and row.name not in _REGIONS:
         return False

@@ -6,7 +6,6 @@ from collections import deque
 from itertools import islice
 
 from xlac.ir.module import Computation, Instruction, Module, inline
-from xlac.passes.rewrite import has_control, redirect
 
 # A module does not grow by more than this, so that calls of calls of calls cannot fill the memory; the rest stay calls.
 MAX_GROWTH = 50_000
@@ -40,18 +39,16 @@ class _Inliner:
         self.changed = False
 
     def run(self, computation: Computation) -> None:
-        ordered = has_control(computation)
         calls = deque(i for i in computation._instructions if _is_call(i))
         while calls:
             instruction = calls.popleft()
             (callee,) = instruction.called
             grown = len(callee) if callee in self.copied else 0
             before = instruction.control_predecessors
-            if grown > self.left or (before and has_control(callee)):
+            if grown > self.left or (before and callee.has_control):
                 continue
             self.left -= grown
             self.copied.add(callee)
-            ordered = ordered or has_control(callee)
             count = len(computation)
             result = inline(callee, computation, instruction.operands)
             new = list(islice(reversed(computation._instructions), len(computation) - count))
@@ -60,11 +57,8 @@ class _Inliner:
                     copy.control_predecessors = (*copy.control_predecessors, *before)
                 if _is_call(copy):
                     calls.append(copy)
-            if ordered:
-                computation.replace(instruction, result)
-                instruction.control_predecessors = ()
-            else:
-                redirect(computation, instruction, result)
+            computation.replace(instruction, result)
+            instruction.control_predecessors = ()
             computation.remove(instruction)
             self.changed = True
 

@@ -23,39 +23,22 @@ def index_rules(rules: Iterable[Rule], *, inexact: bool = False) -> RuleIndex:
     return index
 
 
-def has_control(computation: Computation) -> bool:
-    """Whether any instruction must wait for one it does not read."""
-    return any(i.control_predecessors for i in computation._instructions)
-
-
-def redirect(computation: Computation, old: Instruction, new: Instruction) -> None:
-    """`Computation.replace` without its search for control dependencies, for computations that have none."""
-    if new.parent is None:
-        root = computation.root
-        computation.add(new)
-        computation.root = root
-    for user in old.users:
-        user.operands = tuple(new if x is old else x for x in user.operands)
-        new.users[user] = None
-    old.users = {}
-    if computation.root is old:
-        computation.root = new
-
-
 def sort_instructions(computation: Computation) -> None:
     """Make the order of addition one in which operands come first, so that listing the computation again is the
     same."""
     computation._instructions = dict.fromkeys(computation.post_order())
 
 
-def rewrite(computation: Computation, rules: RuleIndex) -> bool:
+def rewrite(computation: Computation, rules: RuleIndex, pure: dict[Computation, bool] | None = None) -> bool:
     """Apply rules until none fits; return whether any did. Instructions that become unused are removed on the way.
 
-    The number of rewrites is capped in proportion to the computation, so that rules which undo each other end.
+    The number of rewrites is capped in proportion to the computation, so that rules which undo each other end. `pure`
+    is what `is_pure` knows of the computations called.
     """
+    pure = {} if pure is None else pure
     queue = deque(computation.post_order())
     waiting = set(queue)
-    ordered = has_control(computation)
+    ordered = computation.has_control
     budget = 20 * len(queue) + 1000
     changed = False
 
@@ -70,7 +53,12 @@ def rewrite(computation: Computation, rules: RuleIndex) -> bool:
         waiting.discard(instruction)
         if instruction.parent is not computation:
             continue
-        if not instruction.users and instruction is not computation.root and _removable(instruction) and not ordered:
+        if (
+            not instruction.users
+            and instruction is not computation.root
+            and _removable(instruction, pure)
+            and not ordered
+        ):
             computation.remove(instruction)
             enqueue(instruction.operands)
             changed = True
@@ -81,7 +69,7 @@ def rewrite(computation: Computation, rules: RuleIndex) -> bool:
             not found
             or instruction.control_predecessors
             or not row.pure
-            or (row.has_regions and not is_pure(instruction))
+            or (row.has_regions and not is_pure(instruction, pure))
         ):
             continue
         size = len(computation._instructions)
@@ -96,18 +84,15 @@ def rewrite(computation: Computation, rules: RuleIndex) -> bool:
             changed = True
             if new.metadata is None and new.parent is None:
                 new.metadata = instruction.metadata
-            if ordered:
-                computation.replace(instruction, new)
-            else:
-                redirect(computation, instruction, new)
+            computation.replace(instruction, new)
             enqueue(reversed(list(islice(reversed(computation._instructions), len(computation) - size))))
             enqueue((new, *new.users, instruction))
             break
     return changed
 
 
-def _removable(instruction: Instruction) -> bool:
-    return instruction.opcode.name != "parameter" and is_pure(instruction)
+def _removable(instruction: Instruction, pure: dict[Computation, bool]) -> bool:
+    return instruction.opcode.name != "parameter" and is_pure(instruction, pure)
 
 
 # ---- which computations are what

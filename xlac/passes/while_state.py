@@ -12,7 +12,7 @@ from xlac.ir.match import splat_value
 from xlac.ir.module import Computation, Instruction, Module, inline, is_pure
 from xlac.ir.opcode import op
 from xlac.ir.shape import TupleShape
-from xlac.passes.rewrite import Names, control_computations, has_control
+from xlac.passes.rewrite import Names, control_computations
 
 
 def while_state(module: Module) -> bool:
@@ -47,7 +47,7 @@ def _has_plain_state(loop: Instruction) -> bool:
         and condition.root is not condition.parameters[0]
         and not loop.is_root
         and loop.parent is not None
-        and not any(has_control(c) for c in (body, condition, loop.parent))
+        and not any(c.has_control for c in (body, condition, loop.parent))
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from xlac import lax
 from xlac.frontend import dtypes
 from xlac.frontend.eager import Array, ArrayLike, array_function
-from xlac.frontend.trace import shape_error
+from xlac.frontend.trace import shape_error, shown
 from xlac.frontend.tracer import Tracer
 from xlac.lax import linalg
 from xlac.numpy import _core, elementwise, reductions, shaping, sorting
@@ -216,7 +216,7 @@ def block_diag(*arrs: ArrayLike) -> Array:
     blocks = [shaping.atleast_2d(x) for x in _core.promote(*arrs)]
     for x in blocks:
         if x.ndim != 2:
-            raise shape_error(f"block_diag: an array of shape {list(x.shape)}; it must be a matrix")
+            raise shape_error(f"block_diag: an array {shown(x)}; it must be a matrix")
     width = sum(x.shape[1] for x in blocks)
     rows, at = [], 0
     for x in blocks:
@@ -255,7 +255,7 @@ def expm(A: ArrayLike, *, upper_triangular: bool = False, max_squarings: int = 4
     """
     x = _matrix(A)
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
-        raise shape_error(f"expm: an array of shape {list(x.shape)}; it must be square in its last two dimensions")
+        raise shape_error(f"expm: an array {shown(x)}; it must be square in its last two dimensions")
     if x.shape[-1] == 0:
         return x
     single = dtypes.real_dtype(x.dtype).itemsize == 4

@@ -9,7 +9,7 @@ import xlac.numpy as xnp
 from xlac import lax
 from xlac.api import value_and_grad
 from xlac.frontend.eager import program_function
-from xlac.frontend.trace import trace_error
+from xlac.frontend.trace import shown, trace_error
 
 __all__ = ["OptimizeResults", "minimize"]
 
@@ -134,7 +134,7 @@ def minimize(
     x = xnp.asarray(x0)
     x = x if xnp.issubdtype(x.dtype, xnp.floating) else x.astype(float)
     if x.ndim != 1:
-        raise trace_error(f"minimize: x0 is of shape {list(x.shape)}; it must be a vector")
+        raise trace_error(f"minimize: x0 is of shape {shown(x)}; it must be a vector")
     n = x.shape[0]
     most = 200 * n if settings["maxiter"] is None else settings["maxiter"]
     both = value_and_grad(lambda v: fun(v, *args))

@@ -7,7 +7,7 @@ from typing import Any
 from xlac import lax
 from xlac.frontend import dtypes
 from xlac.frontend.eager import Array, ArrayLike, array_function
-from xlac.frontend.trace import shape_error
+from xlac.frontend.trace import shape_error, shown
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core, fft
 from xlac.numpy._core import as_tracer
@@ -19,7 +19,7 @@ def _convolved(name: str, in1: Any, in2: Any, mode: str) -> Tracer:
     """By one convolution opcode of the second array, reversed."""
     x, y = _core.promote_inexact(in1, in2)
     if x.ndim != y.ndim:
-        raise shape_error(f"{name}: arrays of shapes {list(x.shape)} and {list(y.shape)}; they need as many dimensions")
+        raise shape_error(f"{name}: arrays {shown(x)} and {shown(y)}; they need as many dimensions")
     if mode not in ("full", "same", "valid"):
         raise shape_error(f"{name}: mode={mode!r}; it must be full, same or valid")
     if mode == "valid" and any(m < n for m, n in zip(x.shape, y.shape)):
@@ -49,7 +49,7 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", axes: Any = 
         raise shape_error("fftconvolve: axes= is not supported; all axes are convolved")
     x, y = _core.promote_inexact(in1, in2)
     if x.ndim != y.ndim:
-        raise shape_error(f"fftconvolve: arrays of shapes {list(x.shape)} and {list(y.shape)}; they need as many "
+        raise shape_error(f"fftconvolve: arrays {shown(x)} and {shown(y)}; they need as many "
                           "dimensions")  # fmt: skip
     sizes = [m + n - 1 for m, n in zip(x.shape, y.shape)]
     if dtypes.is_complex(x.dtype):

@@ -230,7 +230,8 @@ def _log_ndtr(x: Tracer) -> Tracer:
     tail = lax.add(tail, lax.log(series))
     near = lax.select(far, _like(x, limit), x)
     upper = lax.gt(near, 0)
-    value = lax.select(upper, lax.log1p(lax.neg(_ndtr(lax.neg(lax.abs(near))))), lax.log(_ndtr(lax.neg(lax.abs(near)))))
+    lower_tail = _ndtr(lax.select(upper, lax.neg(near), near))
+    value = lax.select(upper, lax.log1p(lax.neg(lower_tail)), lax.log(lower_tail))
     return lax.select(far, tail, value)
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from xlac.errors import ShapeError
 from xlac.ir.opcode import Kind
+from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves
 from xlac.ir.window import dim_labels_to_string, parse_dim_labels, parse_window, window_to_string
 from xlac.text.shapes import TextError
 
@@ -307,3 +309,45 @@ def metadata_to_string(metadata: dict[str, Any]) -> str:
             value = "true" if value else "false"
         fields.append(f"{name}={value}")
     return "{" + " ".join(fields) + "}"
+
+
+# ---- input_output_alias and buffer_donor of a module
+
+_DONOR = re.compile(r"\(\s*(\d+)\s*,\s*\{([\d,\s]*)\}")
+
+
+def parse_donors(text: str, parameters: Sequence[Shape]) -> list[int]:
+    """The parameters named in `{ {0}: (1, {}, may-alias) }` or `{ (1, {0}) }`, as numbers among the arrays of all.
+
+    Raises:
+      TextError: there is no such parameter or part of one.
+    """
+    result = []
+    for match in _DONOR.finditer(text):
+        path = [int(match[1]), *(int(n) for n in match[2].split(",") if n.strip())]
+        shape: Shape = TupleShape(tuple(parameters))
+        before = 0
+        for n in path:
+            if not isinstance(shape, TupleShape) or n >= len(shape):
+                raise TextError(f"there is no parameter {match[0][1:]}", match.start())
+            before += sum(map(_array_count, shape.shapes[:n]))
+            shape = shape[n]
+        result += range(before, before + _array_count(shape))
+    return sorted(set(result))
+
+
+def _array_count(shape: Shape) -> int:
+    return sum(isinstance(leaf, ArrayShape) for leaf in leaves(shape))
+
+
+def format_donors(numbers: Iterable[int], parameters: Sequence[Shape]) -> str:
+    """The text of `buffer_donor` for arrays of the parameters, by their numbers among all."""
+    texts: list[str] = []
+    stack = [((i,), shape) for i, shape in reversed(list(enumerate(parameters)))]
+    while stack:
+        path, shape = stack.pop()
+        if isinstance(shape, TupleShape):
+            stack += [((*path, i), part) for i, part in reversed(list(enumerate(shape)))]
+        elif isinstance(shape, ArrayShape):
+            texts.append(f"({path[0]}, {{{','.join(map(str, path[1:]))}}})")
+    return f"{{ {', '.join(texts[n] for n in sorted(numbers))} }}"

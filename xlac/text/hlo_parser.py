@@ -27,6 +27,7 @@ from xlac.text.attributes import (
     OPAQUE_ATTRIBUTES,
     TUPLE_LITERAL,
     parse_attribute,
+    parse_donors,
     parse_metadata,
 )
 from xlac.text.hlo_syntax import Block, Call, ProgramText, Statement, parse_tree
@@ -152,6 +153,7 @@ class _Builder:
             re.sub(r"HloModule\s+%?", "", str(text.header)).strip(" \t\r\n:") if text.header else f"module_{entry.name}"
         )
         module = Module(name, self.built[entry], self._header(text, self.built[entry]))
+        module.donated = self._donated(text, module)
         if text.tables:
             module.attrs["stack_frames"] = text.tables
         reached = set(module.computations)
@@ -405,6 +407,19 @@ class _Builder:
                 self._entry_layout(value, base + place, entry)
             attributes[name] = value
         return attributes
+
+    def _donated(self, text: ProgramText, module: Module) -> tuple[int, ...]:
+        """The arrays among the parameters whose memory a run may take over."""
+        found: list[int] = []
+        for name, value, place in text.attributes:
+            if name in ("input_output_alias", "buffer_donor"):
+                try:
+                    found += parse_donors(value, module.parameter_shapes)
+                except TextError as error:
+                    raise self.source.error(
+                        f"{name}: {error.message}", text.blocks[0].base + place + error.offset
+                    ) from None
+        return tuple(sorted(set(found)))
 
     def _entry_layout(self, value: str, place: int, entry: Computation) -> None:
         """Check entry_computation_layout={(f32[2]{0})->f32[2]{0}} against the entry."""

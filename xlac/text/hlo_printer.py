@@ -11,7 +11,7 @@ from typing import Any
 from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import Kind
 from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape
-from xlac.text.attributes import ELIDED, TUPLE_LITERAL, attribute_to_string, metadata_to_string
+from xlac.text.attributes import ELIDED, TUPLE_LITERAL, attribute_to_string, format_donors, metadata_to_string, parse_donors
 from xlac.text.literals import literal_to_string
 from xlac.text.shapes import TextError, shape_to_string
 
@@ -87,7 +87,12 @@ def _header(module: Module) -> str:
     scheduled = attributes.pop("is_scheduled", None)
     if scheduled == "true":
         words.append("is_scheduled=true")
-    for name in ("input_output_alias", "buffer_donor"):
+    names = ("input_output_alias", "buffer_donor")
+    said = [n for name in names for n in parse_donors(attributes.get(name, ""), module.parameter_shapes)]
+    if set(module.donated) - set(said):
+        attributes["buffer_donor"] = format_donors({*module.donated, *said}, module.parameter_shapes)
+        attributes.pop("input_output_alias", None)
+    for name in names:
         if name in attributes:
             words.append(f"{name}={attributes.pop(name)}")
     words.append(f"entry_computation_layout={layout}")

@@ -84,7 +84,7 @@ def _convolution(
 ) -> np.ndarray:
     """One matrix product for each element of the window, summed as dot sums."""
     labels, result = dim_labels, shape.element_type
-    wide = accumulator(result)
+    wide = accumulator(result, x, kernel)
     x = convert_values(x, wide).transpose(labels.input_batch, *labels.input_spatial, labels.input_feature)
     kernel = convert_values(kernel, wide).transpose(
         *labels.kernel_spatial, labels.kernel_input_feature, labels.kernel_output_feature

@@ -11,7 +11,7 @@ from xlac.errors import ShapeError
 from xlac.ir.opcode import INTS, WORD, WORDS, opcode
 from xlac.ir.ops.elementwise import convert_values, quiet, require_array, wrap
 from xlac.ir.ops.movement import check_dims
-from xlac.ir.shape import C64, C128, F64, ArrayShape, ElementType, Shape
+from xlac.ir.shape import C64, C128, F64, ArrayShape, ElementType, Shape, element_type
 
 
 def _dot_shape(
@@ -72,9 +72,13 @@ def matmul_form(
     )
 
 
-def accumulator(row: ElementType) -> ElementType:
-    """The type sums are kept in before they are rounded to `row`: the widest float or complex type."""
-    return F64 if row.is_float else C128 if row.is_complex else row
+def accumulator(row: ElementType, *operands: np.ndarray) -> ElementType:
+    """The type sums of the operands' products are kept in before they are converted to `row`.
+
+    The widest complex or float type where `row` or an operand is one: integers of floats are rounded at the end.
+    """
+    rows = (row, *(element_type(x.dtype) for x in operands))
+    return C128 if any(r.is_complex for r in rows) else F64 if any(r.is_float for r in rows) else row
 
 
 def _dot(
@@ -90,12 +94,12 @@ def _dot(
 ) -> np.ndarray:
     """Integers are summed in the result's type, c64 in that type in order, as is usual; other sums are rounded once."""
     result = shape.element_type
-    wide = accumulator(result)
+    wide = accumulator(result, x, y)
     a, b = matmul_form(x, y, lhs_batch_dims, lhs_contracting_dims, rhs_batch_dims, rhs_contracting_dims)
-    if result.kind == "p":
+    if wide.kind == "p":
         product = np.matmul(a.astype(np.int64), b.astype(np.int64)) != 0
-    elif result.is_integer and result.bits < 8:
-        product = wrap(np.matmul(a.astype(np.int64), b.astype(np.int64)), result)
+    elif wide.is_integer and wide.bits < 8:
+        product = wrap(np.matmul(a.astype(np.int64), b.astype(np.int64)), wide)
     elif result is C64:
         a, b = convert_values(a, C64), convert_values(b, C64)
         product = np.zeros((a.shape[0], a.shape[1], b.shape[2]), np.complex64)

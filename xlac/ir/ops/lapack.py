@@ -1,6 +1,7 @@
 """LAPACK kernels that programs call by name (`lapack_spotrf_ffi`, ...), on batches of matrices, by NumPy alone.
 
-Older programs call `lapack_spotrf` and the like: options are leading operands, and workspaces are among the results.
+Older programs call `lapack_spotrf` and the like: options are leading operands, scalars all, and workspaces are among the
+results.
 
 Operands and results are those of the kernels of that name: factorisations overwrite their matrix, pivots count from 1,
 and `info` is 0 for success and the 1-based place of the first bad pivot otherwise.
@@ -41,7 +42,9 @@ def _info(a: np.ndarray) -> np.ndarray:
 
 
 @_kernel("trsm")
-def _trsm(a: np.ndarray, b: np.ndarray, *scale: np.ndarray, config: dict[str, Any], **_: Any) -> np.ndarray:
+def _trsm(a: np.ndarray, b: np.ndarray, *factor: np.ndarray, config: dict[str, Any], **_: Any) -> np.ndarray:
+    """The solution for `b`, times the factor if there is one."""
+    b = (b * factor[0]).astype(b.dtype) if factor else b
     transpose = {"N": "NO_TRANSPOSE", "T": "TRANSPOSE", "C": "ADJOINT"}[option_letter(config, "trans_x", "N")]
     return triangular_solve(
         a,
@@ -169,6 +172,10 @@ def _geev(a: np.ndarray, *, shape: TupleShape, **_: Any) -> tuple[Any, ...]:
     # Left vectors are the rows of the inverse of the right ones, scaled to length 1.
     left = adjoint(np.linalg.pinv(right))
     left = left / np.where(norm := np.linalg.norm(left, axis=-2, keepdims=True), norm, 1)
+    # As LAPACK's: the largest element is real.
+    if left.size:
+        largest = np.take_along_axis(left, np.argmax(np.abs(left), axis=-2)[..., None, :], axis=-2)
+        left = left * np.conj(largest) / np.where(largest == 0, 1, np.abs(largest))
     left = left.astype(wide)
     if a.dtype.kind == "c":
         return w, left, right, info
@@ -255,51 +262,72 @@ def _gees(a: np.ndarray, **_: Any) -> tuple[np.ndarray, ...]:
 
 # ---- the older calling convention
 
-_CLASSIC: dict[str, Callable[[list[int]], dict[str, Any]]] = {
-    "getrf": lambda options: {},
-    "geqrf": lambda options: {},
-    "orgqr": lambda options: {},
-    "ungqr": lambda options: {},
-    "potrf": lambda options: {"uplo": "L" if options[0] else "U"},
-    "syevd": lambda options: {"uplo": "L" if options[0] else "U"},
-    "heevd": lambda options: {"uplo": "L" if options[0] else "U"},
-    "gesdd": lambda options: {"mode": ("A" if options[0] else "S") if options[1] else "N"},
+# Kernels that had it, with their types and the configuration that their scalar operands stand for. Sizes come with the
+# arrays.
+_CLASSIC: dict[tuple[str, str], Callable[[list[int]], dict[str, Any]]] = {
+    ("getrf", "sdcz"): lambda options: {},
+    ("geqrf", "sdcz"): lambda options: {},
+    ("geqp3", "sdcz"): lambda options: {},
+    ("orgqr", "sd"): lambda options: {},
+    ("ungqr", "cz"): lambda options: {},
+    ("gehrd", "sdcz"): lambda options: {},
+    ("gees", "sdcz"): lambda options: {},
+    ("geev", "sdcz"): lambda options: {},
+    ("potrf", "sdcz"): lambda options: {"uplo": "L" if options[0] else "U"},
+    ("syevd", "sd"): lambda options: {"uplo": "L" if options[0] else "U"},
+    ("heevd", "cz"): lambda options: {"uplo": "L" if options[0] else "U"},
+    ("sytrd", "sd"): lambda options: {"uplo": "L" if options[1] else "U"},
+    ("hetrd", "cz"): lambda options: {"uplo": "L" if options[1] else "U"},
+    ("gesdd", "sdcz"): lambda options: {"mode": ("A" if options[0] else "S") if options[1] else "N"},
+}
+# Where a kernel's results, or None for a workspace, stood among those of old; elsewhere workspaces came last.
+_ORDER: dict[tuple[str, bool], tuple[int | None, ...]] = {
+    ("geev", False): (None, None, None, 0, 1, 2, 3, 4),
+    ("geev", True): (None, None, 0, 1, 2, 3),
+    ("gees", False): (0, 2, 3, 1, 4, 5),
+    ("gees", True): (0, None, 2, 1, 3, 4),
 }
 
 
-def _classic(kernel: Callable[..., Any], configure: Callable[[list[int]], dict[str, Any]]) -> Callable[..., Any]:
+def _classic(
+    kernel: Callable[..., Any], configure: Callable[[list[int]], dict[str, Any]], order: tuple[int | None, ...] | None
+) -> Callable[..., Any]:
     def run(*operands: np.ndarray, shape: Shape, **_: Any) -> Any:
         options = [int(x) for x in operands if x.ndim == 0]
         arrays = [x for x in operands if x.ndim]
         value = kernel(*arrays, shape=shape, config=configure(options))
         if not isinstance(shape, TupleShape):
             return value
-        # What the kernel does not give is a workspace, or info of what cannot fail.
         values = list(value) if isinstance(value, tuple) else [value]
-        rest = [np.zeros(s.dims, s.dtype) for s in shape.shapes[len(values) :] if isinstance(s, ArrayShape)]
-        return (*values, *rest)
+        places = order or (*range(len(values)), *[None] * len(shape))
+        # What the kernel does not give is a workspace, or info of what cannot fail.
+        return tuple(
+            np.zeros(s.dims, s.dtype) if place is None else values[place]
+            for place, s in zip(places, shape)
+            if isinstance(s, ArrayShape)
+        )
 
     return run
 
 
-for _name, _configure in _CLASSIC.items():
-    for _type in "sdcz":
-        if f"lapack_{_type}{_name}_ffi" in KERNELS:
-            KERNELS[f"lapack_{_type}{_name}"] = _classic(KERNELS[f"lapack_{_type}{_name}_ffi"], _configure)
+for (_name, _types), _configure in _CLASSIC.items():
+    for _type in _types:
+        KERNELS[f"lapack_{_type}{_name}"] = _classic(
+            KERNELS[f"lapack_{_type}{_name}_ffi"], _configure, _ORDER.get((_name, _type in "cz"))
+        )
 
 
 def _classic_trsm(*operands: np.ndarray, **_: Any) -> np.ndarray:
     """Options: left, lower, 0 or 1 for transpose or 2 for adjoint, unit diagonal, sizes; then the factor, a and b."""
     left, lower, transpose, unit = (int(x) for x in operands[:4])
     factor, a, b = operands[-3:]
-    return triangular_solve(
-        a,
-        (b * factor).astype(b.dtype),
-        left_side=bool(left),
-        lower=bool(lower),
-        unit_diagonal=bool(unit),
-        transpose_a=("NO_TRANSPOSE", "TRANSPOSE", "ADJOINT")[transpose],
-    )
+    config = {
+        "side": "L" if left else "R",
+        "uplo": "L" if lower else "U",
+        "trans_x": "NTC"[transpose],
+        "diag": "U" if unit else "N",
+    }
+    return _trsm(a, b, factor, config=config)
 
 
 KERNELS.update({f"blas_{_type}trsm": _classic_trsm for _type in "sdcz"})

@@ -288,7 +288,7 @@ def expand(module: Module, rules: Mapping[str, Rule]) -> bool:
             if new.parent is None and new.metadata is None:
                 new.metadata = instruction.metadata
             computation.replace(instruction, new)
-            added = list(islice(computation._instructions, count, None))
+            added = list(islice(reversed(computation._instructions), len(computation) - count))[::-1]
             waiting.extend(i for i in added if i.opcode.name in rules)
             instruction.control_predecessors = ()
             computation.remove(instruction)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from xlac.ir.module import Instruction, Module
+from xlac.ir.opcode import op
 from xlac.ir.ops.custom_call import parse_config
 from xlac.ir.ops.lapack import option_letter
 from xlac.ir.shape import S32
@@ -27,17 +28,38 @@ def expand_lapack(module: Module) -> bool:
 
 
 def _kernel(x: Instruction) -> Instruction | None:
-    """lapack_?getrf_ffi, lapack_?potrf_ffi and lapack_?trsm_ffi."""
-    match = re.fullmatch(r"lapack_[sdcz](getrf|potrf|trsm)_ffi", x["custom_call_target"])
+    """lapack_?getrf_ffi, lapack_?potrf_ffi and lapack_?trsm_ffi, and what they were before."""
+    match = re.fullmatch(r"(?:lapack|blas)_([sdcz](getrf|potrf|trsm))(_ffi)?", x["custom_call_target"])
     if match is None:
         return None
-    new = {"getrf": getrf, "potrf": _potrf, "trsm": _trsm}[match[1]](x)
+    if match[3] is None:
+        return _renamed(x, f"lapack_{match[1]}_ffi", match[2])
+    new = {"getrf": getrf, "potrf": _potrf, "trsm": _trsm}[match[2]](x)
     return new if new is not None and new.shape == x.shape else None
+
+
+def _renamed(x: Instruction, target: str, name: str) -> Instruction | None:
+    """The call of a kernel with options and sizes as operands, as one with a configuration."""
+    options = [o["literal"] for o in x.operands if o.opcode.name == "constant" and not o.dims]
+    words = {"getrf": (), "potrf": ("uplo",), "trsm": ("side", "uplo", "trans_x", "diag")}[name]
+    if len(options) < len(words):
+        return None
+    letters = {"side": "RL", "uplo": "UL", "trans_x": "NTC", "diag": "NU"}
+    config = ", ".join(f"{w} = {ord(letters[w][int(option)])} : ui8" for w, option in zip(words, options))
+    arrays = [o for o in x.operands if o.dims]
+    if name == "trsm":
+        a, b = arrays
+        arrays = [a, (Array(b) * Array(x.operands[-3]).broadcast(b.dims, ())).node]
+    return op.custom_call.make(
+        *arrays, shape=x.shape, custom_call_target=target, backend_config=f"{{{config}}}", api_version="API_VERSION_TYPED_FFI"
+    )
 
 
 def _trsm(x: Instruction) -> Instruction:
     config = parse_config(x["backend_config"])
     a, b = Array(x.operands[0]), Array(x.operands[1])
+    if len(x.operands) == 3:
+        b = b * Array(x.operands[2]).broadcast(b.dims, ())
     solved = triangular_solve(
         a,
         b,

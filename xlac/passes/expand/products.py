@@ -1,17 +1,32 @@
-"""ragged-dot and scaled-dot by dot."""
+"""ragged-dot and scaled-dot by dot; products of floats that are given as integers."""
 
 from __future__ import annotations
 
 from xlac.ir.module import Instruction, Module
-from xlac.ir.shape import F32, S64, ArrayShape, ElementType
+from xlac.ir.shape import C64, C128, F32, F64, S64, ArrayShape, ElementType
 from xlac.passes.expand.build import Array, expand, full, iota, loop
 
 _DIMS = ("lhs_batch_dims", "lhs_contracting_dims", "rhs_batch_dims", "rhs_contracting_dims")
 
 
 def expand_products(module: Module) -> bool:
-    """Replace dots of ragged groups and of scaled operands by plain ones; return whether there were any."""
-    return expand(module, {"ragged-dot": _ragged_dot, "scaled-dot": _scaled_dot})
+    """Replace dots of ragged groups, scaled operands and mixed kinds by plain ones; return whether there were any."""
+    rules = {"ragged-dot": _ragged_dot, "scaled-dot": _scaled_dot, "dot": _mixed, "convolution": _mixed}
+    return expand(module, rules)
+
+
+def _mixed(x: Instruction) -> Instruction | None:
+    """A product in the operands' kind where that is wider than the result's: integers of floats are rounded last."""
+    assert isinstance(x.shape, ArrayShape)
+    row = x.shape.element_type
+    rows = [o.shape.element_type for o in x.operands]  # type: ignore[union-attr]
+    is_complex, is_float = any(r.is_complex for r in rows), any(r.is_float for r in rows)
+    if row.is_complex or not (is_complex or (is_float and not row.is_float)):
+        return None
+    double = F64 in rows or C128 in rows
+    product = x.clone()
+    product.shape = x.shape.with_type((C128 if double else C64) if is_complex else F64 if double else F32)
+    return Array(product).convert(row).node
 
 
 def _dot(x: Array, y: Array, element_type: ElementType, dims: dict) -> Array:

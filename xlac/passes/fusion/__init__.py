@@ -14,7 +14,7 @@ from xlac.ir.module import Module
 from xlac.passes.fusion.emit import emit_groups
 from xlac.passes.fusion.group import form_groups
 from xlac.passes.fusion.merge import merge_groups
-from xlac.passes.rewrite import Names, control_computations, has_control
+from xlac.passes.rewrite import Names, control_computations
 
 __all__ = ["fusion"]
 
@@ -24,7 +24,7 @@ def fusion(module: Module) -> bool:
     changed = False
     names = Names(module)
     for computation in control_computations(module):
-        if not has_control(computation):
+        if not computation.has_control:
             groups = form_groups(computation)
             merge_groups(groups)
             changed |= emit_groups(groups, names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xlac.ir.module import Computation, Instruction
 from xlac.ir.opcode import op
 from xlac.passes.fusion.group import Group, Groups
-from xlac.passes.rewrite import Names, redirect, sort_instructions
+from xlac.passes.rewrite import Names, sort_instructions
 
 
 def emit_groups(groups: Groups, names: Names) -> bool:
@@ -20,7 +20,7 @@ def emit_groups(groups: Groups, names: Names) -> bool:
             _emit(groups.computation, group, position, read, names, results)
     computation = groups.computation
     for old, new in results.items():
-        redirect(computation, old, new)
+        computation.replace(old, new)
     if results:
         computation.remove_dead()
         sort_instructions(computation)

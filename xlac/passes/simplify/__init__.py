@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from xlac.ir.match import Rule
-from xlac.ir.module import Module
+from xlac.ir.module import Computation, Module
 from xlac.passes.rewrite import RuleIndex, index_rules, rewrite
 from xlac.passes.simplify import arithmetic, control, conversion, dot, logic, movement, reduction
 
@@ -22,8 +22,9 @@ def _index(inexact: bool) -> RuleIndex:
 def simplify(module: Module, *, inexact: bool = False) -> bool:
     """Apply every exact rule (and with `inexact` the others) to each computation; return whether any fitted."""
     changed = False
+    pure: dict[Computation, bool] = {}
     for computation in module.computations:
-        changed |= rewrite(computation, _index(inexact))
+        changed |= rewrite(computation, _index(inexact), pure)
     return changed
 
 

@@ -13,7 +13,7 @@ import xlac.numpy as xnp
 from xlac import lax, tree
 from xlac.flatten_util import ravel_pytree
 from xlac.frontend.eager import program_function
-from xlac.frontend.trace import shape_error, trace_error
+from xlac.frontend.trace import shape_error, shown, trace_error
 
 __all__ = ["bicgstab", "cg", "gmres"]
 
@@ -30,7 +30,7 @@ def _product(name: str, a: Any, what: str) -> Product:
         return a
     matrix = xnp.asarray(a)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise shape_error(f"{name}: {what} is of shape {list(matrix.shape)}; it must be a square matrix or a function")
+        raise shape_error(f"{name}: {what} is of shape {shown(matrix)}; it must be a square matrix or a function")
     return lambda v: matrix @ v
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from xlac import lax
 from xlac.frontend.eager import Array, ArrayLike
-from xlac.frontend.trace import shape_error
+from xlac.frontend.trace import shape_error, shown
 from xlac.lax import linalg
 from xlac.numpy import _core, elementwise, reductions, shaping
 from xlac.numpy._core import as_tracer
@@ -48,7 +48,7 @@ def _dirichlet_logpdf(x: ArrayLike, alpha: ArrayLike) -> Array:
     a, weights = _core.promote_inexact(x, alpha)
     if a.shape[0] != weights.shape[0]:
         raise shape_error(
-            f"dirichlet.logpdf: x of shape {list(a.shape)} for {weights.shape[0]} weights; they must be equal"
+            f"dirichlet.logpdf: x of shape {shown(a)} for {weights.shape[0]} weights; they must be equal"
         )
     norm = lax.sub(reductions.sum(lax.lgamma(weights)), lax.lgamma(reductions.sum(weights)))
     wide = lax.reshape(weights, (weights.shape[0],) + (1,) * (a.ndim - 1))
