@@ -133,12 +133,22 @@ def test_run_accepts_stablehlo_by_its_text(folder, capsys):
     assert "[2., 2., 2., 2.]" in capsys.readouterr().out
 
 
-def test_left_out_constants_are_zeros_unless_random_is_asked_for(folder, capsys):
-    Path("c.hlo").write_text("HloModule c\nENTRY e {\n  ROOT c = f32[3] constant({...})\n}\n")
-    assert cli.main(["run", "c.hlo"]) == 0
+LEFT_OUT = {
+    "c.hlo": "HloModule c\nENTRY e {\n  ROOT c = f32[3] constant({...})\n}\n",
+    "c.mlir": """func.func @main() -> tensor<3xf32> {
+      %0 = stablehlo.constant dense_resource<__elided__> : tensor<3xf32>
+      return %0 : tensor<3xf32>
+    }""",
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_left_out_constants_are_zeros_unless_random_is_asked_for(folder, capsys, name):
+    Path(name).write_text(LEFT_OUT[name])
+    assert cli.main(["run", name]) == 0
     captured = capsys.readouterr()
-    assert "min 0  max 0" in captured.out and "c.hlo: " in captured.err and "zeros" in captured.err
-    assert cli.main(["run", "c.hlo", "--fill-constants", "random"]) == 0
+    assert "min 0  max 0" in captured.out and f"{name}: " in captured.err and "zeros" in captured.err
+    assert cli.main(["run", name, "--fill-constants", "random"]) == 0
     captured = capsys.readouterr()
     assert "min 0  max 0" not in captured.out and captured.err == ""
 

@@ -130,7 +130,6 @@ class Array(np.ndarray, metaclass=_ArrayType):
     """A NumPy array that a program has returned."""
 
     __slots__ = ()
-    __hash__ = None  # type: ignore[assignment]
     weak_type = False
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
@@ -144,6 +143,12 @@ class Array(np.ndarray, metaclass=_ArrayType):
 
     def __repr__(self) -> str:
         return repr(self.view(np.ndarray))
+
+    def __hash__(self) -> int:
+        """Of an array of no dimension, its number's, as NumPy's scalars have it."""
+        if self.ndim:
+            raise TypeError("unhashable type: 'Array'; arrays of dimensions have no hash")
+        return hash(self.item())
 
     def __getitem__(self, index: Any) -> Any:
         try:

@@ -419,7 +419,8 @@ def command_line() -> argparse.ArgumentParser:
         added.add_argument(
             "--fill-constants",
             choices=("random",),
-            help="give constants that HLO text leaves out, written {...}, random values instead of zeros",
+            help="give constants whose elements the text leaves out random values instead of zeros: those that HLO "
+            "writes {...}, and StableHLO dense_resource<__elided__>",
         )
         added.add_argument(
             "--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default 0)"

@@ -95,7 +95,7 @@ def parse_program(text: str, name: str, form: str | None = None, fill: str | Non
 
     Args:
       name: the file's name, for messages; "-" is standard input.
-      fill: "random" for such values in constants that HLO text leaves out, written `{...}`; they are zeros without it.
+      fill: "random" for such values in constants whose elements the text leaves out; they are zeros without it.
     Raises:
       ParseError, VerifyError, ShapeError: it is not a valid program.
     """
@@ -109,7 +109,7 @@ def parse_program(text: str, name: str, form: str | None = None, fill: str | Non
         if (form or detect_format(text)) == "stablehlo":
             from xlac.text.stablehlo_parser import parse_stablehlo
 
-            module = parse_stablehlo(text, path=path)
+            module = parse_stablehlo(text, path=path, fill_constants=fill)
         else:
             from xlac.text.hlo_parser import parse_hlo
 

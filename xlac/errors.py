@@ -57,6 +57,10 @@ class NonFiniteError(XlacError, FloatingPointError):
     """A result holds NaN or an infinity, and `Options(check_nan=True)` asked to be told."""
 
 
+class CheckError(XlacError, ValueError):
+    """A check of `xlac.experimental.checkify` failed."""
+
+
 class EstimatorError(XlacError, ValueError):
     """A model function, data set or configuration the Estimator cannot work with."""
 

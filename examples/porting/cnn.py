@@ -108,10 +108,10 @@ def main():
         batch = slice(start, start + 64)
         key = random.fold_in(drop_key, step)
         params, stats, velocity, loss = train_step(params, stats, velocity, images[batch], labels[batch], key)
-        losses.append(float(loss))
+        losses.append(loss)
     accuracy = float(evaluate(params, stats, *make_images(test_key, 256)))
     print(f"loss {losses[0]:.3f} -> {losses[-1]:.3f}, test accuracy {accuracy:.3f}")
-    return {"first_losses": jnp.array(losses[:4]), "accuracy": accuracy, "running_mean": stats[0]["mean"]}
+    return {"first_losses": jnp.stack(losses[:4]), "accuracy": accuracy, "running_mean": stats[0]["mean"]}
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def loss_fn(model, params, x, y):
 @xlac.jit
 def train_step(params, x, y):
     loss, grads = xlac.value_and_grad(partial(loss_fn, predict))(params, x, y)
-    return xlac.tree.map(lambda p, g: p - 0.1 * g, params, grads), loss
+    return xlac.tree.map(lambda p, g: p - 0.05 * g, params, grads), loss
 
 
 def main():

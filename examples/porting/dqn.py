@@ -101,7 +101,9 @@ def bandit(key, arms, pulls):
 
     def body(counts, key):
         draw_key, win_key = random.split(key)
-        guess = random.normal(draw_key, (arms,)) / jnp.sqrt(counts.sum(1) + 2) * 0.5 + (counts[:, 0] + 1) / (counts.sum(1) + 2)
+        guess = random.normal(draw_key, (arms,)) / jnp.sqrt(counts.sum(1) + 2) * 0.5 + (counts[:, 0] + 1) / (
+            counts.sum(1) + 2
+        )
         arm = jnp.argmax(guess)
         win = random.bernoulli(win_key, chances[arm])
         return counts.at[arm, jnp.where(win, 0, 1)].add(1.0), win

@@ -36,16 +36,15 @@ def negative_log_likelihood(params, x, y):
 
 @partial(xlac.jit, static_argnames="steps")
 def fit(params, x, y, steps):
-    """RMSProp on the marginal likelihood; the loss after each step."""
+    """Gradient descent with momentum on the marginal likelihood; the loss before each step."""
 
     def body(carry, _):
-        params, scale = carry
+        params, velocity = carry
         loss, grads = xlac.value_and_grad(negative_log_likelihood)(params, x, y)
-        scale = xlac.tree.map(lambda s, g: 0.9 * s + 0.1 * g**2, scale, grads)
-        params = xlac.tree.map(lambda p, g, s: p - 0.03 * g / jnp.sqrt(s + 1e-6), params, grads, scale)
-        return (params, scale), loss
+        velocity = xlac.tree.map(lambda v, g: 0.8 * v - 1e-3 * g, velocity, grads)
+        return (xlac.tree.map(jnp.add, params, velocity), velocity), loss
 
-    (params, _), losses = lax.scan(body, (params, xlac.tree.map(jnp.ones_like, params)), None, length=steps)
+    (params, _), losses = lax.scan(body, (params, xlac.tree.map(jnp.zeros_like, params)), None, length=steps)
     return params, losses
 
 

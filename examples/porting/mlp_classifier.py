@@ -32,7 +32,8 @@ def init_params(key, sizes):
     keys = random.split(key, len(sizes) - 1)
     glorot = nn.initializers.glorot_normal()
     return [
-        {"w": glorot(k, (fan_in, fan_out)), "b": jnp.zeros(fan_out)} for k, fan_in, fan_out in zip(keys, sizes, sizes[1:])
+        {"w": glorot(k, (fan_in, fan_out)), "b": jnp.zeros(fan_out)}
+        for k, fan_in, fan_out in zip(keys, sizes, sizes[1:])
     ]
 
 

@@ -130,18 +130,18 @@ def generate(params, prompt):
 def main():
     init_key, data_key, test_key = random.split(random.PRNGKey(2), 3)
     params = init(init_key)
-    start = float(loss_fn(params, make_batch(test_key, 64)))
+    start = loss_fn(params, make_batch(test_key, 64))
     mean, var = xlac.tree.map(jnp.zeros_like, (params, params))
     losses = []
     for step in range(1, 201):
         tokens = make_batch(random.fold_in(data_key, step), 64)
         params, mean, var, loss = train_step(params, mean, var, tokens, step)
-        losses.append(float(loss))
+        losses.append(loss)
     test = make_batch(test_key, 64)
     output = generate(params, test[:, : DIGITS + 1])
     exact = float(jnp.mean(jnp.all(output == test, axis=1)))
     print(f"loss {start:.3f} -> {losses[-1]:.4f}; reversed exactly: {exact:.2f}; {output[0]}")
-    return {"start": start, "early_losses": jnp.array(losses[:5]), "exact": exact, "prompt": test[0]}
+    return {"start": start, "early_losses": jnp.stack(losses[:5]), "exact": exact, "prompt": test[0]}
 
 
 if __name__ == "__main__":

@@ -236,11 +236,11 @@ def wrong_jvp(rule):
         (lambda: wrong_vjp(lambda x: x, lambda r, g: (g,)), "fwd rule of <lambda> must give a pair"),
         (lambda: wrong_vjp(lambda x: (x, None), lambda r, g: g), "bwd rule of <lambda> gives Tracer; it must"),
         (lambda: wrong_vjp(lambda x: (x, None), lambda r, g: (g, g)), "gives 2 entries; it must give a tuple of 1"),
-        (lambda: wrong_vjp(lambda x: (x, None), lambda r, g: (g[0],)), r"is f64\[\]; it must be f64\[3\]"),
+        (lambda: wrong_vjp(lambda x: (x, None), lambda r, g: (g[0],)), r"is float64\[\]; it must be float64\[3\]"),
         (lambda: wrong_vjp(lambda x: ((x, x), None), lambda r, g: (g,)), "the result that the fwd rule"),
         (lambda: wrong_jvp(lambda p, t: p[0]), "must give a pair"),
         (lambda: wrong_jvp(lambda p, t: (p[0], t)), "the tangent that the jvp rule of <lambda> gives is nested"),
-        (lambda: wrong_jvp(lambda p, t: (p[0], t[0][0])), r"is f64\[\]; it must be f64\[3\]"),
+        (lambda: wrong_jvp(lambda p, t: (p[0], t[0][0])), r"is float64\[\]; it must be float64\[3\]"),
     ],
 )
 def test_rules_that_do_not_fit_are_refused(call, message):

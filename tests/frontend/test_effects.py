@@ -282,8 +282,11 @@ def test_arguments_may_be_kept():
 @pytest.mark.parametrize(
     "result, message",
     [
-        (lambda x: np.zeros(3, np.float32), r"pure_callback of <lambda> at .*: it gave f32\[3\]; it must give f32\[2\]"),
-        (lambda x: np.zeros(2, np.complex64), r"it gave c64\[2\]; it must give f32\[2\]"),
+        (
+            lambda x: np.zeros(3, np.float32),
+            r"pure_callback of <lambda> at .*: it gave float32\[3\]; it must give float32\[2\]",
+        ),
+        (lambda x: np.zeros(2, np.complex64), r"it gave complex64\[2\]; it must give float32\[2\]"),
         (lambda x: (x, x), "it gave results nested as"),
     ],
 )
@@ -431,7 +434,9 @@ def test_programs_that_differ_in_the_function_alone_are_kept_apart(tmp_path, mon
         return xlac.jit(lambda x: xlac.pure_callback(lambda v: v + np.float32(number), SCALAR, x))
 
     assert [program(n)(np.float32(0)) for n in (1, 2, 3)] == [1, 2, 3]
-    grads = [xlac.value_and_grad(lambda x, n=n: x + lax.stop_gradient(program(n)(lax.stop_gradient(x)))) for n in (1, 2)]
+    grads = [
+        xlac.value_and_grad(lambda x, n=n: x + lax.stop_gradient(program(n)(lax.stop_gradient(x)))) for n in (1, 2)
+    ]
     assert [g(np.float32(1))[0] for g in grads] == [3, 4]
 
 

@@ -234,11 +234,19 @@ def test_repr_of_an_escaped_value_is_no_error():
     [
         (lambda: xlac.jit(lambda x, n: x, static_argnums=1)(V, [1]), TraceError, ["static argument 1", "not hashable"]),
         (lambda: xlac.jit(lambda x, n: x, static_argnums=1)(V, V), TraceError, ["static argument 1", "ndarray"]),
-        (lambda: xlac.jit(lambda x, n: x, static_argnames="m"), ValueError, ["static_argnames='m'", "no such argument"]),
+        (
+            lambda: xlac.jit(lambda x, n: x, static_argnames="m"),
+            ValueError,
+            ["static_argnames='m'", "no such argument"],
+        ),
         (lambda: xlac.jit(lambda x: x, donate_argnums=1), ValueError, ["donate_argnums=1"]),
         (lambda: xlac.jit(3), TypeError, ["jit takes a function, got 3"]),
         (lambda: xlac.jit(lambda x: x)("text"), TraceError, ["argument x of <lambda> is 'text'", "static_argnums"]),
-        (lambda: xlac.jit(lambda x: x)(V.astype(object)), ShapeError, ["argument x of <lambda>", "not an element type"]),
+        (
+            lambda: xlac.jit(lambda x: x)(V.astype(object)),
+            ShapeError,
+            ["argument x of <lambda>", "not an element type"],
+        ),
         (lambda: xlac.jit(lambda x: x)(V, V), TypeError, ["positional argument"]),
     ],
 )

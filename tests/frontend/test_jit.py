@@ -206,7 +206,7 @@ def test_lower_gives_text_and_compile_gives_a_callable():
     memory = compiled.memory_analysis()
     assert (memory["argument_size_in_bytes"], memory["output_size_in_bytes"]) == (24, 24)
     assert "multiply" in compiled.as_text("hlo")
-    with pytest.raises(TraceError, match=r"compiled for f32\[2,3\]"):
+    with pytest.raises(TraceError, match=r"compiled for float32\[2,3\]"):
         compiled(X[:1], n=3)
 
 

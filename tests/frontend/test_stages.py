@@ -51,7 +51,7 @@ def test_shapes_are_enough_to_lower():
     spec = xlac.ShapeDtypeStruct((3,), np.float32)
     compiled = xlac.jit(lambda x: x * 2).lower(spec).compile()
     np.testing.assert_array_equal(compiled(X), X * 2)
-    with pytest.raises(TraceError, match=r"compiled for f32\[3\].*got f32\[2\]"):
+    with pytest.raises(TraceError, match=r"compiled for float32\[3\].*got float32\[2\]"):
         compiled(X[:2])
 
 
@@ -244,9 +244,9 @@ def test_a_hit_is_silent_and_a_miss_says_what_differed(explained):
     first = explained(f, {"w": X}, X)
     assert first == f"xlac: {__file__}:{line}: step is traced: it has not been called before\n"
     assert explained(f, {"w": X}, X + 1) == ""
-    assert "argument x is f32[], was f32[3]\n" in explained(f, {"w": X}, X[0])
-    assert "argument params['w'] is f64[3], was f32[3]\n" in explained(f, {"w": X.astype(np.float64)}, X)
-    assert "argument x is a Python number (f64[], weakly typed), was f32[]\n" in explained(f, {"w": X}, 2.0)
+    assert "argument x is float32[], was float32[3]\n" in explained(f, {"w": X}, X[0])
+    assert "argument params['w'] is float64[3], was float32[3]\n" in explained(f, {"w": X.astype(np.float64)}, X)
+    assert "argument x is a Python number (float64[], weakly typed), was float32[]\n" in explained(f, {"w": X}, 2.0)
     assert "static argument 2 is 5, was not given\n" in explained(f, {"w": X}, X, 5)
     assert "static argument 'mode' is 'b', was not given\n" in explained(f, {"w": X}, X, mode="b")
     assert "the arguments are nested as" in explained(f, {"w": X, "b": X}, X)

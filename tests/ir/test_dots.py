@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from tests.rows import array, infer, run
+from xlac.api import compile
 from xlac.errors import ShapeError
+from xlac.ir.evaluate import evaluate
+from xlac.ir.ops.elementwise import convert_values
 from xlac.ir.shape import ArrayShape, element_type
+from xlac.text.hlo_parser import parse_hlo
 
 ROWS = {"lhs_contracting_dims": (1,), "rhs_contracting_dims": (1,), "lhs_ragged_dims": (0,), "rhs_group_dims": (0,)}
 MATMUL = {"lhs_contracting_dims": (1,), "rhs_contracting_dims": (0,)}
@@ -26,6 +30,30 @@ def test_dot_of_bytes_in_a_wider_type():
     x = np.full((1, 3), 127, np.int8)
     assert run("dot", x, x.T, shape=array("s32[1,1]"), **MATMUL).item() == 3 * 127 * 127
     assert run("dot", x, x.T, shape=array("s8[1,1]"), **MATMUL).item() == 3
+
+
+@pytest.mark.parametrize("opcode", ["dot", "convolution"])
+@pytest.mark.parametrize(
+    ("left", "right", "result"),
+    [("f32", "f32", "s32"), ("bf16", "s8", "s32"), ("s16", "f64", "u8"), ("f8e5m2", "u8", "s64"), ("s8", "s8", "pred")],
+)
+def test_a_product_of_wider_kinds_is_converted_at_its_end(opcode, left, right, result):
+    rng = np.random.default_rng(0)
+    x = convert_values(rng.integers(-64, 65, (1, 4, 9)) / 32, element_type(left))
+    y = convert_values(rng.integers(-64, 65, (1, 9, 3)) / 32, element_type(right))
+    between = element_type(left if element_type(left).is_float or result == "pred" else right)
+    exact = np.matmul(x.astype(np.float64), y.astype(np.float64))
+    want = convert_values(convert_values(exact, between), element_type(result))
+    dims = "lhs_batch_dims={0}, rhs_batch_dims={0}, lhs_contracting_dims={2}, rhs_contracting_dims={1}"
+    attributes = dims if opcode == "dot" else "window={size=1}, dim_labels=b0f_0io->b0f"
+    text = f"""HloModule m
+      ENTRY main {{
+        x = {left}[1,4,9] parameter(0)
+        y = {right}[1,9,3] parameter(1)
+        ROOT p = {result}[1,4,3] {opcode}(x, y), {attributes}
+      }}"""
+    assert np.array_equal(evaluate(parse_hlo(text), x, y), want)
+    assert np.array_equal(compile(text)(x, y), want)
 
 
 def test_ragged_rows_meet_their_groups_matrix():

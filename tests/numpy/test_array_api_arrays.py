@@ -148,7 +148,15 @@ def test_the_namespace_describes_itself():
     assert xnp.arange(3).dtype == info.default_dtypes()["integral"]
     assert xnp.argmax(xnp.arange(3)).dtype == info.default_dtypes()["indexing"]
     assert xnp.asarray(1j).dtype == info.default_dtypes()["complex floating"]
-    for kind in ("bool", "signed integer", "unsigned integer", "integral", "real floating", "complex floating", "numeric"):
+    for kind in (
+        "bool",
+        "signed integer",
+        "unsigned integer",
+        "integral",
+        "real floating",
+        "complex floating",
+        "numeric",
+    ):
         found = info.dtypes(kind=kind)
         assert found and all(d == getattr(xnp, n) and xnp.isdtype(d, kind) for n, d in found.items())
     assert info.dtypes(kind=()) == {} and len(info.dtypes()) == 13

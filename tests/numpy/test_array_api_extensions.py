@@ -1,4 +1,4 @@
-"""The linalg and fft extensions of the Python Array API standard 2024.12 on drawn arrays: shapes, types, what holds of results.
+"""The linalg and fft extensions of the Python Array API standard 2024.12 on drawn arrays: shapes, types, identities.
 
 XLAC_TEST_EXAMPLES sets how many arguments are drawn for each function.
 """
@@ -71,7 +71,10 @@ def test_cholesky(stack, n, dtype, upper):
     positive = xnp.asarray((plain(x) @ adjoint(x) + 5 * np.eye(n)).astype(dtype))
     c = linalg.cholesky(positive, upper=upper)
     near(c, np.triu(c) if upper else np.tril(c), dtype)
-    near(linalg.matmul(linalg.matrix_transpose(xnp.conj(c)), c) if upper else xnp.asarray(plain(c) @ adjoint(c)), positive)
+    near(
+        linalg.matmul(linalg.matrix_transpose(xnp.conj(c)), c) if upper else xnp.asarray(plain(c) @ adjoint(c)),
+        positive,
+    )
 
 
 @drawn(stack=stacks, n=sides, dtype=st.sampled_from(INEXACT))
@@ -85,6 +88,16 @@ def test_hermitian_eigenvalues(stack, n, dtype):
     near(linalg.eigvalsh(x), values)
 
 
+@pytest.mark.parametrize("dtype", INEXACT)
+def test_eigenvalues_and_singular_values_of_the_largest_and_smallest_numbers(dtype):
+    info = np.finfo(dtype)
+    for size in (info.max / 4, info.tiny, float(info.smallest_subnormal) * 8):
+        x = np.array([[1, 2], [2, 1]], dtype) * np.asarray(size, dtype)
+        np.testing.assert_allclose(linalg.eigvalsh(x), np.array([-1, 3]) * size, rtol=0.1)
+        np.testing.assert_allclose(linalg.svdvals(x), np.array([3, 1]) * size, rtol=0.1)
+    assert linalg.eigvalsh(np.array([[info.max]], dtype)).tolist() == [info.max]
+
+
 @drawn(stack=stacks, n=sides, dtype=st.sampled_from(INEXACT))
 def test_determinants_and_inverses(stack, n, dtype):
     x = xnp.asarray((plain(matrices((*stack, n, n), dtype)) + 6 * np.eye(n)).astype(dtype))
@@ -94,7 +107,7 @@ def test_determinants_and_inverses(stack, n, dtype):
     assert found._fields == ("sign", "logabsdet")
     near(found.sign, np.linalg.slogdet(x)[0], dtype)
     near(found.logabsdet, np.linalg.slogdet(x)[1], real(dtype))
-    for power in (-2, -1, 0, 1, 2, 5):
+    for power in (-2, 0, 3):
         near(linalg.matrix_power(x, power), np.linalg.matrix_power(x, power))
 
 
@@ -108,7 +121,11 @@ def test_solve(a, n, k, one, two, data):
     x1 = xnp.asarray((plain(matrices((*a, n, n), one)) + 6 * np.eye(n)).astype(one))
     b = tuple(data.draw(st.sampled_from([1, m])) for m in a)[data.draw(st.integers(0, len(a))) :]
     for x2 in (matrices((*b, n, k), two, 1), matrices((n,), two, 1)):
-        want = np.linalg.solve(plain(x1), plain(x2)) if x2.ndim > 1 else np.linalg.solve(plain(x1), plain(x2)[:, None])[..., 0]
+        want = (
+            np.linalg.solve(plain(x1), plain(x2))
+            if x2.ndim > 1
+            else np.linalg.solve(plain(x1), plain(x2)[:, None])[..., 0]
+        )
         near(linalg.solve(x1, x2), want, np.result_type(one, two))
 
 
@@ -156,7 +173,11 @@ def test_relative_tolerances_are_numbers_or_arrays(data):
 @drawn(stack=stacks, m=st.integers(1, 4), n=st.integers(1, 4), dtype=st.sampled_from(INEXACT), keep=st.booleans())
 def test_matrix_norms(order, stack, m, n, dtype, keep):
     x = matrices((*stack, m, n), dtype)
-    near(linalg.matrix_norm(x, ord=order, keepdims=keep), np.linalg.matrix_norm(plain(x), ord=order, keepdims=keep), real(dtype))
+    near(
+        linalg.matrix_norm(x, ord=order, keepdims=keep),
+        np.linalg.matrix_norm(plain(x), ord=order, keepdims=keep),
+        real(dtype),
+    )
 
 
 @pytest.mark.parametrize("order", [2, 1, 0, -1, -2, np.inf, -np.inf, 3, -5, 2.5, 100])
@@ -219,8 +240,8 @@ def test_transforms_along_one_dimension(name, drawn_spectrum, wide):
     takes_real, gives_real = name in ("rfft", "ihfft"), name in ("irfft", "hfft")
     floats, pairs = ("float64", "complex128") if wide else ("float32", "complex64")
     x = matrices(shape, floats if takes_real else pairs)
-    near(getattr(fft, name)(x, **keywords), getattr(np.fft, name)(plain(x).astype(complex if not takes_real else float), **keywords),
-         floats if gives_real else pairs)  # fmt: skip
+    want = getattr(np.fft, name)(plain(x).astype(float if takes_real else complex), **keywords)
+    near(getattr(fft, name)(x, **keywords), want, floats if gives_real else pairs)
 
 
 @pytest.mark.parametrize("name", ["fftn", "ifftn", "rfftn", "irfftn"])

@@ -1,4 +1,4 @@
-"""The functions of the Python Array API standard 2024.12 on drawn arrays: results, their types and shapes, against NumPy's.
+"""The functions of the Python Array API standard 2024.12 on drawn arrays: values, types and shapes, against NumPy's.
 
 XLAC_TEST_EXAMPLES sets how many arguments are drawn for each function.
 """
@@ -52,7 +52,9 @@ seeds = st.integers(0, 1000)
 
 @st.composite
 def arrays(draw, dtypes=ALL, shape=shapes, finite=True):
-    return filled(draw(seeds), draw(st.sampled_from(dtypes)), draw(shape) if hasattr(shape, "map") else shape, finite=finite)
+    return filled(
+        draw(seeds), draw(st.sampled_from(dtypes)), draw(shape) if hasattr(shape, "map") else shape, finite=finite
+    )
 
 
 @st.composite
@@ -72,7 +74,9 @@ def promotable(draw, dtypes=ALL):
     first = draw(st.sampled_from(dtypes))
     kind = np.dtype(first).kind
     same = [d for d in dtypes if np.dtype(d).kind in ("iu" if kind in "iu" else kind)]
-    second = draw(st.sampled_from([d for d in same if np.result_type(first, d).kind in ("iu" if kind in "iu" else kind)]))
+    second = draw(
+        st.sampled_from([d for d in same if np.result_type(first, d).kind in ("iu" if kind in "iu" else kind)])
+    )
     return first, second
 
 
@@ -221,7 +225,9 @@ def test_python_numbers_take_the_type_of_the_array_beside_them(name, data):
 def test_clip(data):
     x = data.draw(arrays(REAL))
     low, high = (
-        data.draw(st.sampled_from([None, v, np.asarray(v, x.dtype), filled(1, x.dtype, x.shape) + np.asarray(v, x.dtype)]))
+        data.draw(
+            st.sampled_from([None, v, np.asarray(v, x.dtype), filled(1, x.dtype, x.shape) + np.asarray(v, x.dtype)])
+        )
         for v in (0, 6)
     )
     want = np.asarray(x)
@@ -506,7 +512,11 @@ NUMBERS = {
 @pytest.mark.parametrize("dtype", NUMBERS)
 def test_arrays_from_python_numbers(dtype):
     for number in NUMBERS[dtype]:
-        for got in (xnp.asarray(number, dtype=dtype), xnp.full((), number, dtype=dtype), xnp.full_like(got0(dtype), number)):
+        for got in (
+            xnp.asarray(number, dtype=dtype),
+            xnp.full((), number, dtype=dtype),
+            xnp.full_like(got0(dtype), number),
+        ):
             agree(got, np.asarray(number, dtype))
         agree(xnp.asarray([[number, number]], dtype=dtype), np.asarray([[number, number]], dtype))
         agree(xnp.full((2, 1), number, dtype=dtype), np.full((2, 1), number, dtype))

@@ -9,15 +9,15 @@ import xlac
 import xlac.numpy as xnp
 
 UNARY = """
-abs acos acosh asin asinh atan atanh bitwise_invert ceil conj cos cosh exp expm1 floor imag isfinite isinf isnan log log1p
-log2 log10 logical_not negative positive real reciprocal round sign signbit sin sinh square sqrt tan tanh trunc
+abs acos acosh asin asinh atan atanh bitwise_invert ceil conj cos cosh exp expm1 floor imag isfinite isinf isnan log
+log1p log2 log10 logical_not negative positive real reciprocal round sign signbit sin sinh square sqrt tan tanh trunc
 matrix_transpose nonzero unique_all unique_counts unique_inverse unique_values linalg.eigh linalg.eigvalsh linalg.det
 linalg.inv linalg.matrix_transpose linalg.slogdet linalg.svdvals
 """
 BINARY = """
-add atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor copysign divide equal floor_divide greater
-greater_equal hypot less less_equal logaddexp logical_and logical_or logical_xor maximum minimum multiply nextafter not_equal
-pow remainder subtract matmul linalg.matmul linalg.outer linalg.solve
+add atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor copysign divide equal floor_divide
+greater greater_equal hypot less less_equal logaddexp logical_and logical_or logical_xor maximum minimum multiply
+nextafter not_equal pow remainder subtract matmul linalg.matmul linalg.outer linalg.solve
 """
 REDUCING = "all any max mean min"
 OTHERS = """

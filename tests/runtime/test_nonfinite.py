@@ -38,7 +38,7 @@ def test_the_instruction_its_line_and_its_operands_are_named(checked):
     message = message_of(checked(f), X)
     assert "result 1 holds NaN in 1 of 3 elements, first at [1]: made by log at " in message
     assert f"{HERE}:" in message and "# the culprit" in message
-    assert "operand 0, f32[3], is -4.0 there" in message
+    assert "operand 0, float32[3], is -4.0 there" in message
 
 
 def test_what_no_result_holds_is_no_fault(checked):
@@ -48,7 +48,7 @@ def test_what_no_result_holds_is_no_fault(checked):
 
 def test_arguments_that_hold_nan_already_are_told_apart(checked):
     message = message_of(checked(lambda x, y: x + y), X, np.array([0, 0, np.nan], np.float32))
-    assert "argument 1 (y), f32[3], holds NaN already, first at [2]" in message
+    assert "argument 1 (y), float32[3], holds NaN already, first at [2]" in message
 
 
 def test_an_infinity_is_followed_to_where_it_was_made(checked):
@@ -137,6 +137,17 @@ def test_the_variable_switches_it_on(monkeypatch):
     assert "made by log" in message_of(lambda x: xlac.value_and_grad(lambda v: xnp.log(v * 1.25))(x), np.float32(-1))
     monkeypatch.delenv("XLAC_CHECK_NAN")
     assert np.isnan(xlac.jit(lambda x: xnp.log(x))(X)[1])
+
+
+def test_the_setting_of_jax_switches_it_on_and_off(monkeypatch):
+    monkeypatch.setenv("XLAC_CHECK_NAN", "0")
+    f = xlac.jit(lambda x: xnp.log(x))
+    assert np.isnan(f(X)[1])
+    xlac.config.update("jax_debug_nans", True)
+    assert xlac.config.jax_debug_nans and xlac.config.jax_debug_infs
+    message_of(f, X)
+    xlac.config.update("jax_debug_nans", False)
+    assert np.isnan(f(X)[1])
 
 
 def test_a_program_text_is_checked_by_instruction_name():

@@ -161,3 +161,21 @@ def test_layouts_that_a_custom_call_asks_for_survive():
     assert "operand_layout_constraints={f32[2,3]{0,1}}" in survives(
         entry(CALL + "operand_layout_constraints={f32[2,3]{0,1}}, api_version=API_VERSION_TYPED_FFI")
     )
+
+
+def test_an_async_operation_stays_on_its_thread():
+    start = f's = {ASYNC}, async_execution_thread="copies"'
+    for thread in ('async_execution_thread="copies", ', ""):
+        body = f"p = f32[3] parameter(0)\n{start}\nROOT d = f32[3] async-done(s), {thread}calls=wrapped"
+        assert 'async_execution_thread="copies"' in survives(entry(body, WRAPPED))
+    body = f'p = f32[3] parameter(0)\ns = {ASYNC}\nROOT d = f32[3] async-done(s), async_execution_thread="copies"'
+    with pytest.raises(ParseError, match='the start has "main"'):
+        parse_hlo(entry(body, WRAPPED))
+
+
+def test_layouts_of_the_entry_are_plain_where_the_header_configures_and_tells_none():
+    body = "ENTRY e {\n  ROOT p = f32[2,3]{0,1} parameter(0)\n}"
+    for attribute in ("replica_count=2", "num_partitions=2", "alias_passthrough_params=true"):
+        assert "entry_computation_layout={(f32[2,3]{1,0})->f32[2,3]{1,0}}" in survives(f"HloModule m, {attribute}\n{body}")
+    for attribute in ("replica_count=1", "is_scheduled=true"):
+        assert "entry_computation_layout={(f32[2,3]{0,1})->f32[2,3]{0,1}}" in survives(f"HloModule m, {attribute}\n{body}")

@@ -527,8 +527,8 @@ ENTRY e {
     "start, operation, want",
     [
         ("((f32[4]), f32[4], s32[]) negate-start(p)", "negate", [0, -1, -2, -3]),
-        ("((f32[4], f32[4]), f32[4], u32[]) add-start(p, p), metadata={op_name=\"x\"}", "add", [0, 2, 4, 6]),
-        ("((f32[4]), f32[4]) call-start(p), async_execution_thread=\"t\", to_apply=double", "call", [0, 2, 4, 6]),
+        ('((f32[4], f32[4]), f32[4], u32[]) add-start(p, p), metadata={op_name="x"}', "add", [0, 2, 4, 6]),
+        ('((f32[4]), f32[4]) call-start(p), async_execution_thread="t", to_apply=double', "call", [0, 2, 4, 6]),
         ("((f32[4]), f32[4], s32[]) fusion-start(p), kind=kLoop, calls=double", "fusion", [0, 2, 4, 6]),
         ("((f32[4]), f32[2], s32[]) slice-start(p), slice={[1:3]}", "slice", [1, 2]),
         (
@@ -542,7 +542,7 @@ ENTRY e {
             [0, 1, 2, 3],
         ),
         ("((f32[4]), f32[4]) all-to-all-start(p), replica_groups={{0}}, dimensions={0}", "all-to-all", [0, 1, 2, 3]),
-        ("((f32[4]), f32[4]) custom-call-start(p), custom_call_target=\"Sharding\"", "custom-call", [0, 1, 2, 3]),
+        ('((f32[4]), f32[4]) custom-call-start(p), custom_call_target="Sharding"', "custom-call", [0, 1, 2, 3]),
     ],
 )
 def test_the_start_of_an_opcode_calls_a_computation_of_it(start, operation, want):

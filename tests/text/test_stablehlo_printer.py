@@ -10,6 +10,7 @@ from xlac.ir.evaluate import evaluate
 from xlac.ir.module import Computation, Module
 from xlac.ir.opcode import OPCODES, op
 from xlac.ir.shape import F32, PRED, S32, ArrayShape, TupleShape
+from xlac.text.hlo_parser import parse_hlo
 from xlac.text.stablehlo_ops import BY_OPCODE, ROWS
 from xlac.text.stablehlo_parser import parse_stablehlo
 from xlac.text.stablehlo_printer import print_module
@@ -146,3 +147,15 @@ def test_an_opcode_without_a_form_is_named() -> None:
     main.add(op.topk.make(x, k=2, largest=False))
     with pytest.raises(CompileError, match="topk of the smallest"):
         print_module(Module("m", main))
+
+
+def test_stochastic_convert_reads_back() -> None:
+    text = """HloModule m
+
+    ENTRY main {
+      x = f32[8] parameter(0)
+      r = u32[8] parameter(1)
+      ROOT s = s8[8] stochastic-convert(x, r)
+    }"""
+    again = parse_stablehlo(parse_hlo(text).to_string("stablehlo"))
+    assert again.entry.root.is_a("stochastic-convert") and str(again.entry.root.shape) == "s8[8]"

@@ -227,6 +227,9 @@ class ModuleEmitter:
         emitter = self._functions[name] = FunctionEmitter(self, name, params, result, internal, attributes)
         return emitter
 
+    def has_function(self, name: str) -> bool:
+        return name in self._functions
+
     def discard(self, name: str) -> None:
         """Take out a function that nothing calls."""
         del self._functions[name]
@@ -549,6 +552,13 @@ class FunctionEmitter:
             f"shufflevector {a.type} {a.name}, {a.type} {second}, <{len(indices)} x i32> <{mask}>",
             vector(len(indices), scalar(a.type)),
         )
+
+    def aggregate(self, type: str, parts: Iterable[Value]) -> Value:
+        """A struct of the parts."""
+        made = self.poison(type)
+        for i, part in enumerate(parts):
+            made = self.instruction(f"insertvalue {type} {made.name}, {part.type} {part.name}, {i}", type)
+        return made
 
     def extract_value(self, aggregate: Value, i: int, type: str) -> Value:
         return self.instruction(f"extractvalue {aggregate.type} {aggregate.name}, {i}", type)

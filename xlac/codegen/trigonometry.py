@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from xlac.codegen.emit import bits, lanes, scalar, with_scalar
+from xlac.codegen.emit import bits, lanes, mangled, scalar, with_scalar
 from xlac.codegen.float_parts import format_of, quotient, rounded, two_sum
 from xlac.codegen.lanes import Lanes, fma, polynomial, select
 
@@ -41,14 +41,27 @@ def _reduce_trig(a: Lanes) -> tuple[Lanes, Lanes, Lanes | None]:
     before, slow, after = e.current_block, e.new_block("reduce"), e.new_block("reduced")
     e.cond_br(some, slow, after, weights=(1, 2000))
     e.at(slow)
-    exact_q, exact_r, exact_low = _reduce_large(a, large)
-    pairs = [(q, exact_q), (r, exact_r)] + ([] if low is None else [(low, exact_low)])
-    chosen = [(fast, select(large, exact, fast)) for fast, exact in pairs]
+    fast = [q, r] if low is None else [q, r, low]
+    chosen = [(x, select(large, exact, x)) for x, exact in zip(fast, _call_reduce_large(a, [x.type for x in fast]))]
     slow = e.current_block
     e.br(after)
     e.at(after)
     q, r, *rest = (Lanes(e, e.phi(x.type, [(x.v, before), (y.v, slow)])) for x, y in chosen)
     return q, r, rest[0] if rest else None
+
+
+def _call_reduce_large(a: Lanes, types: list[str]) -> list[Lanes]:
+    """`_reduce_large` by a call: the function is in the module once, since it is long and seldom runs."""
+    e = a.e
+    name = f"reduce_large_{mangled(a.type)}"
+    result = f"{{ {', '.join(types)} }}"
+    if not e.module.has_function(name):
+        with e.module.function(name, [("x", a.type)], result, internal=True) as function:
+            x = Lanes(function, function.arguments[0])
+            parts = _reduce_large(x, (x >= format_of(x).exact_below) & (x < math.inf))
+            function.ret(function.aggregate(result, [part.v for part in parts[: len(types)]]))
+    values = e.call(name, result, a.v)
+    return [Lanes(e, e.extract_value(values, i, t)) for i, t in enumerate(types)]
 
 
 @lru_cache(maxsize=1)

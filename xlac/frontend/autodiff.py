@@ -147,7 +147,9 @@ def _argnums(argnums: int | Sequence[int], count: int, name: str, what: str = "g
     numbers = [argnums] if isinstance(argnums, int) else list(argnums)
     for n in numbers:
         if not -count <= n < count:
-            raise trace.trace_error(f"{what}: argnums={argnums} but {name} was called with {count} positional arguments")
+            raise trace.trace_error(
+                f"{what}: argnums={argnums} but {name} was called with {count} positional arguments"
+            )
     return [n % count for n in numbers]
 
 
@@ -215,8 +217,7 @@ def value_and_grad(
         value = lift(result)
         if value.shape:
             raise trace.trace_error(
-                f"grad: {name} gives an array {trace.shown(value)}; it must give a scalar, such as its sum "
-                "or mean"
+                f"grad: {name} gives an array {trace.shown(value)}; it must give a scalar, such as its sum or mean"
             )
         if not dtypes.is_float(value.dtype) and not (holomorphic and dtypes.is_complex(value.dtype)):
             raise trace.trace_error(f"grad: {name} gives {value._instruction.shape}; it must give a float scalar")

@@ -96,7 +96,8 @@ def batch(outputs: Sequence[Instruction], known: dict[Instruction, Value], size:
     session = trace.active().session
     wanted = [session.resolve(o) for o in outputs]
     stack = list(reversed(wanted))
-    origin = session.origin
+    origin, watch = session.origin, session.watch
+    session.watch = None  # what is batched has been seen
     try:
         while stack:
             top = stack[-1]
@@ -112,7 +113,7 @@ def batch(outputs: Sequence[Instruction], known: dict[Instruction, Value], size:
             session.origin = origin or top.metadata
             known[top] = batch_one(top, [known[x] for x in operands], size)
     finally:
-        session.origin = origin
+        session.origin, session.watch = origin, watch
     return [known[o] for o in wanted]
 
 
@@ -236,7 +237,9 @@ def _size(leaves: Sequence[Any], axes: Sequence[int | None], paths: Sequence[str
     found = [(p, x, a, leaf_shape(x)[a]) for x, a, p in zip(leaves, axes, paths) if a is not None]
     sizes = {n for *_, n in found} | ({given} if given is not None else set())
     if not sizes:
-        raise trace.trace_error("vmap: no argument is mapped; at least one in_axes must be an integer, or give axis_size")
+        raise trace.trace_error(
+            "vmap: no argument is mapped; at least one in_axes must be an integer, or give axis_size"
+        )
     if len(sizes) > 1:
         listed = ", ".join(f"{n} along axis {a} of argument {p}, {trace.shown(x)}" for p, x, a, n in found)
         wanted = f"; axis_size={given}" if given is not None else ""

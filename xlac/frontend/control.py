@@ -308,7 +308,9 @@ def scan(
     inputs, structure_xs, paths_xs = _lifted(xs)
     for x, path in zip(inputs, paths_xs):
         if not x.ndim:
-            raise trace.trace_error(f"scan: xs{path} is a scalar, {trace.shown(x)}; it needs a first axis to scan along")
+            raise trace.trace_error(
+                f"scan: xs{path} is a scalar, {trace.shown(x)}; it needs a first axis to scan along"
+            )
         if x.shape[0] != (inputs[0].shape[0] if length is None else length):
             wanted = inputs[0].shape[0] if length is None else length
             raise trace.trace_error(

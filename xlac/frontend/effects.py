@@ -1,8 +1,8 @@
 """Python functions that compiled programs call: debug.print, debug.callback, pure_callback, io_callback.
 
 Each is a `custom-call` that holds the function. Those with effects take the program's token and give the next one, so
-that they run once each and in the order of the program, in loops and branches too; `pure_callback` is an ordinary value.
-Arguments are copied for the function, which may keep them.
+that they run once each and in the order of the program, in loops and branches too; `pure_callback` is an ordinary
+value. Arguments are copied for the function, which may keep them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
 from xlac.ir.ops.custom_call import PYTHON_CALLBACK
-from xlac.ir.shape import TOKEN, ArrayShape, Shape, TupleShape, element_type, shape_of
+from xlac.ir.shape import TOKEN, ArrayShape, Shape, TupleShape, element_type, in_numpy_words
 from xlac.text.attributes import quote
 
 VMAP_METHODS = ("sequential", "sequential_unrolled", "expand_dims", "broadcast_all", "legacy_vectorized")
@@ -141,11 +141,7 @@ class HostFunction:
     def _checked(self, leaf: Any, shape: ArrayShape) -> np.ndarray:
         array = np.asarray(leaf)
         if array.shape != shape.dims or not np.can_cast(array.dtype, shape.dtype, "same_kind"):
-            try:
-                have = str(shape_of(array))
-            except TypeError:
-                have = f"an array of dtype {array.dtype}"
-            raise EvaluateError(f"{self!r}: it gave {have}; it must give {shape}")
+            raise EvaluateError(f"{self!r}: it gave {trace.shown(array)}; it must give {in_numpy_words(str(shape))}")
         return array.astype(shape.dtype, copy=False)
 
 
@@ -349,7 +345,7 @@ def _check_format(fmt: Any, args: tuple, kwargs: dict[str, Any]) -> None:
     if unused:
         raise ValueError(
             trace.located(
-                f"debug.print: the format {fmt!r} does not use argument {unused[0]!r}; write a format with {{}} for it, "
-                "not an f-string"
+                f"debug.print: the format {fmt!r} does not use argument {unused[0]!r}; write a format with {{}} for "
+                "it, not an f-string"
             )
         )

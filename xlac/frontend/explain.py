@@ -89,4 +89,6 @@ def _fixed(static: Sequence[Any]) -> dict[Any, Any]:
 def _described(leaf: tuple[tuple[int, ...], Any, bool]) -> str:
     dims, dtype, weak = leaf
     shape = f"{dtype.name}[{','.join(map(str, dims))}]"
-    return f"a Python number ({shape}, weakly typed)" if weak and not dims else shape + (" (weakly typed)" if weak else "")
+    return (
+        f"a Python number ({shape}, weakly typed)" if weak and not dims else shape + (" (weakly typed)" if weak else "")
+    )

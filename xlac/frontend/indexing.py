@@ -179,9 +179,7 @@ def _checked(item: Any, dim: int, x: Tracer, bounds: Bounds | None) -> Any:
     array = np.asarray(item)
     if bounds is None and array.size and (array.min() < -n or array.max() >= n):
         wrong = int(array.min()) if array.min() < -n else int(array.max())
-        raise trace.shape_error(
-            f"index {wrong} is out of range for dimension {dim} of an array {trace.shown(x)}"
-        )
+        raise trace.shape_error(f"index {wrong} is out of range for dimension {dim} of an array {trace.shown(x)}")
     wide = array.astype(np.int64)
     if mode == "wrap":
         wide = wide % max(n, 1)
@@ -227,7 +225,8 @@ def take_plan(x: Tracer, plan: Plan) -> Tracer:
         scalars = {d: i for d, i in plan.arrays.items() if not isinstance(i, int)}
         if scalars:
             starts = [scalars.get(d, 0) for d in range(x.ndim)]
-            x = lax.dynamic_slice(x, starts, [1 if d in scalars else n for d, n in enumerate(x.shape)])
+            sizes = [1 if d in scalars else n for d, n in enumerate(x.shape)]
+            x = lax.dynamic_slice(x, starts, sizes, allow_negative_indices=False)
         return lax.reshape(x, _basic_shape(plan, x.shape))
     return _gather(x, plan)
 
@@ -573,6 +572,7 @@ def _set_block(x: Tracer, plan: Plan, patch: Tracer) -> Tracer:
             x,
             [starts[d] if d in traced else 0 for d in range(x.ndim)],
             [1 if d in traced else n for d, n in enumerate(x.shape)],
+            allow_negative_indices=False,
         )
     else:
         spread_old = x
@@ -594,8 +594,8 @@ def _put_block(x: Tracer, patch: Tracer, starts: Sequence[Any]) -> Tracer:
             here = lax.bitwise_and(lax.ge(start, 0), lax.lt(start, n))
             inside = here if inside is None else lax.bitwise_and(inside, here)
     if inside is not None:
-        patch = lax.select(inside, patch, lax.dynamic_slice(x, starts, patch.shape))
-    return lax.dynamic_update_slice(x, patch, starts)
+        patch = lax.select(inside, patch, lax.dynamic_slice(x, starts, patch.shape, allow_negative_indices=False))
+    return lax.dynamic_update_slice(x, patch, starts, allow_negative_indices=False)
 
 
 def _scatter(x: Tracer, plan: Plan, values: Any, how: How, promises: dict[str, bool]) -> Tracer:

@@ -265,7 +265,9 @@ class Compiled(Dispatching, _Stage):
         else:
             leaves, structure = tree.flatten((args, kwargs))
         if self.in_structure is not None and structure != self.in_structure:
-            raise trace.trace_error(f"the program was compiled for arguments nested as {self.in_structure}; got {structure}")
+            raise trace.trace_error(
+                f"the program was compiled for arguments nested as {self.in_structure}; got {structure}"
+            )
         shapes = self.traced.module.parameter_shapes
         arrays = []
         for i, (leaf, dtype) in enumerate(zip(leaves, self.traced.in_dtypes)):
@@ -636,7 +638,11 @@ class Jit(Dispatching):
             return self._function(*arguments, **named, **fixed_named)
 
         traced = trace_program(
-            run, self._name, signatures, names=self._leaf_names(structure), donated=self._donated(structure),
+            run,
+            self._name,
+            signatures,
+            names=self._leaf_names(structure),
+            donated=self._donated(structure),
             place=trace.place_of(self._function),
         )
         traced.options = self._options
@@ -823,7 +829,7 @@ def run_once(function: Callable[..., Any], name: str, args: Any) -> Any:
         return function(*tree.unflatten(structure, parameters))
 
     traced = trace_program(run, name, signatures, lift_constants=True)
-    key = module_key(traced.module)
+    key = module_key(traced.module), Options().resolve()
     executable = _programs_by_structure.get(key)
     if executable is None:
         from xlac.compiler import compile_module

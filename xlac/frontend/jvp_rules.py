@@ -91,7 +91,8 @@ def _convert(i: Instruction, tangents: Sequence[Any], x: Tracer, *_: Tracer) -> 
 def _abs(i: Instruction, tangents: Sequence[Any], x: Tracer) -> Any:
     (t,) = tangents
     if not dtypes.is_complex(x.dtype):
-        return t * lax.sign(x)
+        # x itself at 0, as in JAX: functions of |x| that are smooth then have their derivatives there too.
+        return lax.select(lax.ge(x, 0), t, lax.neg(t))
     y = Tracer(trace.active(), i)
     safe = lax.select(lax.eq(y, 0), lax.full_like(y, 1), y)
     return (lax.real(x) * lax.real(t) + lax.imag(x) * lax.imag(t)) / safe

@@ -1,4 +1,4 @@
-"""Control flow as Python, for `disable_jit`: the functions of `control.py` on concrete arrays, one step after the other."""
+"""Control flow as Python, for `disable_jit`: the functions of `control.py` on concrete arrays, step by step."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def place_of(function: Callable[..., Any]) -> tuple[str, int] | None:
     """File and line where a Python function begins; None for others."""
     while isinstance(function, functools.partial):
         function = function.func
-    code = getattr(function, "__code__", None) or getattr(getattr(function, "__call__", None), "__code__", None)
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code else None
 
 
@@ -158,10 +158,14 @@ class Session:
         the numbers of the result and of the operand that are its value.
       lifted: where constants become parameters of the entry, their values; None where they stay constants.
       place: the function's file and line, where they are known.
+      checks: those of the checkified functions that are being traced, inner ones last.
+      watch: called with each instruction that a function records, but not with copies of recorded ones.
     """
 
     name: str
     place: tuple[str, int] | None = None
+    checks: list[Any] = field(default_factory=list)
+    watch: Callable[[Instruction], None] | None = None
     notes: dict[Instruction, Note] = field(default_factory=dict)
     replaced: dict[Instruction, Instruction] = field(default_factory=dict)
     order: dict[Instruction, int] = field(default_factory=dict)
@@ -194,7 +198,13 @@ class Session:
 
 
 class Effect:
-    """What is carried through a program beside its values."""
+    """What is carried through a program beside its values.
+
+    Attributes:
+      owner: the trace in which it begins; None for that of the whole program.
+    """
+
+    owner: Trace | None = None
 
     def initial(self) -> Instruction:
         """The value before the first change, recorded in the current trace."""
@@ -307,7 +317,7 @@ class Trace:
         found = self.effects.get(effect)
         if found is not None:
             return self.session.resolve(found)
-        if self.parent is None:
+        if self.parent is None or effect.owner is self:
             with resumed(self):
                 return effect.initial()
         if not self.carries:
@@ -384,8 +394,8 @@ def leaked(tracer: Tracer) -> TraceError:
         if tracer._trace.session.place is not None:
             where += " at {}:{}".format(*tracer._trace.session.place)
     return trace_error(
-        f"a traced value {tracer._instruction.shape}, {where}, is used outside the function it was traced in; return it "
-        "from that function instead of storing it in a global, an attribute or an outer list"
+        f"a traced value {tracer._instruction.shape}, {where}, is used outside the function it was traced in; return "
+        "it from that function instead of storing it in a global, an attribute or an outer list"
     )
 
 
@@ -506,7 +516,11 @@ def emit_instruction(row: Opcode, *operands: Instruction, shape: Shape | None = 
         instruction = row.make(*operands, shape=shape, **attrs)
     except ShapeError as error:
         raise shape_error(str(error)) from None
-    return active().add(instruction)
+    trace = active()
+    trace.add(instruction)
+    if trace.session.watch is not None:
+        trace.session.watch(instruction)
+    return instruction
 
 
 def emit(row: Opcode, *operands: Tracer, shape: Shape | None = None, weak: bool = False, **attrs: Any) -> Tracer:

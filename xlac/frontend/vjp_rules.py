@@ -21,7 +21,7 @@ from xlac.frontend.trace import emit, emit_instruction, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import OPCODES, op
-from xlac.ir.ops.reduction import monoid
+from xlac.ir.ops.reduction import init_count, monoid
 from xlac.ir.shape import ArrayShape, TupleShape
 
 Needed = Callable[[Instruction], bool]
@@ -135,7 +135,7 @@ def _abs(g: Tracer, y: Tracer, x: Tracer) -> Any:
     if dtypes.is_complex(x.dtype):
         safe = lax.select(lax.eq(y, 0), _scalar(1, y), y)
         return [lambda: lax.complex(g / safe, _zeros(g)) * lax.conj(x)]
-    return [lambda: g * lax.sign(x)]
+    return [lambda: lax.select(lax.ge(x, 0), g, lax.neg(g))]
 
 
 @structural("convert")
@@ -525,7 +525,9 @@ def _reduce_by_monoid(i: Instruction, g: Tracer, *operands: Tracer) -> Any:
         return lax._broadcast(v, x.shape, kept)
 
     def of_init() -> Any:
-        return lax.reduce_sum(g, range(g.ndim))
+        total = lax.reduce_sum(g, range(g.ndim))
+        times = init_count(i.operands[0].shape, axes, i["to_apply"]) if name == "add" else 1  # type: ignore[arg-type]
+        return total if times == 1 else total * times
 
     if name == "add":
         return [lambda: wide(g), of_init]

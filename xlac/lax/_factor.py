@@ -16,7 +16,7 @@ from xlac.ir.shape import ArrayShape, TupleShape, element_type
 from xlac.lax._core import convert, expand
 from xlac.lax.contraction import dot_general
 from xlac.lax.creation import broadcasted_iota, full_like
-from xlac.lax.elementwise import add, conj, eq, ge, le, mul, ne, select
+from xlac.lax.elementwise import add, conj, eq, ge, le, mul, ne, select, sub
 from xlac.lax.movement import pad, slice, transpose
 from xlac.lax.reductions import reduce_sum
 
@@ -125,9 +125,9 @@ def _enlarge(x: Tracer, rows: int, columns: int) -> Tracer:
 
 
 def symmetrize(x: Any) -> Tracer:
-    """(x + x*) / 2."""
+    """x + (x* - x) / 2: x itself, however large, where it is Hermitian; for factorisations that read one triangle."""
     a = lift(x)
-    return mul(add(a, adjoint(a)), full_like(a, 0.5))
+    return add(a, mul(sub(adjoint(a), a), full_like(a, 0.5)))
 
 
 # ---- factorisations as calls with a derivative
@@ -171,8 +171,15 @@ class CallNote:
         """The cotangents of the operands: the transpose of the derivative."""
         from xlac.frontend.linear import transpose as transposed
 
-        shapes = [x.shape for x in instruction.operands]
-        return transposed(lambda inputs: self._tangents(instruction, inputs), shapes, list(cotangent))
+        operands = instruction.operands
+        at = [k for k, x in enumerate(operands) if needed(x)]
+
+        def push(tangents: list[Tracer]) -> list[Any]:
+            known = dict(zip(at, tangents))
+            return self._tangents(instruction, [known.get(k) for k in range(len(operands))])
+
+        found = dict(zip(at, transposed(push, [operands[k].shape for k in at], list(cotangent))))
+        return [found.get(k) for k in range(len(operands))]
 
     def batch(self, instruction: Any, values: Sequence[Any], size: int) -> Any:
         """The results for operands of which some have a batch dimension."""

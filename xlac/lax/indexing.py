@@ -26,8 +26,8 @@ _declared = Declared(__name__, __all__)
 public, named = _declared.public, _declared.named
 
 
-def _starts(x: Tracer, starts: Any) -> list[Tracer]:
-    """Start indices as scalars of one integer type; negative ones count from the end."""
+def _starts(x: Tracer, starts: Any, negative: bool = True) -> list[Tracer]:
+    """Start indices as scalars of one integer type; negative ones, if they are allowed, count from the end."""
     if isinstance(starts, Tracer) and starts.ndim == 1:
         starts = [index_in_dim(starts, i, keepdims=False) for i in range(starts.shape[0])]
     result = []
@@ -35,7 +35,7 @@ def _starts(x: Tracer, starts: Any) -> list[Tracer]:
         if not isinstance(start, Tracer):
             start = int(start)
             start = lift(np.int32(start + n if start < 0 else start))
-        elif dtypes.kind(start.dtype) == "s":
+        elif negative and dtypes.kind(start.dtype) == "s":
             start = convert(start, start.dtype)
             start = select(lt(start, 0), add(start, lift(np.asarray(n, start.dtype))), start)
         result.append(convert(start, start.dtype))
@@ -46,10 +46,19 @@ def _starts(x: Tracer, starts: Any) -> list[Tracer]:
 
 
 @public
-def dynamic_slice(operand: ArrayLike, start_indices: Sequence[ArrayLike], slice_sizes: Sequence[int]) -> Array:
-    """A slice of fixed sizes at computed starts, moved inside the array where it would leave it."""
+def dynamic_slice(
+    operand: ArrayLike,
+    start_indices: Sequence[ArrayLike],
+    slice_sizes: Sequence[int],
+    *,
+    allow_negative_indices: bool = True,
+) -> Array:
+    """A slice of fixed sizes at computed starts, moved inside the array where it would leave it.
+
+    Negative starts count from the end, unless `allow_negative_indices` is False.
+    """
     x = lift(operand)
-    starts = _starts(x, start_indices)
+    starts = _starts(x, start_indices, allow_negative_indices)
     if len(starts) != x.ndim:
         raise shape_error(f"dynamic_slice: {len(starts)} start indices for an array {trace.shown(x)}")
     if not x.ndim:
@@ -76,12 +85,21 @@ def dynamic_index_in_dim(operand: ArrayLike, index: ArrayLike, axis: int = 0, ke
 
 
 @public
-def dynamic_update_slice(operand: ArrayLike, update: ArrayLike, start_indices: Sequence[ArrayLike]) -> Array:
-    """The operand with a block replaced at computed starts, moved inside where it would leave it."""
+def dynamic_update_slice(
+    operand: ArrayLike,
+    update: ArrayLike,
+    start_indices: Sequence[ArrayLike],
+    *,
+    allow_negative_indices: bool = True,
+) -> Array:
+    """The operand with a block replaced at computed starts, moved inside where it would leave it.
+
+    Negative starts count from the end, unless `allow_negative_indices` is False.
+    """
     x, patch = lift(operand), lift(update)
     if patch.weak_type:
         patch = convert(patch, x.dtype)
-    starts = _starts(x, start_indices)
+    starts = _starts(x, start_indices, allow_negative_indices)
     if not x.ndim:
         return patch
     return emit(op.dynamic_update_slice, x, patch, *starts, weak=x.weak_type and patch.weak_type)

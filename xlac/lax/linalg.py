@@ -733,4 +733,5 @@ def qdwh(
         raise trace.trace_error("qdwh: matrices must have at least as many rows as columns, and no dynamic_shape")
     u, s, vt = svd(a, full_matrices=False)
     h = _product(mul(adjoint(vt), convert(_columns(s, adjoint(vt)), vt.dtype)), vt)
-    return _product(u, vt), symmetrize(h), lift(np.int32(0)), lift(np.bool_(True))
+    half = mul(add(h, adjoint(h)), full_like(h, 0.5))
+    return _product(u, vt), half, lift(np.int32(0)), lift(np.bool_(True))

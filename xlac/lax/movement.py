@@ -80,9 +80,7 @@ def squeeze(array: ArrayLike, dimensions: Sequence[int]) -> Array:
     places = {d % x.ndim for d in dimensions}
     for d in places:
         if x.shape[d] != 1:
-            raise shape_error(
-                f"squeeze: dimension {d} of an array {trace.shown(x)} is {x.shape[d]} long; it must be 1"
-            )
+            raise shape_error(f"squeeze: dimension {d} of an array {trace.shown(x)} is {x.shape[d]} long; it must be 1")
     return reshape(x, [n for d, n in enumerate(x.shape) if d not in places])
 
 

@@ -92,9 +92,7 @@ def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Array, Array]:
     """The k greatest along an axis, descending, and their indices; of equals the first."""
     x = lift(operand)
     if x.ndim == 0 or not -x.ndim <= axis < x.ndim or not 0 <= k <= x.shape[axis]:
-        raise shape_error(
-            f"top_k: k={k} along axis {axis} of an array {trace.shown(x)}; it must be at most the extent"
-        )
+        raise shape_error(f"top_k: k={k} along axis {axis} of an array {trace.shown(x)}; it must be at most the extent")
     axis %= x.ndim
     values, indices = _sort([x, broadcasted_iota(np.int32, x.shape, axis)], axis, True, 1, True)
     return slice_in_dim(values, 0, k, axis=axis), slice_in_dim(indices, 0, k, axis=axis)

@@ -19,7 +19,22 @@ from xlac.ir.shape import ArrayShape, TupleShape, element_type
 from xlac.ir.window import WindowDim
 from xlac.lax._core import Declared, convert, expand, identity
 from xlac.lax.creation import broadcasted_iota, full_like
-from xlac.lax.elementwise import abs, add, bitwise_and, bitwise_or, eq, exp, gt, log1p, max, min, mul, ne, neg, select, sub
+from xlac.lax.elementwise import (
+    abs,
+    add,
+    bitwise_and,
+    bitwise_or,
+    eq,
+    exp,
+    gt,
+    log1p,
+    max,
+    min,
+    mul,
+    ne,
+    select,
+    sub,
+)
 
 __all__: list[str] = ["reduce"]
 _declared = Declared(__name__, __all__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +13,10 @@ import numpy as np
 from xlac.frontend import dtypes, trace
 from xlac.frontend.control import while_loop
 from xlac.frontend.eager import Array, ArrayLike
-from xlac.frontend.trace import Note, lift, shape_error
+from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.lax._core import Declared, convert, match
+from xlac.lax._factor import CallNote
 from xlac.lax.creation import full_like
 from xlac.lax.elementwise import (
     abs,
@@ -66,59 +69,87 @@ def expanded(name: str, *operands: ArrayLike) -> Tracer:
     return Tracer(active, result, x.weak_type)
 
 
-def with_slope(x: Tracer, y: Tracer, slope: Callable[[Tracer, Tracer], Tracer]) -> Tracer:
-    """y, a function of x that is NaN where x is, with the derivative `slope(x, y)` in place of that of its opcodes."""
-    result = select(ne(x, x), x, y)
+Slope = Callable[..., Tracer]
 
-    def vjp(instruction: Any, g: Any, needed: Any) -> list[Any]:
-        owner = trace.active()
-        given, made = Tracer(owner, instruction.operands[1]), Tracer(owner, instruction)
-        return [None, lambda: mul(g, slope(given, made)), None]
 
-    result._trace.session.notes[result._instruction] = Note(vjp)
-    return result
+def _ruled(name: str, build: Callable[..., Tracer], *slopes: Slope) -> Callable[..., Tracer]:
+    """A function of floats of one shape, NaN where an operand is, whose derivatives are the slopes.
+
+    `slopes[k](*operands, result)` is the derivative by operand k, in place of that of the opcodes it is made of.
+    """
+
+    def result(*xs: Tracer) -> list[Tracer]:
+        made = build(*xs)
+        for x in xs:
+            made = select(ne(x, x), x, made)
+        return [made]
+
+    def derivative(operands: list[Tracer], results: list[Tracer], tangents: list[Any]) -> list[Any]:
+        parts = [mul(t, slope(*operands, *results)) for slope, t in zip(slopes, tangents) if t is not None]
+        return [functools.reduce(add, parts)]
+
+    note = CallNote(name, result, derivative)
+
+    def call(*xs: Tracer) -> Tracer:
+        (made,) = note.emit(*xs)
+        return Tracer(made._trace, made._instruction, builtins.all(x.weak_type for x in xs))
+
+    return call
+
+
+def _no_slope(name: str, by: str) -> Slope:
+    def refuse(*_: Tracer) -> Tracer:
+        raise trace.trace_error(f"{name} has no derivative by {by}")
+
+    return refuse
+
+
+def _chlo(name: str, *slopes: Slope) -> Callable[..., Tracer]:
+    return _ruled(name, functools.partial(expanded, name), *slopes)
+
+
+_erf_inv = _chlo("erf_inv", lambda x, y: mul(math.sqrt(math.pi) / 2, exp(mul(y, y))))
+_erfc = _chlo("erfc", lambda x, y: mul(-2 / math.sqrt(math.pi), exp(mul(x, -x))))
+_digamma = _chlo("digamma", lambda x, y: polygamma(full_like(x, 1), x))
+_lgamma = _chlo("lgamma", lambda x, y: digamma(x))
+_zeta = _chlo("zeta", _no_slope("zeta", "x"), lambda x, q, y: mul(neg(x), zeta(add(x, full_like(x, 1)), q)))
+_polygamma = _chlo("polygamma", _no_slope("polygamma", "m"), lambda m, x, y: polygamma(add(m, full_like(m, 1)), x))
 
 
 @public
 def erf_inv(x: ArrayLike) -> Array:
     """Inverse of the error function: infinite at -1 and 1, NaN beyond."""
-    x = lift(x)
-    return with_slope(x, expanded("erf_inv", x), lambda x, y: mul(math.sqrt(math.pi) / 2, exp(mul(y, y))))
+    return _erf_inv(lift(x))
 
 
 @public
 def erfc(x: ArrayLike) -> Array:
     """1 - erf(x), without cancellation for large x."""
-    x = lift(x)
-    return with_slope(x, expanded("erfc", x), lambda x, y: mul(-2 / math.sqrt(math.pi), exp(mul(x, -x))))
+    return _erfc(lift(x))
 
 
 @public
 def digamma(x: ArrayLike) -> Array:
     """Derivative of the logarithm of the gamma function."""
-    x = lift(x)
-    return with_slope(x, expanded("digamma", x), lambda x, y: polygamma(1.0, x))
+    return _digamma(lift(x))
 
 
 @public
 def lgamma(x: ArrayLike) -> Array:
     """Logarithm of the absolute value of the gamma function."""
-    x = lift(x)
-    return with_slope(x, expanded("lgamma", x), lambda x, y: digamma(x))
+    return _lgamma(lift(x))
 
 
 @public
 def zeta(x: ArrayLike, q: ArrayLike) -> Array:
-    """Hurwitz' zeta function, the sum of 1 / (k + q)^x over k >= 0; its derivative is that by q."""
-    x, q = match("zeta", (x, q))
-    return with_slope(q, expanded("zeta", x, q), lambda q, y: mul(neg(x), zeta(add(x, full_like(x, 1)), q)))
+    """Hurwitz' zeta function, the sum of 1 / (k + q)^x over k >= 0; it has a derivative by q only."""
+    return _zeta(*match("zeta", (x, q)))
 
 
 @public
 def polygamma(m: ArrayLike, x: ArrayLike) -> Array:
-    """The m-th derivative of digamma."""
-    m, x = match("polygamma", (m, x))
-    return with_slope(x, expanded("polygamma", m, x), lambda x, y: polygamma(add(m, full_like(m, 1)), x))
+    """The m-th derivative of digamma; it has a derivative by x only."""
+    return _polygamma(*match("polygamma", (m, x)))
 
 
 # Chebyshev coefficients of e^-|x| I0(x) on [0, 8] and of sqrt(x) e^-x I0(x) beyond, of the Cephes library (Moshier).
@@ -152,33 +183,38 @@ def _chebyshev(x: Tracer, coefficients: tuple[float, ...]) -> Tracer:
     return mul(sub(result, before), full_like(x, 0.5))
 
 
-@public
-def bessel_i0e(x: ArrayLike) -> Array:
-    """e^-|x| times the modified Bessel function of order 0."""
-    x = lift(x)
+def _i0e(x: Tracer) -> Tracer:
     z = abs(x)
     # Small floats do not see the first coefficients.
     skip = (0, 0) if x.dtype.itemsize == 8 else (12, 18)
     inner = _chebyshev(sub(mul(z, full_like(z, 0.5)), full_like(z, 2)), _I0E_INNER[skip[0] :])
     far = max(z, full_like(z, 8))
     outer = div(_chebyshev(sub(div(full_like(z, 32), far), full_like(z, 2)), _I0E_OUTER[skip[1] :]), sqrt(far))
-    value = select(le(z, 8), inner, outer)
-    return with_slope(x, value, lambda x, y: sub(bessel_i1e(x), mul(sign(x), y)))
+    return select(le(z, 8), inner, outer)
+
+
+def _i1e_slope(x: Tracer, y: Tracer) -> Tracer:
+    """I1' = I0 - I1 / x; at 0, 1/2."""
+    zero = eq(x, 0)
+    safe = select(zero, full_like(x, 1), x)
+    away = sub(bessel_i0e(x), mul(y, add(sign(x), div(full_like(x, 1), safe))))
+    return select(zero, full_like(x, 0.5), away)
+
+
+_bessel_i0e = _ruled("bessel_i0e", _i0e, lambda x, y: sub(bessel_i1e(x), mul(sign(x), y)))
+_bessel_i1e = _chlo("bessel_i1e", _i1e_slope)
+
+
+@public
+def bessel_i0e(x: ArrayLike) -> Array:
+    """e^-|x| times the modified Bessel function of order 0."""
+    return _bessel_i0e(lift(x))
 
 
 @public
 def bessel_i1e(x: ArrayLike) -> Array:
     """e^-|x| times the modified Bessel function of order 1."""
-    x = lift(x)
-
-    def slope(x: Tracer, y: Tracer) -> Tracer:
-        """I1' = I0 - I1 / x; at 0, 1/2."""
-        zero = eq(x, 0)
-        safe = select(zero, full_like(x, 1), x)
-        away = sub(bessel_i0e(x), mul(y, add(sign(x), div(full_like(x, 1), safe))))
-        return select(zero, full_like(x, 0.5), away)
-
-    return with_slope(x, expanded("bessel_i1e", x), slope)
+    return _bessel_i1e(lift(x))
 
 
 # ---- incomplete gamma and beta functions
@@ -274,18 +310,84 @@ def _igamma_slope(a: Tracer, x: Tracer) -> Tracer:
     return exp(sub(sub(mul(sub(a, one), log(x)), x), lgamma(a)))
 
 
+def _igamma_by_a(a: Tracer, x: Tracer) -> Tracer:
+    """The derivative of igamma by a: that of its series, term by term."""
+    zero, one = full_like(x, 0), full_like(x, 1)
+    plain = bitwise_and(bitwise_and(gt(x, zero), gt(a, zero)), lt(x, full_like(x, math.inf)))
+    safe_x, safe_a = select(plain, x, one), select(plain, a, one)
+
+    def step(going: Tracer, r: Tracer, term: Tracer, slope: Tracer, total: Tracer, of_total: Tracer) -> tuple:
+        """term = x^k / ((a + 1) ... (a + k)), and its derivative."""
+        r = add(r, one)
+        slope = div(mul(sub(slope, div(term, r)), safe_x), r)
+        term = mul(term, div(safe_x, r))
+        total, of_total = add(total, select(going, term, zero)), add(of_total, select(going, slope, zero))
+        small = full_like(x, _precision_of(x))
+        more = bitwise_or(gt(term, mul(total, small)), gt(abs(slope), mul(abs(of_total), small)))
+        return bitwise_and(going, more), r, term, slope, total, of_total
+
+    state = _until_done(step, (plain, safe_a, one, zero, one, zero))
+    total, of_total = state[4], state[5]
+    weight = div(_gamma_weight(safe_a, safe_x), safe_a)
+    change = add(mul(total, sub(log(safe_x), digamma(add(safe_a, one)))), of_total)
+    return select(
+        plain, mul(weight, change), select(bitwise_or(lt(x, zero), le(a, zero)), full_like(x, math.nan), zero)
+    )
+
+
+def _in_doubles(function: Callable[..., Tracer], *operands: Tracer) -> Tracer:
+    return convert(function(*(convert(x, np.dtype(np.float64)) for x in operands)), operands[0].dtype)
+
+
+def _sample_slope(a: Tracer, sample: Tracer) -> Tracer:
+    """-(dP/da) / (dP/dx), the derivative of a sample at a fixed quantile."""
+    return neg(div(_igamma_by_a(a, sample), _igamma_slope(a, sample)))
+
+
+_igamma_grad_a = _ruled(
+    "igamma_grad_a", functools.partial(_in_doubles, _igamma_by_a), *(_no_slope("igamma_grad_a", w) for w in "ax")
+)
+_random_gamma_grad = _ruled(
+    "random_gamma_grad",
+    functools.partial(_in_doubles, _sample_slope),
+    *(_no_slope("random_gamma_grad", w) for w in ("a", "sample")),
+)
+_igamma = _ruled(
+    "igamma",
+    functools.partial(_wide, lambda a, x: _incomplete(a, x, False)),
+    lambda a, x, y: igamma_grad_a(a, x),
+    lambda a, x, y: _igamma_slope(a, x),
+)
+_igammac = _ruled(
+    "igammac",
+    functools.partial(_wide, lambda a, x: _incomplete(a, x, True)),
+    lambda a, x, y: neg(igamma_grad_a(a, x)),
+    lambda a, x, y: neg(_igamma_slope(a, x)),
+)
+
+
 @public
 def igamma(a: ArrayLike, x: ArrayLike) -> Array:
-    """The regularised lower incomplete gamma function; its derivative is that by x."""
-    a, x = match("igamma", (a, x))
-    return with_slope(x, _wide(lambda a, x: _incomplete(a, x, False), a, x), lambda x, y: _igamma_slope(a, x))
+    """The regularised lower incomplete gamma function."""
+    return _igamma(*match("igamma", (a, x)))
 
 
 @public
 def igammac(a: ArrayLike, x: ArrayLike) -> Array:
-    """The regularised upper incomplete gamma function, 1 - igamma(a, x); its derivative is that by x."""
-    a, x = match("igammac", (a, x))
-    return with_slope(x, _wide(lambda a, x: _incomplete(a, x, True), a, x), lambda x, y: neg(_igamma_slope(a, x)))
+    """The regularised upper incomplete gamma function, 1 - igamma(a, x)."""
+    return _igammac(*match("igammac", (a, x)))
+
+
+@public
+def igamma_grad_a(a: ArrayLike, x: ArrayLike) -> Array:
+    """The derivative of `igamma` by a; it has none itself."""
+    return _igamma_grad_a(*match("igamma_grad_a", (a, x)))
+
+
+@public
+def random_gamma_grad(a: ArrayLike, x: ArrayLike) -> Array:
+    """The derivative of a gamma sample x by its parameter a, at a fixed quantile; it has none itself."""
+    return _random_gamma_grad(*match("random_gamma_grad", (a, x)))
 
 
 def _beta_fraction(a: Tracer, b: Tracer, x: Tracer) -> Tracer:
@@ -334,13 +436,17 @@ def _betainc(a: Tracer, b: Tracer, x: Tracer) -> Tracer:
     return select(invalid, full_like(x, math.nan), select(swap, sub(one, part), part))
 
 
+def _betainc_slope(a: Tracer, b: Tracer, x: Tracer, y: Tracer) -> Tracer:
+    one = full_like(x, 1)
+    return exp(sub(add(mul(sub(a, one), log(x)), mul(sub(b, one), log1p(neg(x)))), _log_beta(a, b)))
+
+
+_beta_cdf = _ruled(
+    "betainc", functools.partial(_wide, _betainc), _no_slope("betainc", "a"), _no_slope("betainc", "b"), _betainc_slope
+)
+
+
 @public
 def betainc(a: ArrayLike, b: ArrayLike, x: ArrayLike) -> Array:
-    """The regularised incomplete beta function; its derivative is that by x."""
-    a, b, x = match("betainc", (a, b, x))
-
-    def slope(x: Tracer, y: Tracer) -> Tracer:
-        one = full_like(x, 1)
-        return exp(sub(add(mul(sub(a, one), log(x)), mul(sub(b, one), log1p(neg(x)))), _log_beta(a, b)))
-
-    return with_slope(x, _wide(_betainc, a, b, x), slope)
+    """The regularised incomplete beta function; it has a derivative by x only."""
+    return _beta_cdf(*match("betainc", (a, b, x)))

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 _FMA_NS = 0.012
 # Nanoseconds to read a byte once.
 _BYTE_NS = 0.04
+# Lines of a first-level cache that share its sets are this far apart, and so many of them find place at once.
+_SETS_BYTES, _LINE_BYTES, _WAYS = 4096, 64, 7
 # The longest epilogue, in opcodes, that is written out for every row of a tile.
 _UNROLLED_OPERATIONS = 6
 
@@ -249,6 +251,7 @@ class Tiling:
         self.at: list[Index] = [index(v) for v in self.out]
         self.panel: Var | None = None
         self.lane: Var | None = None
+        self.packed_rows: Callable[[Indices, Index, int, Indices], Value] | None = None
         lanes = s.machine.lanes(self.wide)
         self.row = self._choose_row()
         # Two vectors of columns for as many rows as there are registers for; more where there are few rows.
@@ -288,6 +291,8 @@ class Tiling:
         wanted = self.c.crossing or self._worth_packing() or (tiles > 1 and self._long_epilogue())
         if self.c.pack is not None and wanted:
             self._pack(columns)
+        if columns >= 4 and self._rows_collide(base):
+            self._pack_rows(base, extra, tiles)
         others = [v for v in self.out if v is not row and v is not column and v.extent > 1]
         # A loop that splits well over threads goes outermost.
         others.sort(key=lambda v: v.extent < 8)
@@ -357,6 +362,47 @@ class Tiling:
 
         c.b = b
 
+    def _rows_collide(self, count: int) -> bool:
+        """Whether a tile's rows lie such that the nearest cache cannot hold a line of each at once."""
+        if self.row is None:
+            return False
+        k = tuple(index(v) for v in self.k)
+        first = self.c.a(tuple(self.at), k)
+        second = self.c.a(tuple(i + (d == self.row) for d, i in enumerate(self.at)), k)
+        if not isinstance(first, ir.Load) or not isinstance(second, ir.Load):
+            return False
+        step = second.index - first.index
+        if step.terms or not step.const:
+            return False
+        apart = math.gcd(step.const * first.element_type.dtype.itemsize, _SETS_BYTES)
+        return count > _WAYS * (_SETS_BYTES // max(apart, _LINE_BYTES))
+
+    def _pack_rows(self, base: int, extra: int, tiles: int) -> None:
+        """Copy a to [other dimensions, tile, contracted indices, rows], which tiles read from end to end."""
+        s, x, c = self.s, self.x, self.c
+        assert self.row is not None
+        k = tuple(index(v) for v in self.k)
+        whole = c.a(tuple(self.at), k)
+        others = [d for d, v in enumerate(self.out) if d != self.row and v in whole.variables]
+        dims = [*(x.dims[d] for d in others), tiles, *c.extents, base + (extra > 0)]
+        packed = Buffer(f"{s.name}.rows", whole.element_type, math.prod(dims))
+
+        def place(out: Sequence[Index], tile: Index, row: Index, k: Sequence[Index]) -> Index:
+            return linearize([*(out[d] for d in others), tile, *k, row], dims)
+
+        for count, many, first in self._groups(base, extra, tiles):
+            e = s.elemental(vector=False)
+            tile, row = e.fresh("t", many), e.fresh("r", count)
+            by_dim = {d: e.fresh("b", x.dims[d]) for d in others}
+            ks = [e.fresh("k", n) for n in c.extents]
+            out = [index(by_dim[d]) if d in by_dim else Index(0) for d in range(len(x.dims))]
+            at = tuple(index(v) for v in ks)
+            into = place(out, index(tile) + first, index(row), at)
+            out[self.row] = index(tile) * count + first * (base + 1) + index(row)
+            loops = [*by_dim.values(), tile, row, *ks]
+            c.steps.append(s.nest(f"{s.name}.rows", loops, [Store(packed, into, c.a(tuple(out), at))], vector=True))
+        self.packed_rows = lambda out, tile, row, k: load(packed, place(out, tile, Index(row), k))
+
     def _columns(self, body: list[Statement]) -> list[Statement]:
         """The loops over the columns."""
         if self.panel is None or self.lane is None:
@@ -367,21 +413,24 @@ class Tiling:
     def _row_loops(self, base: int, extra: int, tiles: int) -> list[Statement]:
         """Tiles of base + 1 rows, then tiles of base rows."""
         if self.row is None:
-            return self._tile(Index(0), 1)
+            return self._tile(Index(0), 1, Index(0))
         result: list[Statement] = []
-        for count, many, start in ((base + 1, extra, 0), (base, tiles - extra, extra * (base + 1))):
-            if many:
-                t = self.e.fresh("t", many)
-                body = self._tile(index(t) * count + start, count)
-                result.extend([For(t, body)] if many > 1 else body)
+        for count, many, first in self._groups(base, extra, tiles):
+            t = self.e.fresh("t", many)
+            body = self._tile(index(t) * count + first * (base + 1), count, index(t) + first)
+            result.extend([For(t, body)] if many > 1 else body)
         return result
+
+    def _groups(self, base: int, extra: int, tiles: int) -> list[tuple[int, int, int]]:
+        """Rows of a tile, number of such tiles, number of the first."""
+        return [g for g in ((base + 1, extra, 0), (base, tiles - extra, extra)) if g[1]]
 
     def _rows_outermost(self, base: int, extra: int, tiles: int) -> list[Statement]:
         """for tile of rows (outermost, to be split over threads): for vector of columns."""
         t = self.e.fresh("t", tiles)
 
         def columns(first: Index, count: int) -> list[Statement]:
-            return self._columns(self._tile(first, count))
+            return self._columns(self._tile(first, count, index(t)))
 
         if not extra:
             return [For(t, columns(index(t) * base, base))]
@@ -389,7 +438,7 @@ class Tiling:
         small = columns(index(t) * base + extra, base)
         return [For(t, [ir.If(ir.in_range(index(t), 0, extra), big, small)])]
 
-    def _tile(self, first: Index, count: int) -> list[Statement]:
+    def _tile(self, first: Index, count: int, number: Index) -> list[Statement]:
         """One tile: `count` rows from `first` on, by one vector of columns."""
         s, x, wide = self.s, self.x, self.wide
         builder = Elemental(s.storage)
@@ -404,8 +453,9 @@ class Tiling:
         body: list[Statement] = [Assign(r, zero(wide)) for r in sums]
         inner: list[Statement] = []
         k = tuple(index(v) for v in self.k)
-        for out, register in zip(outs, sums):
-            a, b = convert(self.c.a(out, k), wide), convert(self.c.b(out, k), wide)
+        for row, (out, register) in enumerate(zip(outs, sums)):
+            a = self.c.a(out, k) if self.packed_rows is None else self.packed_rows(out, number, row, k)
+            a, b = convert(a, wide), convert(self.c.b(out, k), wide)
             if wide is PRED:
                 inner.append(Accumulate(register, "or", apply("and", wide, b, a)))
             else:

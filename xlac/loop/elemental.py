@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Union
 
+import ml_dtypes
 import numpy as np
 
 from xlac.errors import CompileError
@@ -185,14 +186,17 @@ class Elemental:
 
     # ---- scalar computations
 
-    def inline(self, computation: Computation, arguments: Sequence[Value]) -> tuple[Value, ...]:
-        """The results of a computation of scalars (a reducer, comparator, ...) for scalar arguments."""
+    def inline(
+        self, computation: Computation, arguments: Sequence[Value], root: Instruction | None = None
+    ) -> tuple[Value, ...]:
+        """The results of a computation of scalars (a reducer, comparator, ...) for scalar arguments, or the value of
+        another of its instructions."""
         inner = Elemental({}, 1)
         inner._numbers, inner._computed, inner._depth = self._numbers, self._computed, self._depth
         inner.body = self.body
         for parameter, argument in zip(computation.parameters, arguments, strict=True):
             inner._scalars[parameter] = argument
-        root = computation.root
+        root = root or computation.root
         if isinstance(root.shape, TupleShape):
             if not root.is_a("tuple"):
                 raise CompileError(f"{computation.name}: its root must be a tuple instruction")
@@ -294,9 +298,13 @@ def monoid_identity(name: str, element_type: ElementType) -> object:
     if element_type is PRED:
         return name in ("minimum", "and")
     if name == "and":
-        return -1 if element_type.kind == "s" else np.iinfo(dtype).max
+        return -1 if element_type.kind == "s" else (1 << element_type.bits) - 1
     if element_type.is_float:
-        return float("-inf") if name == "maximum" else float("inf")
+        limits = ml_dtypes.finfo(dtype)
+        # Some narrow types have no infinity; one would become their NaN.
+        infinite = np.isinf(np.array(np.inf).astype(dtype).astype(np.float64))
+        low, high = (-np.inf, np.inf) if infinite else (float(limits.min), float(limits.max))
+        return low if name == "maximum" else high
     if element_type.bits < 8:
         low = -(1 << (element_type.bits - 1)) if element_type.kind == "s" else 0
         high = (1 << (element_type.bits - (element_type.kind == "s"))) - 1

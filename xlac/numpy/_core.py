@@ -28,9 +28,7 @@ def _from_sequence(value: Sequence[Any]) -> Tracer:
     dtype, weak = dtypes.promote(*((p.dtype, p.weak_type) for p in parts))
     for p in parts:
         if p.shape != parts[0].shape:
-            raise shape_error(
-                f"a list holds arrays {trace.shown(parts[0])} and {trace.shown(p)}; they must be equal"
-            )
+            raise shape_error(f"a list holds arrays {trace.shown(parts[0])} and {trace.shown(p)}; they must be equal")
     rows = [lax.reshape(lax._convert(p, dtype), (1, *p.shape)) for p in parts]
     return lax.concatenate(rows, 0)
 
@@ -62,7 +60,11 @@ def sequence_array(value: Any, dtype: Any = None) -> np.ndarray:
             dtype = dtypes.INT64
     try:
         with np.errstate(all="ignore"):
-            return np.array(value).astype(dtype)
+            array = np.array(value)
+            # NumPy makes floats of integers of which some need 64 bits without a sign.
+            if array.dtype.kind == "f" and dtypes.is_integer(np.dtype(dtype)) and (np.abs(array) >= 2**53).any():
+                array = np.array(value, object)
+            return array.astype(dtype)
     except ValueError as error:
         raise shape_error(f"a list is not rectangular: {error}") from None
 

@@ -234,7 +234,7 @@ def interp(
 def convolve(
     a: ArrayLike, v: ArrayLike, mode: str = "full", *, precision: Any = None, preferred_element_type: Any = None
 ) -> Array:
-    """Discrete convolution of two vectors, as shifted products of the shorter one's elements."""
+    """Discrete convolution of two vectors."""
     x, y = _core.promote(a, v)
     if x.ndim != 1 or y.ndim != 1 or not x.size or not y.size:
         raise trace.shape_error(
@@ -243,16 +243,19 @@ def convolve(
     if x.shape[0] < y.shape[0]:
         x, y = y, x
     m, n = x.shape[0], y.shape[0]
-    padded = lax.pad(x, lax.full_like(x, 0, shape=()), [(n - 1, n - 1, 0)])
-    rows = shaping.stack([lax.slice_in_dim(padded, i, i + m + n - 1) for i in range(n)], 0)
-    full = products.dot(lax.rev(y, (0,)), rows, precision=precision, preferred_element_type=preferred_element_type)
-    if mode == "full":
-        return full
-    if mode == "same":
-        return lax.slice_in_dim(full, (n - 1) // 2, (n - 1) // 2 + m)
-    if mode == "valid":
-        return lax.slice_in_dim(full, n - 1, m)
-    raise ValueError(f"convolve: mode={mode!r}; it must be 'full', 'same' or 'valid'")
+    before = {"full": n - 1, "same": n - 1 - (n - 1) // 2, "valid": 0}.get(mode)
+    if before is None:
+        raise ValueError(f"convolve: mode={mode!r}; it must be 'full', 'same' or 'valid'")
+    after = {"full": n - 1, "same": (n - 1) // 2, "valid": 0}[mode]
+    made = lax.conv_general_dilated(
+        lax.reshape(x, (1, 1, m)),
+        lax.reshape(lax.rev(y, (0,)), (1, 1, n)),
+        (1,),
+        [(before, after)],
+        precision=precision,
+        preferred_element_type=preferred_element_type,
+    )
+    return lax.reshape(made, (made.size,))
 
 
 @_public
@@ -262,9 +265,7 @@ def correlate(
     """Sums of products of a with v at every shift, v conjugated."""
     x, y = _core.promote(a, v)
     if x.ndim != 1 or y.ndim != 1:
-        raise trace.shape_error(
-            f"correlate: operands {trace.shown(x)} and {trace.shown(y)}; they must be vectors"
-        )
+        raise trace.shape_error(f"correlate: operands {trace.shown(x)} and {trace.shown(y)}; they must be vectors")
     settings = {"precision": precision, "preferred_element_type": preferred_element_type}
     if x.shape[0] >= y.shape[0]:
         return convolve(x, lax.rev(lax.conj(y), (0,)), mode, **settings)

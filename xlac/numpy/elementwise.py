@@ -145,7 +145,9 @@ def _mod(x: Tracer, y: Tracer) -> Tracer:
     result = lax.select(crosses, lax.add(remainder, y), remainder)
     if kind != "f":
         return _zero_if_zero(result, y)
-    return lax.select(lax.eq(remainder, 0), _copysign(_constant(x, 0), y), result)
+    # Zeros have the sign of y: adding 0 makes them positive, and leaves the derivative as it is.
+    zero = _constant(x, 0)
+    return lax.select(lax.lt(y, 0), lax.neg(lax.add(lax.neg(result), zero)), lax.add(result, zero))
 
 
 def _zero_if_zero(result: Tracer, y: Tracer) -> Tracer:
@@ -565,7 +567,8 @@ spacing = _math("spacing", _spacing, "The distance to the next float away from z
 
 
 def _i0(x: Tracer) -> Tracer:
-    return lax.mul(lax.exp(lax.abs(x)), lax.bessel_i0e(x))
+    # The sign's product has the derivative 0 at 0, as the scaled function.
+    return lax.mul(lax.exp(lax.mul(lax.sign(x), x)), lax.bessel_i0e(x))
 
 
 i0 = _math("i0", _i0, "The modified Bessel function of order 0.")

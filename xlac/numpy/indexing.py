@@ -96,9 +96,7 @@ def take_along_axis(
     if axis is None:
         x, axis = lax.reshape(x, (x.size,)), 0
     if where.ndim != x.ndim:
-        raise trace.shape_error(
-            f"take_along_axis: indices of shape {trace.shown(where)} for an array {trace.shown(x)}"
-        )
+        raise trace.shape_error(f"take_along_axis: indices of shape {trace.shown(where)} for an array {trace.shown(x)}")
     axis = normalize_axis(axis, x.ndim, "take_along_axis")
     common = [max(a, b) if 1 in (a, b) else a for a, b in zip(x.shape, where.shape)]
     x = _core.stretch(x, [n if d == axis else c for d, (n, c) in enumerate(zip(x.shape, common))])
@@ -160,9 +158,7 @@ def _put_along(arr: ArrayLike, indices: ArrayLike, values: ArrayLike, axis: int 
         x, axis = lax.reshape(x, (x.size,)), 0
     axis = normalize_axis(axis, x.ndim, "put_along_axis")
     if where.ndim != x.ndim:
-        raise trace.shape_error(
-            f"put_along_axis: indices of shape {trace.shown(where)} for an array {trace.shown(x)}"
-        )
+        raise trace.shape_error(f"put_along_axis: indices of shape {trace.shown(where)} for an array {trace.shown(x)}")
     dims = [n if d == axis else m for d, (n, m) in enumerate(zip(where.shape, x.shape))]
     where = _core.stretch(where, dims)
     n = x.shape[axis]
@@ -308,12 +304,11 @@ def _places(mask: ArrayLike, size: int, fill: int) -> Array:
     flat = lax.reshape(x, (n,))
     if n == 0 or size == 0:
         return lax.full((size,), np.int32(fill))
-    last = lax.bitwise_not(flat)
-    _, order = lax.sort((last, lax.iota(np.int32, n)), num_keys=1)
-    order = lax.pad(order, np.int32(fill), [(0, size - n, 0)])
-    count = lax.reduce_sum(lax._convert(flat, np.dtype(np.int32)), (0,))
-    inside = lax.lt(lax.iota(np.int32, size), lax._broadcast(count, (size,), ()))
-    return lax.select(inside, order, lax.full_like(order, fill))
+    count = lax.cumsum(lax._convert(flat, np.dtype(np.int32)))
+    place = lax.select(flat, lax.sub(count, np.int32(1)), lax.full_like(count, size))  # `size` is outside: dropped
+    numbers = lax.ScatterDimensionNumbers((), (0,), (0,))
+    found = lax.full((size,), np.int32(fill))
+    return lax.scatter(found, lax.reshape(place, (n, 1)), lax.iota(np.int32, n), numbers, unique_indices=True)
 
 
 def _concrete(*values: Any) -> bool:

@@ -291,9 +291,7 @@ def solve(a: ArrayLike, b: ArrayLike) -> Array:
     if vector:
         y = lax.expand_dims(y, (1,))
     if y.ndim < 2 or y.shape[-2] != x.shape[-1]:
-        raise shape_error(
-            f"solve: a matrix of shape {shown(x)} and a right side of shape {list(shaping.shape(b))}"
-        )
+        raise shape_error(f"solve: a matrix of shape {shown(x)} and a right side of shape {list(shaping.shape(b))}")
     try:
         lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     except ValueError:
@@ -425,9 +423,7 @@ def tensorsolve(a: ArrayLike, b: ArrayLike, axes: Sequence[int] | None = None) -
         x = lax.transpose(x, [*(d for d in range(x.ndim) if d not in back), *back])
     shape = x.shape[y.ndim :]
     if math.prod(shape) != y.size:
-        raise shape_error(
-            f"tensorsolve: a of shape {shown(x)} and b of shape {shown(y)} give no square system"
-        )
+        raise shape_error(f"tensorsolve: a of shape {shown(x)} and b of shape {shown(y)} give no square system")
     made = solve(lax.reshape(x, (y.size, y.size)), lax.reshape(y, (y.size,)))
     return lax.reshape(made, shape)
 

@@ -35,9 +35,7 @@ def matmul(x1: ArrayLike, x2: ArrayLike, /, *, precision: Any = None, preferred_
     """
     x, y = _core.promote(x1, x2)
     if not x.ndim or not y.ndim:
-        raise shape_error(
-            f"matmul: operands {trace.shown(x)} and {trace.shown(y)}; scalars are multiplied with *"
-        )
+        raise shape_error(f"matmul: operands {trace.shown(x)} and {trace.shown(y)}; scalars are multiplied with *")
     inner = x.ndim - 1, max(y.ndim - 2, 0)
     if x.shape[inner[0]] != y.shape[inner[1]]:
         raise shape_error(
@@ -75,8 +73,7 @@ def dot(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_
     inner = x.ndim - 1, max(y.ndim - 2, 0)
     if x.shape[inner[0]] != y.shape[inner[1]]:
         raise shape_error(
-            f"dot: operands {trace.shown(x)} and {trace.shown(y)} do not fit: {x.shape[-1]} and "
-            f"{y.shape[inner[1]]}"
+            f"dot: operands {trace.shown(x)} and {trace.shown(y)} do not fit: {x.shape[-1]} and {y.shape[inner[1]]}"
         )
     return _general(x, y, ((inner[0],), (inner[1],)), ((), ()), precision, preferred_element_type)
 

@@ -96,9 +96,7 @@ def _extreme(name: str, opcode: str, a: Any, axis: Axis, out: Any, keepdims: boo
     x = as_tracer(a)
     axes = normalize_axes(axis, x.ndim, name)
     if initial is None and 0 in [x.shape[d] for d in axes]:
-        raise trace.shape_error(
-            f"{name}: an array {trace.shown(x)} has no elements along axis {axis}; give initial="
-        )
+        raise trace.shape_error(f"{name}: an array {trace.shown(x)} has no elements along axis {axis}; give initial=")
     if where is not None and initial is None:
         raise trace.shape_error(f"{name}: where= needs initial=, for the case that it holds nowhere")
     x = _masked(x, where, opcode)

@@ -41,8 +41,7 @@ def reshape(a: ArrayLike, shape: Any, order: str = "C", *, copy: bool | None = N
         target[at] = x.size // rest
     if math.prod(target) != x.size or any(n < 0 for n in target):
         raise trace.shape_error(
-            f"reshape: an array {trace.shown(x)} has {x.size} elements; shape {target} needs "
-            f"{math.prod(target)}"
+            f"reshape: an array {trace.shown(x)} has {x.size} elements; shape {target} needs {math.prod(target)}"
         )
     if order == "F":
         flipped = lax.transpose(x, range(x.ndim)[::-1])
@@ -245,9 +244,7 @@ def stack(arrays: Sequence[ArrayLike], axis: int = 0, dtype: Any = None) -> Arra
     xs = _common("stack", arrays)
     for x in xs:
         if x.shape != xs[0].shape:
-            raise trace.shape_error(
-                f"stack: arrays {trace.shown(xs[0])} and {trace.shown(x)}; they must be equal"
-            )
+            raise trace.shape_error(f"stack: arrays {trace.shown(xs[0])} and {trace.shown(x)}; they must be equal")
     place = normalize_axis(axis, xs[0].ndim + 1, "stack")
     joined = lax.concatenate([lax.expand_dims(x, (place,)) for x in xs], place)
     return joined if dtype is None else lax.convert_element_type(joined, dtype)
@@ -652,9 +649,7 @@ def _pad_by_function(x: Tracer, widths: list[tuple[int, int]], function: Any, kw
 def _triangle(m: Any, k: int, lower: bool) -> Tracer:
     x = as_tracer(m)
     if x.ndim < 2:
-        raise trace.shape_error(
-            f"{'tril' if lower else 'triu'}: an array {trace.shown(x)} has fewer than 2 dimensions"
-        )
+        raise trace.shape_error(f"{'tril' if lower else 'triu'}: an array {trace.shown(x)} has fewer than 2 dimensions")
     rows, columns = (lax.broadcasted_iota(np.int32, x.shape, x.ndim - 2 + i) for i in (0, 1))
     keep = lax.ge(lax.add(rows, np.int32(k)), columns) if lower else lax.le(lax.add(rows, np.int32(k)), columns)
     return lax.select(keep, x, lax.full_like(x, 0))

@@ -74,19 +74,27 @@ def searchsorted(
     if sorter is not None:
         x = take(x, sorter, mode="clip")
     n = x.shape[0]
-    low = lax.full_like(wanted, 0, np.int32)
-    high = lax.full_like(wanted, n, np.int32)
+    if n == 0:
+        return lax.full_like(wanted, 0, np.int32)
+    x, wanted = (lax.stop_gradient(v) for v in (x, wanted))
     goes_right = lax.lt if side == "left" else lax.le
-    for _ in range(int(n).bit_length()):
-        middle = lax.div(lax.add(low, high), np.int32(2))
-        here = take(x, middle, mode="clip") if n else wanted
+    missing = lax.ne(wanted, wanted) if dtypes.is_inexact(x.dtype) else None
+    steps = n.bit_length()
+
+    # All before `low` go left of the value; so do the next 2^k, k descending, if the last of them does.
+    def halve(turn: Tracer, low: Tracer) -> Tracer:
+        step = lax.shift_left(lax.full_like(turn, 1), lax.sub(np.int32(steps - 1), turn))
+        further = lax.add(low, lax._broadcast(step, low.shape, ()))
+        place = lax.reshape(lax.sub(further, np.int32(1)), (*low.shape, 1))
+        here = lax.gather(x, place, lax.GatherDimensionNumbers((), (0,), (0,)), (1,))  # clamped
         right = goes_right(here, wanted)
-        if dtypes.is_inexact(x.dtype):
-            # NaN sorts last.
-            right = lax.bitwise_or(right, lax.bitwise_and(lax.ne(wanted, wanted), lax.eq(here, here)))
-        active = lax.lt(low, high)
-        low = lax.select(lax.bitwise_and(active, right), lax.add(middle, np.int32(1)), low)
-        high = lax.select(lax.bitwise_and(active, lax.bitwise_not(right)), middle, high)
+        if missing is not None:  # NaN sorts last
+            after = missing if side == "right" else lax.bitwise_and(missing, lax.eq(here, here))
+            right = lax.bitwise_or(right, after)
+        return lax.select(lax.bitwise_and(right, lax.le(further, np.int32(n))), further, low)
+
+    # A loop, as one kernel of all steps would wait for each element's reads one after the other.
+    low = lax.fori_loop(0, steps, halve, lax.full_like(wanted, 0, np.int32))
     return low
 
 

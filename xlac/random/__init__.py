@@ -5,8 +5,8 @@ A key is an array uint32[2]; where JAX has typed keys, these are their key data.
 generator (threefry2x32, partitionable). They are equal bit for bit where integers and exact float operations are
 involved alone (bits, uniform in [0, 1), randint, bernoulli, permutation, ...), and as far as rounding goes otherwise.
 
-Without a dtype, samples are float32 and int32. Samples of gamma, and of what is made from them, have no derivative by
-their parameters.
+Without a dtype, samples are float32 and int32. Samples of gamma, and of what is made from them, have derivatives by
+their parameters, at fixed quantiles.
 """
 
 from xlac.random.continuous import (
@@ -40,22 +40,25 @@ from xlac.random.discrete import (
 from xlac.random.rejection import (
     ball,
     beta,
+    binomial,
     chisquare,
     dirichlet,
     f,
     gamma,
     generalized_normal,
     loggamma,
+    multinomial,
     poisson,
     t,
 )
-from xlac.random.threefry import PRNGKey, bits, clone, fold_in, key, key_data, split, uniform, wrap_key_data
+from xlac.random.threefry import PRNGKey, bits, clone, fold_in, key, key_data, key_impl, split, uniform, wrap_key_data
 
 __all__ = [
     "PRNGKey",
     "ball",
     "bernoulli",
     "beta",
+    "binomial",
     "bits",
     "categorical",
     "cauchy",
@@ -73,11 +76,13 @@ __all__ = [
     "gumbel",
     "key",
     "key_data",
+    "key_impl",
     "laplace",
     "loggamma",
     "logistic",
     "lognormal",
     "maxwell",
+    "multinomial",
     "multivariate_normal",
     "normal",
     "orthogonal",

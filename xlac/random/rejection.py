@@ -6,13 +6,16 @@ not depend on how long the others took.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 import xlac.numpy as xnp
 from xlac import lax
+from xlac.frontend.custom import custom_jvp
 from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
@@ -62,6 +65,7 @@ def _positive(keys: Words, c: Tracer, active: Tracer) -> tuple[Tracer, Tracer]:
     return x, v
 
 
+@functools.partial(custom_jvp, nondiff_argnums=(2,))
 def _gamma(key: Any, alpha: Tracer, log_space: bool) -> Tracer:
     """Gamma numbers, or their logarithms, by the method of Marsaglia and Tsang (2000).
 
@@ -100,6 +104,18 @@ def _gamma(key: Any, alpha: Tracer, log_space: bool) -> Tracer:
         boost = lax.select(large, lax.full_like(alpha, 1), lax.pow(lax.sub(1, u), inverse))
         result = lax.mul(lax.mul(d, value), boost)
     return lax.reshape(result, dims)
+
+
+@_gamma.defjvp
+def _gamma_jvp(log_space: bool, primals: Any, tangents: Any) -> tuple[Tracer, Tracer]:
+    """The derivative at a fixed quantile."""
+    key, alpha = primals
+    made = _gamma(key, alpha, log_space)
+    if not log_space:
+        return made, lax.mul(tangents[1], lax.random_gamma_grad(alpha, made))
+    # Where the sample itself is 0, the least float stands for it.
+    sample = lax.max(lax.exp(made), lax.full_like(made, float(ml_dtypes.finfo(made.dtype).tiny)))
+    return made, lax.mul(tangents[1], lax.div(lax.random_gamma_grad(alpha, sample), sample))
 
 
 def _gamma_samples(name: str, key: Any, a: Any, shape: Any, dtype: Any, log_space: bool) -> Tracer:
@@ -270,3 +286,139 @@ def poisson(key: ArrayLike, lam: ArrayLike, shape: Sequence[int] | None = None, 
     high = _poisson_large(key, lax.select(small, lax.full_like(rate, 1e5), rate), kind, turns)
     count = lax.select(small, low, high)
     return lax.select(lax.eq(rate, 0), lax.full_like(count, 0), count)
+
+
+# ---- binomial numbers
+
+# log(k!) less Stirling's formula for k + 1/2, for k = 0 to 9.
+_STIRLING = (
+    0.0810614667953272, 0.0413406959554092, 0.0276779256849983, 0.02079067210376509, 0.0166446911898211,
+    0.0138761288230707, 0.0118967099458917, 0.0104112652619720, 0.00925546218271273, 0.00833056343336287,
+)  # fmt: skip
+
+
+def _stirling_rest(k: Tracer) -> Tracer:
+    """What Stirling's formula for log(k!) lacks: from a table up to 9, by its series beyond."""
+    table = lift(np.asarray(_STIRLING, k.dtype))
+    small = k <= 9
+    k = xnp.clip(k, 0, 9)
+    square = (k + 1) * (k + 1)
+    series = (1.0 / 12 - (1.0 / 360 - 1.0 / 1260 / square) / square) / (k + 1)
+    return xnp.where(small, table[xnp.floor(k).astype(np.int32)], series)
+
+
+def _by_inversion(key: Any, count: Tracer, p: Tracer) -> Tracer:
+    """How many geometric waiting times fit into the trials: for few successes."""
+    log = xnp.log1p(-p)
+
+    def turn(state: Any) -> Any:
+        number, total, key = state
+        sub, key = _pair(key)
+        number = xnp.where(total <= count, number + 1, number)
+        return number, total + xnp.ceil(xnp.log(uniform(sub, p.shape, p.dtype)) / log), key
+
+    zero = xnp.zeros_like(p)
+    return lax.while_loop(lambda state: xnp.any(state[1] <= count), turn, (zero, zero, as_tracer(key)))[0] - 1
+
+
+def _pair(key: Any) -> tuple[Tracer, Tracer]:
+    keys = split(key)
+    return keys[0], keys[1]
+
+
+def _by_rejection(key: Any, count: Tracer, p: Tracer) -> Tracer:
+    """The transformed rejection of Hormann, "The generation of binomial random variates" (1993), algorithm BTRS."""
+    deviation = xnp.sqrt(count * p * (1 - p))
+    b = 1.15 + 2.53 * deviation
+    a = -0.0873 + 0.0248 * b + 0.01 * p
+    centre = count * p + 0.5
+    squeeze = 0.92 - 4.2 / b
+    odds = p / (1 - p)
+    alpha = (2.83 + 5.1 / b) * deviation
+    mode = xnp.floor((count + 1) * p)
+
+    def turn(state: Any) -> Any:
+        found, accepted, key = state
+        keys = split(key, 3)
+        u, v = (uniform(keys[i], p.shape, p.dtype) for i in (1, 2))
+        u = u - 0.5
+        edge = 0.5 - xnp.abs(u)
+        quick = (edge >= 0.07) & (v <= squeeze)
+        k = xnp.floor((2 * a / edge + b) * u + centre)
+        outside = (k < 0) | (k > count)
+        v = xnp.log(v * alpha / (a / (edge * edge) + b))
+        bound = (
+            (mode + 0.5) * xnp.log((mode + 1) / (odds * (count - mode + 1)))
+            + (count + 1) * xnp.log((count - mode + 1) / (count - k + 1))
+            + (k + 0.5) * xnp.log(odds * (count - k + 1) / (k + 1))
+            + _stirling_rest(mode)
+            + _stirling_rest(count - mode)
+            - _stirling_rest(k)
+            - _stirling_rest(count - k)
+        )
+        accept = quick | (~outside & (v <= bound))
+        return xnp.where(accept, k, found), accepted | accept, keys[0]
+
+    start = (xnp.full_like(p, -1), xnp.zeros(p.shape, bool), as_tracer(key))
+    return lax.while_loop(lambda state: xnp.any(~state[1]), turn, start)[0]
+
+
+@array_function
+def binomial(
+    key: ArrayLike, n: ArrayLike, p: ArrayLike, shape: Sequence[int] | None = None, dtype: Any = None
+) -> Array:
+    """Numbers of successes, as floats, in n trials of probability p each; NaN where n or p is no such number."""
+    kind = float_dtype("binomial", dtype)
+    count, chance = as_tracer(n), xnp.asarray(as_tracer(p))
+    dims = sample_shape("binomial", shape, count.shape, chance.shape)
+    wide = chance.dtype if xnp.issubdtype(chance.dtype, xnp.floating) else np.dtype(np.float32)
+    count, chance = parameter(count, wide, dims), parameter(chance, wide, dims)
+    few = chance < 0.5
+    q = xnp.where(few, chance, 1 - chance)
+    bad_count, bad_chance = xnp.isnan(count) | (count < 0), xnp.isnan(q) | (q < 0)
+    endless, no_number = xnp.isinf(count), xnp.isnan(q)
+    q = xnp.where(bad_chance, 0.01, q)
+    inverted = bad_count | (count * q <= 10)
+    count = xnp.floor(count)
+    # Each way gets harmless parameters where the other one is taken.
+    made = xnp.where(
+        inverted,
+        _by_inversion(key, xnp.where(inverted, count, 0), q),
+        _by_rejection(key, xnp.where(inverted, 1e4, count), xnp.where(inverted, 0.5, q)),
+    )
+    invalid = bad_count | bad_chance
+    made = xnp.where(invalid, xnp.nan, made.astype(kind))
+    made = xnp.where(endless & ~invalid, xnp.inf, made)
+    return xnp.where(few | bad_count | no_number | endless, made, count.astype(kind) - made)
+
+
+@array_function
+def multinomial(
+    key: ArrayLike,
+    n: ArrayLike,
+    p: ArrayLike,
+    *,
+    shape: Sequence[int] | None = None,
+    dtype: Any = None,
+    unroll: int | bool = 1,
+) -> Array:
+    """Numbers of outcomes of each kind, as floats, in n trials; the kinds' probabilities are along p's last axis.
+
+    `shape` is that of the result, by default p's; n has, or broadcasts to, its shape without the last axis.
+    """
+    kind = float_dtype("multinomial", dtype)
+    chance = xnp.asarray(as_tracer(p))
+    dims = chance.shape if shape is None else as_dims(shape)
+    wide = chance.dtype if xnp.issubdtype(chance.dtype, xnp.floating) else np.dtype(np.float32)
+    left = parameter(n, wide, dims[:-1])
+    rows = xnp.moveaxis(parameter(chance, wide, dims), -1, 0)
+    rest = lax.cumsum(rows, 0, reverse=True)
+    ratios = rows / xnp.where(rest == 0, 1, rest)
+
+    def draw(left: Any, row: Any) -> Any:
+        ratio, own = row
+        count = binomial(own, left, xnp.clip(ratio, 0, 1), dtype=left.dtype)
+        return left - count, count
+
+    _, counts = lax.scan(draw, left, (ratios, split(key, dims[-1])), unroll=unroll)
+    return xnp.moveaxis(counts, 0, -1).astype(kind)

@@ -180,8 +180,13 @@ def _check_impl(name: str, impl: Any) -> None:
 # ---- public functions
 
 
+def key_impl(keys: ArrayLike) -> str:
+    """The name of the generator that keys are of."""
+    return "threefry2x32"
+
+
 @array_function
-def key(seed: ArrayLike, *, impl: Any = None) -> Array:
+def key(seed: ArrayLike, *, impl: Any = None, dtype: Any = None) -> Array:
     """The key of an integer seed: uint32[2], the upper and lower 32 bits of the seed.
 
     Integers of at most 32 bits, and Python integers that fit int32, have upper bits 0 even if they are negative, as in
@@ -230,7 +235,7 @@ def key_data(keys: ArrayLike) -> Array:
 
 
 @array_function
-def wrap_key_data(key_bits_array: ArrayLike, *, impl: Any = None) -> Array:
+def wrap_key_data(key_bits_array: ArrayLike, *, impl: Any = None, dtype: Any = None) -> Array:
     """Keys from their words uint32[..., 2]: here, the words themselves."""
     _check_impl("wrap_key_data", impl)
     x = as_tracer(key_bits_array)

@@ -1,10 +1,10 @@
 """Find what made the first NaN or infinity in a program's results: `Options(check_nan=True)`.
 
-The results of each call are looked through. Where one holds NaN or an infinity, the program as it was traced is run again
-by the reference evaluator, and the fault is followed from the result back through the instructions, loops and branches
-to the one whose operands were sound. So what a program makes and throws away, such as the branch that `where` does not
-take, is no fault. The second run costs what NumPy costs, and memory for all values; callbacks without results are left
-out of it, those with results are called again.
+The results of each call are looked through. Where one holds NaN or an infinity, the program as it was traced is run
+again by the reference evaluator, and the fault is followed from the result back through the instructions, loops and
+branches to the one whose operands were sound. So what a program makes and throws away, such as the branch that `where`
+does not take, is no fault. The second run costs what NumPy costs, and memory for all values; callbacks without results
+are left out of it, those with results are called again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from xlac.errors import NonFiniteError
 from xlac.ir.evaluate import evaluate_instruction
 from xlac.ir.module import Computation, Instruction, Module
-from xlac.ir.shape import TOKEN, ArrayShape, Shape, TupleShape, element_type, leaves
+from xlac.ir.shape import TOKEN, ArrayShape, Shape, TupleShape, element_type, in_numpy_words, leaves
 
 Path = tuple[int, ...]  # an element of a nested tuple
 Values = dict[Instruction, Any]
@@ -50,7 +50,7 @@ def check(module: Module, arguments: Sequence[Any], results: Sequence[np.ndarray
         f"{_place(bad)}"
     )
     found = _Search().follow(module.entry, list(arguments), _paths(module.entry.root.shape)[number], kind)
-    raise NonFiniteError(f"{message}: {found}")
+    raise NonFiniteError(f"{message}: {in_numpy_words(found)}")
 
 
 def _fault(x: Any) -> str | None:
@@ -176,9 +176,7 @@ class _Search:
                             break
                 return found
 
-    def inside(
-        self, x: Instruction, values: Values, path: Path, kind: str
-    ) -> str | tuple[Instruction, Path] | None:
+    def inside(self, x: Instruction, values: Values, path: Path, kind: str) -> str | tuple[Instruction, Path] | None:
         """For a loop, branch or call: what in it made the fault, or by which operand it came; None for others."""
         name = x.opcode.name
         if name == "while":

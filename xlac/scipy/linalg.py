@@ -18,8 +18,11 @@ from xlac.numpy import _core, elementwise, reductions, shaping, sorting
 from xlac.numpy import linalg as xnp_linalg
 from xlac.numpy._core import as_tracer
 from xlac.numpy.indexing import take
+from xlac.scipy import _matrix_functions, _special_matrices
+from xlac.scipy._matrix_functions import *  # noqa: F403
+from xlac.scipy._special_matrices import *  # noqa: F403
 
-__all__: list[str] = []
+__all__: list[str] = [*_matrix_functions.__all__, *_special_matrices.__all__]
 
 
 def _public(function: Callable[..., Any]) -> Any:

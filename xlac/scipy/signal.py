@@ -1,4 +1,4 @@
-"""`xlac.scipy.signal`: convolution and correlation of any number of dimensions."""
+"""`xlac.scipy.signal`: convolution and correlation of any number of dimensions, and spectra."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from xlac.frontend.trace import shape_error, shown
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core, fft
 from xlac.numpy._core import as_tracer
+from xlac.scipy import _spectral
+from xlac.scipy._spectral import *  # noqa: F403
 
-__all__ = ["convolve", "convolve2d", "correlate", "correlate2d", "fftconvolve"]
+__all__ = ["convolve", "convolve2d", "correlate", "correlate2d", "fftconvolve", *_spectral.__all__]
 
 
 def _convolved(name: str, in1: Any, in2: Any, mode: str) -> Tracer:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
+
+import numpy as np
 
 from xlac import lax
 from xlac.frontend import trace
 from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
 from xlac.frontend.tracer import Tracer
+from xlac.lax.special import _no_slope, _ruled
 from xlac.numpy import _core, elementwise, reductions
 
 __all__: list[str] = ["psi"]
@@ -50,9 +54,16 @@ gammaln = _one("gammaln", lax.lgamma, "Logarithm of the absolute value of the ga
 loggamma = _one("loggamma", lax.lgamma, "Logarithm of the gamma function of positive numbers.")
 digamma = _one("digamma", lax.digamma, "Derivative of `gammaln`.")
 psi = digamma
-i0 = _one("i0", lambda x: lax.mul(lax.exp(lax.abs(x)), lax.bessel_i0e(x)), "Modified Bessel function of order 0.")
+
+
+def _exp_abs(x: Tracer) -> Tracer:
+    """e^|x|, of the derivative 0 at 0 that the scaled functions have."""
+    return lax.exp(lax.mul(lax.sign(x), x))
+
+
+i0 = _one("i0", lambda x: lax.mul(_exp_abs(x), lax.bessel_i0e(x)), "Modified Bessel function of order 0.")
 i0e = _one("i0e", lax.bessel_i0e, "e^-|x| i0(x).")
-i1 = _one("i1", lambda x: lax.mul(lax.exp(lax.abs(x)), lax.bessel_i1e(x)), "Modified Bessel function of order 1.")
+i1 = _one("i1", lambda x: lax.mul(_exp_abs(x), lax.bessel_i1e(x)), "Modified Bessel function of order 1.")
 i1e = _one("i1e", lax.bessel_i1e, "e^-|x| i1(x).")
 gammainc = _two("gammainc", lax.igamma, "Regularised lower incomplete gamma function, gammainc(a, x).")
 gammaincc = _two("gammaincc", lax.igammac, "Regularised upper incomplete gamma function, gammaincc(a, x).")
@@ -138,13 +149,19 @@ def multigammaln(a: ArrayLike, d: int) -> Array:
 
 
 def _xlogy(x: Tracer, y: Tracer) -> Tracer:
-    none = lax.bitwise_and(lax.eq(x, 0), lax.eq(y, y))
-    return lax.select(none, _like(x, 0), lax.mul(x, lax.log(lax.select(none, _like(y, 1), y))))
+    return _times_log(x, y, lax.log, 1)
 
 
 def _xlog1py(x: Tracer, y: Tracer) -> Tracer:
-    none = lax.bitwise_and(lax.eq(x, 0), lax.eq(y, y))
-    return lax.select(none, _like(x, 0), lax.mul(x, lax.log1p(lax.select(none, _like(y, 0), y))))
+    return _times_log(x, y, lax.log1p, 0)
+
+
+def _times_log(x: Tracer, y: Tracer, log: Callable[[Tracer], Tracer], one: int) -> Tracer:
+    """x log(y). For x = 0 the logarithm is replaced where it is not finite only: it is the derivative."""
+    value = log(y)
+    other = lax.bitwise_and(lax.bitwise_not(lax.is_finite(value)), lax.eq(y, y))
+    none = lax.bitwise_and(lax.eq(x, 0), other)
+    return lax.mul(x, log(lax.select(none, _like(y, one), y)))
 
 
 xlogy = _two("xlogy", _xlogy, "x log(y), 0 for x = 0.")
@@ -231,7 +248,8 @@ def _log_ndtr(x: Tracer) -> Tracer:
     near = lax.select(far, _like(x, limit), x)
     upper = lax.gt(near, 0)
     lower_tail = _ndtr(lax.select(upper, lax.neg(near), near))
-    value = lax.select(upper, lax.log1p(lax.neg(lower_tail)), lax.log(lower_tail))
+    safe = lax.select(upper, _like(x, 0.5), lower_tail)  # the tail may be 0
+    value = lax.select(upper, lax.log1p(lax.neg(lower_tail)), lax.log(safe))
     return lax.select(far, tail, value)
 
 
@@ -284,3 +302,171 @@ def log_softmax(x: ArrayLike, /, *, axis: Axis = None) -> Array:
     """log(softmax(x)), without underflow."""
     a = _core.inexact(x)
     return elementwise.subtract(a, reductions.logsumexp(a, axis, keepdims=True))
+
+
+# ---- integrals
+
+
+def _e1(x: Tracer) -> Tracer:
+    """E1 of positive numbers: its series up to 1, Legendre's continued fraction beyond."""
+    one = _like(x, 1)
+    near = lax.le(x, one)
+    z = lax.select(near, x, one)
+    total, term = _like(x, 0), one
+    for k in range(1, 25):
+        term = lax.mul(term, lax.mul(z, _like(x, -1 / k)))
+        total = lax.sub(total, lax.mul(term, _like(x, 1 / k)))
+    series = lax.sub(total, lax.add(lax.log(lax.max(z, _like(x, 0))), _like(x, _EULER)))
+    far = lax.max(x, one)
+    fraction = _like(x, 0)
+    for k in range(90, 0, -1):
+        fraction = lax.div(_like(x, k), lax.add(one, lax.div(_like(x, k), lax.add(far, fraction))))
+    return lax.select(near, series, lax.div(lax.exp(lax.neg(far)), lax.add(far, fraction)))
+
+
+def _ei(x: Tracer) -> Tracer:
+    """Ei: of negative numbers by E1; else its series up to 40, and the asymptotic one beyond."""
+    one = _like(x, 1)
+    z = lax.clamp(_like(x, 0), x, _like(x, 40))
+    total, term = _like(x, 0), one
+    for k in range(1, 130):
+        term = lax.mul(term, lax.mul(z, _like(x, 1 / k)))
+        total = lax.add(total, lax.mul(term, _like(x, 1 / k)))
+    series = lax.add(lax.add(total, lax.log(z)), _like(x, _EULER))
+    inverse = lax.div(one, lax.max(x, _like(x, 40)))
+    tail = one
+    for k in range(30, 0, -1):
+        tail = lax.add(one, lax.mul(tail, lax.mul(inverse, _like(x, k))))
+    large = lax.mul(lax.mul(lax.exp(lax.max(x, _like(x, 40))), inverse), tail)
+    above = lax.select(lax.le(x, 40), series, large)
+    return lax.select(lax.lt(x, 0), lax.neg(_e1(lax.abs(x))), above)
+
+
+_EULER = 0.5772156649015329
+_expi = _ruled("expi", _ei, lambda x, y: lax.div(lax.exp(x), x))
+_exp1 = _ruled(
+    "exp1",
+    lambda x: lax.select(lax.lt(x, 0), _like(x, math.nan), _e1(lax.abs(x))),
+    lambda x, y: lax.neg(lax.div(lax.exp(lax.neg(x)), x)),
+)
+expi = _one("expi", _expi, "The exponential integral, of e^t / t from -inf to x.")
+exp1 = _one("exp1", _exp1, "The exponential integral, of e^-t / t from x to inf, for positive x.")
+
+
+@_public
+def expn(n: ArrayLike, x: ArrayLike) -> Array:
+    """The exponential integral of e^(-x t) / t^n from 1 to inf, for whole n >= 0 and x >= 0."""
+    order, z = _core.operands_inexact("expn", n, x)
+    return _expn(order, z)
+
+
+def _en(n: Tracer, x: Tracer) -> Tracer:
+    """Up from E1 by recurrence while n is less than x, for which it is stable; else the continued fraction."""
+    one = _like(x, 1)
+    positive = lax.max(x, _like(x, 1e-300 if x.dtype.itemsize == 8 else 1e-37))
+    # Lentz' fraction for x >= 1; for smaller x the series, of which term n - 1 has a logarithm.
+    far = lax.max(positive, one)
+    fraction = lax.add(far, lax.add(n, _like(x, 180)))
+    for k in range(90, 0, -1):
+        step = lax.mul(_like(x, k), lax.add(n, _like(x, k - 1)))
+        fraction = lax.sub(lax.add(far, lax.add(n, _like(x, 2 * (k - 1)))), lax.div(step, fraction))
+    large = lax.div(lax.exp(lax.neg(far)), fraction)
+    z = lax.min(positive, one)
+    total, term = _like(x, 0), one
+    for k in range(30):
+        if k:
+            term = lax.mul(term, lax.mul(z, _like(x, -1 / k)))
+        gap = lax.sub(_like(x, k + 1), n)
+        special_term = lax.eq(gap, 0)
+        part = lax.div(term, lax.select(special_term, one, gap))
+        log = lax.mul(term, lax.sub(lax.digamma(lax.max(n, one)), lax.log(z)))
+        total = lax.add(total, lax.select(special_term, log, lax.neg(part)))
+    beyond = lax.gt(n, _like(x, 30))
+    extra = lax.exp(lax.sub(lax.mul(lax.sub(n, one), lax.log(z)), lax.lgamma(n)))
+    sign = lax.sub(one, lax.mul(lax.rem(lax.sub(n, one), _like(x, 2)), _like(x, 2)))
+    logs = lax.mul(lax.mul(extra, sign), lax.sub(lax.digamma(lax.max(n, one)), lax.log(z)))
+    small = lax.add(total, lax.select(beyond, logs, _like(x, 0)))
+    value = lax.select(lax.ge(positive, one), large, small)
+    value = lax.select(lax.eq(n, 0), lax.div(lax.exp(lax.neg(positive)), positive), value)
+    start = lax.select(lax.le(n, one), _like(x, math.inf), lax.div(one, lax.sub(lax.max(n, _like(x, 2)), one)))
+    value = lax.select(lax.eq(x, 0), start, value)
+    valid = lax.bitwise_and(lax.ge(x, 0), lax.bitwise_and(lax.ge(n, 0), lax.eq(n, lax.floor(n))))
+    return lax.select(valid, value, _like(x, math.nan))
+
+
+def _en_slope(n: Tracer, x: Tracer, y: Tracer) -> Tracer:
+    below = _expn(lax.max(lax.sub(n, _like(n, 1)), _like(n, 0)), x)
+    end = lax.neg(lax.mul(lax.exp(lax.neg(x)), lax.div(lax.add(x, _like(x, 1)), lax.mul(x, x))))
+    return lax.select(lax.eq(n, 0), end, lax.neg(below))
+
+
+_expn = _ruled("expn", _en, _no_slope("expn", "n"), _en_slope)
+
+
+def _dilogarithm(x: Tracer) -> Tracer:
+    """Li2(1 - x), by reflections to where the series of Debye in log(x) converges fast."""
+    one = _like(x, 1)
+    sixth = math.pi**2 / 6
+    inverted = lax.gt(x, one)
+    z = lax.select(inverted, lax.div(one, lax.max(x, one)), x)
+    reflected = lax.lt(z, 0.5)
+    w = lax.select(reflected, lax.sub(one, z), z)
+    # Li2(1 - w) with u = -log(w): the sum of B_k u^(k + 1) / (k + 1)!.
+    u = lax.neg(lax.log(w))
+    square = lax.mul(u, u)
+    tail = _like(x, 0)
+    for k in range(20, 0, -2):
+        coefficient = float(_BERNOULLI[k]) / math.factorial(k + 1)
+        tail = lax.mul(lax.add(tail, _like(x, coefficient)), square)
+    value = lax.mul(u, lax.add(lax.sub(one, lax.mul(u, _like(x, 0.25))), tail))
+    safe = lax.select(lax.gt(z, 0), z, one)
+    logs = lax.select(
+        lax.gt(z, 0), lax.mul(lax.log(safe), lax.log1p(lax.neg(lax.min(safe, _like(x, 0.5))))), _like(x, 0)
+    )
+    value = lax.select(reflected, lax.sub(lax.sub(_like(x, sixth), logs), value), value)
+    log = lax.log(lax.max(x, one))
+    value = lax.select(inverted, lax.sub(lax.mul(lax.mul(log, log), _like(x, -0.5)), value), value)
+    return lax.select(lax.lt(x, 0), _like(x, math.nan), value)
+
+
+def _dilogarithm_slope(x: Tracer, y: Tracer) -> Tracer:
+    one = lax.eq(x, 1)
+    safe = lax.select(one, _like(x, 2), x)
+    return lax.select(one, _like(x, -1), lax.div(lax.log(safe), lax.sub(_like(x, 1), safe)))
+
+
+def _bernoulli_numbers(n: int) -> list[Fraction]:
+    found = [Fraction(1)]
+    for m in range(1, n + 1):
+        found.append(-sum((math.comb(m + 1, k) * b for k, b in enumerate(found)), Fraction(0)) / (m + 1))
+    return found
+
+
+_BERNOULLI = _bernoulli_numbers(20)
+spence = _one(
+    "spence", _ruled("spence", _dilogarithm, _dilogarithm_slope), "Spence's function, of log(t) / (1 - t) from 1 to x."
+)
+
+
+def bernoulli(n: int) -> Array:
+    """The Bernoulli numbers from B_0 to B_n, B_1 being -1/2."""
+    import xlac.numpy as xnp
+
+    return xnp.asarray(np.array([float(b) for b in _bernoulli_numbers(max(n, 2))][: n + 1], np.float32))
+
+
+@_public
+def comb(N: ArrayLike, k: ArrayLike, *, repetition: bool = False) -> Array:
+    """How many ways there are to choose k of N things, as a float; 0 where there is none."""
+    n, m = _core.operands_inexact("comb", N, k)
+    if repetition:
+        n = lax.sub(lax.add(n, m), _like(n, 1))
+    one = _like(n, 1)
+    ok = lax.bitwise_and(lax.le(m, n), lax.bitwise_and(lax.ge(n, 0), lax.ge(m, 0)))
+    log = lax.sub(
+        lax.lgamma(lax.add(n, one)), lax.add(lax.lgamma(lax.add(m, one)), lax.lgamma(lax.add(lax.sub(n, m), one)))
+    )
+    return lax.select(ok, lax.exp(log), _like(n, 0))
+
+
+__all__ += ["bernoulli"]

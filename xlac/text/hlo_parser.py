@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import re
-import warnings
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Any
@@ -31,7 +30,7 @@ from xlac.text.attributes import (
     parse_metadata,
 )
 from xlac.text.hlo_syntax import Block, Call, ProgramText, Statement, parse_tree
-from xlac.text.literals import is_elided, parse_literal
+from xlac.text.literals import is_elided, parse_literal, stand_in, warn_of_stand_ins
 from xlac.text.shapes import TextError, parse_shape
 from xlac.text.source import Source
 
@@ -49,13 +48,18 @@ HEADER_ATTRIBUTES = (
     "origin_recovery_table",
 )
 
+# Where a text has one of these and tells no entry layout, XLA takes plain layouts, whatever the instructions say.
+_CONFIGURES = {
+    "alias_passthrough_params",
+    "allow_spmd_sharding_propagation_to_parameters",
+    "allow_spmd_sharding_propagation_to_output",
+}
+
 # Computations written inside attributes, inside one another.
 MAX_INLINE_DEPTH = 32
 # Opcodes of which there is no asynchronous form, and the attribute of the form itself.
 _LEAVES = ("parameter", "constant", "async-start", "async-update", "async-done")
 _OF_ASYNC = ("async_execution_thread", "metadata", "control-predecessors")
-# Elements of an elided constant that `fill_constants="random"` makes up.
-MAX_RANDOM_ELEMENTS = 2**31
 
 _BRANCHES = {"true_computation": 0, "false_computation": 1}
 _CUSTOM_CALL_WORDS = {
@@ -158,16 +162,8 @@ class _Builder:
             module.attrs["stack_frames"] = text.tables
         reached = set(module.computations)
         module.uncalled = tuple(c for c in self.built.values() if c not in reached)
-        self._warn_of_elided()
+        warn_of_stand_ins(self.elided, self.fill_constants)
         return module
-
-    def _warn_of_elided(self) -> None:
-        if self.elided and self.fill_constants is None:
-            lines = ", ".join(map(str, sorted(set(self.elided))[:5]))
-            warnings.warn(
-                f"{len(self.elided)} constants whose elements are left out of the text are zeros (line {lines})",
-                stacklevel=4,
-            )
 
     def _single(self, statement: Statement) -> Module:
         """A text of one instruction: operands that nothing defines become parameters of their shape."""
@@ -194,12 +190,9 @@ class _Builder:
         for callee in self._callees_first(block.callees):
             self.built[callee] = self._computation(callee)
         self._statement(block, scope, statement)
-        self._warn_of_elided()
-        module = Module("_", computation, {"is_scheduled": "true"})
-        parameters = TupleShape(tuple(p.shape for p in computation.parameters))
-        # Like XLA, whatever the layouts of the instruction are.
-        module.attrs["entry_computation_layout"] = f"{{{parameters}->{computation.root.shape}}}"
-        return module
+        warn_of_stand_ins(self.elided, self.fill_constants)
+        layouts = {"is_scheduled": "true", "entry_computation_layout": _plain_layouts(computation)}
+        return Module("_", computation, layouts)
 
     # -- computations
 
@@ -406,6 +399,9 @@ class _Builder:
             elif name == "entry_computation_layout":
                 self._entry_layout(value, base + place, entry)
             attributes[name] = value
+        several = any(attributes.get(name, "1") != "1" for name in ("replica_count", "num_partitions"))
+        if "entry_computation_layout" not in attributes and (several or _CONFIGURES & set(attributes)):
+            attributes["entry_computation_layout"] = _plain_layouts(entry)
         return attributes
 
     def _donated(self, text: ProgramText, module: Module) -> tuple[int, ...]:
@@ -592,7 +588,17 @@ class _Builder:
                 )
             self.started.add(called)
             return
-        started = instruction.operands[0].attrs.get("calls")
+        source = instruction.operands[0]
+        started = source.attrs.get("calls")
+        while source.opcode.name == "async-update":
+            source = source.operands[0]
+        thread, own = instruction.attrs["async_execution_thread"], source.attrs.get("async_execution_thread") or "main"
+        if thread is not None and thread != own:
+            raise self._error(
+                block,
+                call.opcode,
+                f'{instruction.opcode.name}: async_execution_thread="{thread}" but the start has "{own}"',
+            )
         if wrapped is not None and (started is None or started.root.opcode is not wrapped):
             raise self._error(
                 block,
@@ -724,25 +730,12 @@ class _Builder:
     def _literal(self, text: str, origin: int, shape: ArrayShape) -> np.ndarray:
         if is_elided(text):
             self.elided.append(self.source.line_column(origin)[0])
-            return self._filled(shape, origin)
         try:
+            if is_elided(text):
+                return stand_in(shape, self.fill_constants, len(self.elided))
             return parse_literal(text, shape)
         except TextError as error:
             raise self.source.error_at(error.message, origin + error.offset) from None
-
-    def _filled(self, shape: ArrayShape, origin: int) -> np.ndarray:
-        """Stand-in for the elements of an elided constant. Zeros take no memory, whatever the shape."""
-        if self.fill_constants is None:
-            return np.broadcast_to(np.zeros((), shape.dtype), shape.dims)
-        if shape.size > MAX_RANDOM_ELEMENTS:
-            raise self.source.error_at(f"{shape} is too large to fill with random numbers", origin)
-        generator = np.random.default_rng(len(self.elided))
-        if shape.element_type.is_complex:
-            parts = generator.standard_normal((*shape.dims, 2))
-            return (parts[..., 0] + 1j * parts[..., 1]).astype(shape.dtype)
-        if shape.element_type.is_float:
-            return generator.standard_normal(shape.dims).astype(shape.dtype)
-        return generator.integers(0, 2, shape.dims, np.int8).astype(shape.dtype)
 
     def _tuple_literal(
         self, scope: _Scope, row: Opcode, text: str, origin: int, shape: TupleShape, name: str
@@ -1015,6 +1008,11 @@ def parse_entry_layout(value: str) -> tuple[TupleShape, Shape]:
         return parameters, parse_shape(inner[arrow + 2 :])
     except TextError as error:
         raise TextError(error.message, error.offset + arrow + 3) from None
+
+
+def _plain_layouts(entry: Computation) -> str:
+    """An entry_computation_layout of row-major arrays."""
+    return f"{{{TupleShape(tuple(p.shape for p in entry.parameters))}->{entry.root.shape}}}"
 
 
 def _shape_end(text: str, start: int) -> int:

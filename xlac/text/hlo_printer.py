@@ -11,7 +11,14 @@ from typing import Any
 from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import Kind
 from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape
-from xlac.text.attributes import ELIDED, TUPLE_LITERAL, attribute_to_string, format_donors, metadata_to_string, parse_donors
+from xlac.text.attributes import (
+    ELIDED,
+    TUPLE_LITERAL,
+    attribute_to_string,
+    format_donors,
+    metadata_to_string,
+    parse_donors,
+)
 from xlac.text.literals import literal_to_string
 from xlac.text.shapes import TextError, shape_to_string
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Sequence
 from functools import cache
 
 import ml_dtypes
@@ -566,3 +567,37 @@ def _shortest(x: np.generic, row: ElementType) -> float:
             if abs(shortest) <= most and row.dtype.type(shortest) == x:
                 return shortest
     return value
+
+
+# ---- constants whose elements are left out
+
+# Elements of such a constant that are made up, rather than zeros that take no memory.
+MAX_RANDOM_ELEMENTS = 2**31
+
+
+def stand_in(shape: ArrayShape, fill_constants: str | None, number: int) -> np.ndarray:
+    """Elements for the constant of that number that a text leaves out: zeros, or with "random" random ones.
+
+    Raises:
+      TextError: they are too many to make up.
+    """
+    if fill_constants is None:
+        return np.broadcast_to(np.zeros((), shape.dtype), shape.dims)
+    if shape.size > MAX_RANDOM_ELEMENTS:
+        raise TextError(f"{shape} is too large to fill with random numbers", 0)
+    generator = np.random.default_rng(number)
+    if shape.element_type.is_complex:
+        parts = generator.standard_normal((*shape.dims, 2))
+        return (parts[..., 0] + 1j * parts[..., 1]).astype(shape.dtype)
+    if shape.element_type.is_float:
+        return generator.standard_normal(shape.dims).astype(shape.dtype)
+    return generator.integers(0, 2, shape.dims, np.int8).astype(shape.dtype)
+
+
+def warn_of_stand_ins(lines: Sequence[int], fill_constants: str | None) -> None:
+    """Say that constants left out of the text, at these lines, are zeros."""
+    if lines and fill_constants is None:
+        places = ", ".join(map(str, sorted(set(lines))[:5]))
+        warnings.warn(
+            f"{len(lines)} constants whose elements are left out of the text are zeros (line {places})", stacklevel=5
+        )

@@ -21,6 +21,8 @@ from xlac.ir.evaluate import evaluate_instruction
 from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import OPCODES, Opcode, op
 from xlac.ir.shape import S64, ArrayShape, Shape, TokenShape, TupleShape, mlir_element_type
+from xlac.text.literals import stand_in, warn_of_stand_ins
+from xlac.text.shapes import TextError
 from xlac.text.stablehlo_literals import from_bytes, parse_dense
 from xlac.text.stablehlo_ops import ROWS
 from xlac.text.stablehlo_syntax import (
@@ -48,7 +50,7 @@ _IGNORED = frozenset(("sdy.mesh", "shape.assuming_yield"))
 _DIALECTS = ("stablehlo", "chlo", "mhlo", "arith", "sdy", "tensor")
 
 
-def parse_stablehlo(text: str, path: str | None = None) -> Module:
+def parse_stablehlo(text: str, path: str | None = None, fill_constants: str | None = None) -> Module:
     """The module of a StableHLO program; `main`, or the first public function, becomes its entry.
 
     A function of several results gives a tuple. Arguments marked as donated, or aliased to a result, are
@@ -57,12 +59,16 @@ def parse_stablehlo(text: str, path: str | None = None) -> Module:
     Args:
       text: an MLIR module, in pretty or generic form.
       path: the file's name, for error messages.
+      fill_constants: what to put for constants whose elements were left out of the text, which MLIR writes
+        `dense_resource<__elided__>`: None for zeros and a warning, "random" for repeatable random numbers.
     Raises:
       ParseError: the text is not MLIR, or an operation, attribute or type in it is wrong or not supported.
     """
+    if fill_constants not in (None, "random"):
+        raise ParseError(f'fill_constants is {fill_constants!r}; it must be None or "random"', path=path)
     try:
         operations, aliases, blobs = parse_syntax(text, path)
-        return _Builder(operations, aliases, blobs, path).module()
+        return _Builder(operations, aliases, blobs, path, fill_constants).module()
     except RecursionError:
         raise ParseError("the program is nested too deep", path=path) from None
 
@@ -94,8 +100,17 @@ class Scope:
 
 
 class _Builder:
-    def __init__(self, operations: list[Syntax], aliases: dict[str, list[Item]], blobs: str, path: str | None) -> None:
+    def __init__(
+        self,
+        operations: list[Syntax],
+        aliases: dict[str, list[Item]],
+        blobs: str,
+        path: str | None,
+        fill_constants: str | None,
+    ) -> None:
         self.path = path
+        self.fill_constants = fill_constants
+        self.elided: list[int] = []
         self.aliases = aliases
         self.blobs = blobs
         self.types: dict[str, Shape] = {}
@@ -180,6 +195,7 @@ class _Builder:
             self.built[name] = self._function(self.functions[name], name, name == main)
         module = Module(self.name, self.built[main])
         module.donated = self.donated
+        warn_of_stand_ins(self.elided, self.fill_constants)
         return module
 
     def _entry(self) -> str:
@@ -440,9 +456,15 @@ class _Builder:
             return f"{name}: operations of the dialect {dialect} are not supported; expected stablehlo or chlo{hint}"
         return f"{name} is not an operation of StableHLO that is supported{hint}"
 
-    def blob(self, key: str, shape: ArrayShape) -> np.ndarray:
+    def blob(self, key: str, shape: ArrayShape, token: Any) -> np.ndarray:
         """The array of a `dense_resource<key>`."""
         match = re.search(rf'(?<![\w.$-]){re.escape(key)}"?\s*:\s*"0x([0-9a-fA-F]*)"', self.blobs)
+        if match is None and key == "__elided__":
+            self.elided.append(token.line)
+            try:
+                return stand_in(shape, self.fill_constants, len(self.elided))
+            except TextError as error:
+                raise self.fail(error.message, token) from None
         if match is None:
             raise self.fail(f"the text has no data for dense_resource<{key}>")
         return from_bytes(bytes.fromhex(match[1])[4:], shape)
@@ -710,7 +732,7 @@ class Reader:
             raise self.fail(f"the literal of {what} needs the type of a tensor")
         try:
             if token.startswith("dense_resource"):
-                return self.builder.blob(token[token.index("<") + 1 : -1].strip('"'), shape)
+                return self.builder.blob(token[token.index("<") + 1 : -1].strip('"'), shape, token)
             return parse_dense(token, shape)
         except ParseError as error:
             raise self.builder.fail(error.message, token) from None

@@ -336,7 +336,7 @@ _ANNOTATIONS = ("Sharding", "LayoutConstraint", "annotate_device_placement", "xl
 
 
 def _wrapped(o: Reader, target: str) -> Results:
-    """An operation that older JAX wrapped in a custom call: mhlo.topk, mhlo.erf, ..."""
+    """An operation wrapped in a custom call, as JAX once did: mhlo.topk, mhlo.erf, ..."""
     attributes = inner_entries(o, "mhlo.attributes")
     o.syntax.attrs.update(attributes)
     name = target.partition(".")[2]
@@ -344,7 +344,7 @@ def _wrapped(o: Reader, target: str) -> Results:
         return read_top_k(o)
     row = OPCODES.get(name.replace("_", "-"))
     if row is not None and not any(a.required for a in row.attrs.values()):
-        return o.add(row.make(*o.operands))
+        return o.add(row.make(*o.operands, shape=o.array_result if row.declared else None))
     if name in chlo.FUNCTIONS:
         return o.add(chlo.FUNCTIONS[name](*map(chlo.Value, arrays(o))).instruction)
     raise o.fail(f"the operation {target} is not supported in a custom call")

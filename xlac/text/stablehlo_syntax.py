@@ -263,8 +263,8 @@ def _parser() -> Any:
 
 # Lists of numbers go as a whole: they are most of a program with large literals.
 _BRACKET = re.compile(r'\[[-+\w.,\s]*\]|[(\[{)\]}]|"[^"\\\n]*(?:\\.[^"\\\n]*)*"|//[^\n]*')
-# Brackets of a huge literal come in runs; a line without so many of them cannot be nested too deep.
-_DEEP = 4 * MAX_DEPTH
+# What is read recursively, such as a configuration, is refused elsewhere at a smaller depth.
+_DEEP = 4096
 
 
 def check_depth(text: str, path: str | None = None) -> None:

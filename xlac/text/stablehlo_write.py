@@ -244,6 +244,13 @@ def _reduce_precision(p: Printer, i: Instruction) -> None:
     p.pretty(i, "stablehlo.reduce_precision", f"format = e{i['exponent_bits']}m{i['mantissa_bits']}")
 
 
+@_writes("stochastic-convert")
+def _wrapped(p: Printer, i: Instruction) -> None:
+    """An operation of HLO alone, wrapped in a custom call."""
+    name = _quoted("mhlo." + i.opcode.name.replace("-", "_"))
+    p.generic(i, "stablehlo.custom_call", {"call_target_name": name, "mhlo.attributes": "{}", "mhlo.version": "1 : i64"})
+
+
 @_writes("erf", "acos", "acosh", "asin", "asinh", "atanh", "cosh", "sinh")
 def _client(p: Printer, i: Instruction) -> None:
     p.arrow(i, "chlo." + i.opcode.name)

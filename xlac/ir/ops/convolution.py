@@ -9,10 +9,10 @@ import numpy as np
 
 from xlac.errors import ShapeError
 from xlac.ir.opcode import DIM_LABELS, INT, WINDOW, WORDS, opcode
-from xlac.ir.ops.dot import accumulator
+from xlac.ir.ops.dot import accumulator, between
 from xlac.ir.ops.elementwise import convert_values, quiet, require_array
 from xlac.ir.ops.window import check_window, window_base
-from xlac.ir.shape import ArrayShape, Shape
+from xlac.ir.shape import ArrayShape, Shape, element_type
 from xlac.ir.window import ConvolutionDims, Window, WindowDim
 
 
@@ -83,8 +83,9 @@ def _convolution(
     **_: Any,
 ) -> np.ndarray:
     """One matrix product for each element of the window, summed as dot sums."""
-    labels, result = dim_labels, shape.element_type
-    wide = accumulator(result, x, kernel)
+    labels = dim_labels
+    result = between(shape.element_type, element_type(x.dtype), element_type(kernel.dtype))
+    wide = accumulator(result)
     x = convert_values(x, wide).transpose(labels.input_batch, *labels.input_spatial, labels.input_feature)
     kernel = convert_values(kernel, wide).transpose(
         *labels.kernel_spatial, labels.kernel_input_feature, labels.kernel_output_feature
@@ -113,7 +114,8 @@ def _convolution(
     y = np.moveaxis(y, 0, -2).reshape(batch, *positions, given)
     source = {labels.output_batch: 0, labels.output_feature: n + 1}
     source |= {o: 1 + i for i, o in enumerate(labels.output_spatial)}
-    return convert_values(y.transpose([source[d] for d in range(n + 2)]), result)
+    rounded = convert_values(y.transpose([source[d] for d in range(n + 2)]), result)
+    return convert_values(rounded, shape.element_type)
 
 
 def _pad_spatial(base: np.ndarray, window: Window) -> np.ndarray:

@@ -72,13 +72,22 @@ def matmul_form(
     )
 
 
-def accumulator(row: ElementType, *operands: np.ndarray) -> ElementType:
-    """The type sums of the operands' products are kept in before they are converted to `row`.
+# Which kinds of numbers hold more than others.
+_HOLDS = {"p": 0, "s": 1, "u": 1, "f": 2, "c": 3}
 
-    The widest complex or float type where `row` or an operand is one: integers of floats are rounded at the end.
+
+def between(row: ElementType, *operands: ElementType) -> ElementType:
+    """The type a product is rounded to before it becomes one of `row`: another where that holds less than an operand.
+
+    So integers of floats are products of floats, rounded once, and predicates of integers are sums that are not zero.
     """
-    rows = (row, *(element_type(x.dtype) for x in operands))
-    return C128 if any(r.is_complex for r in rows) else F64 if any(r.is_float for r in rows) else row
+    wider = [r for r in operands if _HOLDS[r.kind] > _HOLDS[row.kind]]
+    return max(wider, key=lambda r: (_HOLDS[r.kind], r.bits), default=row)
+
+
+def accumulator(row: ElementType) -> ElementType:
+    """The type sums are kept in before they are rounded to `row`: the widest float or complex type."""
+    return F64 if row.is_float else C128 if row.is_complex else row
 
 
 def _dot(
@@ -93,13 +102,13 @@ def _dot(
     **_: Any,
 ) -> np.ndarray:
     """Integers are summed in the result's type, c64 in that type in order, as is usual; other sums are rounded once."""
-    result = shape.element_type
-    wide = accumulator(result, x, y)
+    result = between(shape.element_type, element_type(x.dtype), element_type(y.dtype))
+    wide = accumulator(result)
     a, b = matmul_form(x, y, lhs_batch_dims, lhs_contracting_dims, rhs_batch_dims, rhs_contracting_dims)
-    if wide.kind == "p":
+    if result.kind == "p":
         product = np.matmul(a.astype(np.int64), b.astype(np.int64)) != 0
-    elif wide.is_integer and wide.bits < 8:
-        product = wrap(np.matmul(a.astype(np.int64), b.astype(np.int64)), wide)
+    elif result.is_integer and result.bits < 8:
+        product = wrap(np.matmul(a.astype(np.int64), b.astype(np.int64)), result)
     elif result is C64:
         a, b = convert_values(a, C64), convert_values(b, C64)
         product = np.zeros((a.shape[0], a.shape[1], b.shape[2]), np.complex64)
@@ -107,7 +116,7 @@ def _dot(
             product += a[:, :, k, np.newaxis] * b[:, k, np.newaxis, :]
     else:
         product = np.matmul(convert_values(a, wide), convert_values(b, wide))
-    return convert_values(product.reshape(shape.dims), result)
+    return convert_values(convert_values(product.reshape(shape.dims), result), shape.element_type)
 
 
 opcode(

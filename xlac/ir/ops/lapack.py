@@ -1,7 +1,7 @@
 """LAPACK kernels that programs call by name (`lapack_spotrf_ffi`, ...), on batches of matrices, by NumPy alone.
 
-Older programs call `lapack_spotrf` and the like: options are leading operands, scalars all, and workspaces are among the
-results.
+Older programs call `lapack_spotrf` and the like: options are leading operands, all scalars, and workspaces are among
+the results.
 
 Operands and results are those of the kernels of that name: factorisations overwrite their matrix, pivots count from 1,
 and `info` is 0 for success and the 1-based place of the first bad pivot otherwise.

@@ -51,7 +51,9 @@ def window_view(base: np.ndarray, window: Window, dims: tuple[int, ...]) -> np.n
         return np.empty(dims + sizes, base.dtype)
     outer = tuple(s * d.stride for s, d in zip(base.strides, window))
     inner = tuple(s * d.rhs_dilate for s, d in zip(base.strides, window))
-    view = np.lib.stride_tricks.as_strided(base, dims + sizes, outer + inner, writeable=False)
+    # As bytes where the type is not NumPy's own: as_strided goes by a type's name, and takes some for unknown ones.
+    raw = base if base.dtype.isbuiltin == 1 else base.view(f"u{base.dtype.itemsize}")
+    view = np.lib.stride_tricks.as_strided(raw, dims + sizes, outer + inner, writeable=False).view(base.dtype)
     back = tuple(len(dims) + i for i, d in enumerate(window) if d.reversal)
     return np.flip(view, back) if back else view
 

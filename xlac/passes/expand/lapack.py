@@ -40,19 +40,18 @@ def _kernel(x: Instruction) -> Instruction | None:
 
 def _renamed(x: Instruction, target: str, name: str) -> Instruction | None:
     """The call of a kernel with options and sizes as operands, as one with a configuration."""
-    options = [o["literal"] for o in x.operands if o.opcode.name == "constant" and not o.dims]
     words = {"getrf": (), "potrf": ("uplo",), "trsm": ("side", "uplo", "trans_x", "diag")}[name]
-    if len(options) < len(words):
+    options = x.operands[: len(words)]
+    if any(o.opcode.name != "constant" for o in options):
         return None
     letters = {"side": "RL", "uplo": "UL", "trans_x": "NTC", "diag": "NU"}
-    config = ", ".join(f"{w} = {ord(letters[w][int(option)])} : ui8" for w, option in zip(words, options))
+    chosen = (letters[word][int(option["literal"])] for word, option in zip(words, options))
+    config = ", ".join(f"{word} = {ord(letter)} : ui8" for word, letter in zip(words, chosen))
     arrays = [o for o in x.operands if o.dims]
     if name == "trsm":
         a, b = arrays
         arrays = [a, (Array(b) * Array(x.operands[-3]).broadcast(b.dims, ())).node]
-    return op.custom_call.make(
-        *arrays, shape=x.shape, custom_call_target=target, backend_config=f"{{{config}}}", api_version="API_VERSION_TYPED_FFI"
-    )
+    return op.custom_call.make(*arrays, shape=x.shape, custom_call_target=target, backend_config=f"{{{config}}}")
 
 
 def _trsm(x: Instruction) -> Instruction:

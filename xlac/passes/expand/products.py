@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from xlac.ir.module import Instruction, Module
-from xlac.ir.shape import C64, C128, F32, F64, S64, ArrayShape, ElementType
+from xlac.ir.ops.dot import between
+from xlac.ir.shape import F32, S64, ArrayShape, ElementType
 from xlac.passes.expand.build import Array, expand, full, iota, loop
 
 _DIMS = ("lhs_batch_dims", "lhs_contracting_dims", "rhs_batch_dims", "rhs_contracting_dims")
@@ -16,17 +17,14 @@ def expand_products(module: Module) -> bool:
 
 
 def _mixed(x: Instruction) -> Instruction | None:
-    """A product in the operands' kind where that is wider than the result's: integers of floats are rounded last."""
+    """A product in the operands' type, then converted, where the result's kind holds less."""
     assert isinstance(x.shape, ArrayShape)
-    row = x.shape.element_type
-    rows = [o.shape.element_type for o in x.operands]  # type: ignore[union-attr]
-    is_complex, is_float = any(r.is_complex for r in rows), any(r.is_float for r in rows)
-    if row.is_complex or not (is_complex or (is_float and not row.is_float)):
+    row = between(x.shape.element_type, *(o.shape.element_type for o in x.operands))  # type: ignore[union-attr]
+    if row is x.shape.element_type:
         return None
-    double = F64 in rows or C128 in rows
     product = x.clone()
-    product.shape = x.shape.with_type((C128 if double else C64) if is_complex else F64 if double else F32)
-    return Array(product).convert(row).node
+    product.shape = x.shape.with_type(row)
+    return Array(product).convert(x.shape.element_type).node
 
 
 def _dot(x: Array, y: Array, element_type: ElementType, dims: dict) -> Array:

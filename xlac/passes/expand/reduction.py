@@ -46,7 +46,10 @@ def _reduce(root: Instruction) -> Instruction | None:
     times = init_count(cast(ArrayShape, x.shape), dimensions, reducer)
     # Minus zero, not zero: minus zero plus it stays minus zero.
     zero = -0.0 if shape.element_type.is_inexact and shape.element_type.bits >= 16 else 0
-    start = constant(shape.element_type, 1 if name == "multiply" else zero)
+    neutral = np.array(1 if name == "multiply" else zero).astype(shape.element_type.dtype)
+    if not is_neutral(neutral, reducer, evaluate_computation):  # as in f8e8m0fnu, which has no zero
+        return None
+    start = constant(shape.element_type, neutral)
     inits = Array(init).broadcast((times,), ())
     first = op.reduce.make(inits.node, start.node, dimensions=(0,), to_apply=reducer)
     rest = op.reduce.make(x, start.node, dimensions=dimensions, to_apply=reducer)

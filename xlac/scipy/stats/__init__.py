@@ -1,4 +1,4 @@
-"""`xlac.scipy.stats`: log-densities of distributions; each is an object with `logpdf`, `pdf` and more."""
+"""`xlac.scipy.stats`: distributions, each an object with `logpdf`, `pdf`, `cdf` and more, and sample statistics."""
 
 from xlac.scipy.stats.continuous import (
     beta,
@@ -6,6 +6,8 @@ from xlac.scipy.stats.continuous import (
     chi2,
     expon,
     gamma,
+    gennorm,
+    gumbel_l,
     gumbel_r,
     laplace,
     logistic,
@@ -14,30 +16,56 @@ from xlac.scipy.stats.continuous import (
     t,
     truncnorm,
     uniform,
+    vonmises,
+    wrapcauchy,
 )
-from xlac.scipy.stats.discrete import bernoulli, binom, geom, nbinom, poisson
-from xlac.scipy.stats.multivariate import dirichlet, multinomial, multivariate_normal
+from xlac.scipy.stats.discrete import (
+    bernoulli,
+    betabinom,
+    binom,
+    geom,
+    nbinom,
+    poisson,
+)
+from xlac.scipy.stats.multivariate import (
+    dirichlet,
+    multinomial,
+    multivariate_normal,
+)
+from xlac.scipy.stats.sample import (
+    mode,
+    rankdata,
+    sem,
+)
 
 __all__ = [
     "bernoulli",
     "beta",
+    "betabinom",
     "binom",
     "cauchy",
     "chi2",
     "dirichlet",
     "expon",
     "gamma",
+    "gennorm",
     "geom",
+    "gumbel_l",
     "gumbel_r",
     "laplace",
     "logistic",
+    "mode",
     "multinomial",
     "multivariate_normal",
     "nbinom",
     "norm",
     "pareto",
     "poisson",
+    "rankdata",
+    "sem",
     "t",
     "truncnorm",
     "uniform",
+    "vonmises",
+    "wrapcauchy",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from xlac import lax
 from xlac.frontend.eager import Array, ArrayLike
 from xlac.frontend.tracer import Tracer
@@ -22,7 +24,38 @@ def _bernoulli_logpmf(k: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Array:
     return inside(ok, value)
 
 
-bernoulli = distribution("Bernoulli", logpmf=_bernoulli_logpmf)
+def _bernoulli_cdf(k: ArrayLike, p: ArrayLike) -> Array:
+    x, share = _core.operands_inexact("bernoulli.cdf", k, p)
+    made = lax.select(lax.lt(x, 1), lax.sub(like(x, 1), share), like(x, 1))
+    made = inside(lax.ge(x, 0), made, 0.0)
+    return inside(lax.bitwise_and(lax.ge(share, 0), lax.le(share, 1)), made, math.nan)
+
+
+def _bernoulli_ppf(q: ArrayLike, p: ArrayLike) -> Array:
+    x, share = _core.operands_inexact("bernoulli.ppf", q, p)
+    made = lax.select(lax.le(x, lax.sub(like(x, 1), share)), like(x, 0), like(x, 1))
+    valid = lax.bitwise_and(
+        lax.bitwise_and(lax.ge(x, 0), lax.le(x, 1)), lax.bitwise_and(lax.ge(share, 0), lax.le(share, 1))
+    )
+    return inside(valid, made, math.nan)
+
+
+bernoulli = distribution("Bernoulli", logpmf=_bernoulli_logpmf, cdf=_bernoulli_cdf, ppf=_bernoulli_ppf)
+
+
+def _betabinom_logpmf(k: ArrayLike, n: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0) -> Array:
+    x, count, first, second, shift = _core.operands_inexact("betabinom.logpmf", k, n, a, b, loc)
+    x = lax.sub(lax.floor(x), shift)
+    ok = lax.bitwise_and(lax.ge(x, 0), lax.le(x, count))
+    x = lax.select(ok, x, like(x, 0))
+    one, rest = like(x, 1), lax.sub(count, x)
+    ways = lax.neg(lax.add(lax.log(lax.add(count, one)), special.betaln(lax.add(rest, one), lax.add(x, one))))
+    share = lax.sub(special.betaln(lax.add(x, first), lax.add(rest, second)), special.betaln(first, second))
+    valid = lax.bitwise_and(lax.ge(count, 0), lax.bitwise_and(lax.gt(first, 0), lax.gt(second, 0)))
+    return inside(valid, inside(ok, lax.add(ways, share)), math.nan)
+
+
+betabinom = distribution("beta-binomial", logpmf=_betabinom_logpmf)
 
 
 def _binom_logpmf(k: ArrayLike, n: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Array:
@@ -79,4 +112,22 @@ def _poisson_cdf(k: ArrayLike, mu: ArrayLike, loc: ArrayLike = 0) -> Array:
     return inside(ok, lax.igammac(lax.add(whole, like(x, 1)), mean), 0.0)
 
 
-poisson = distribution("Poisson", logpmf=_poisson_logpmf, cdf=_poisson_cdf)
+def _poisson_entropy(mu: ArrayLike, loc: ArrayLike = 0) -> Array:
+    """The sum over all counts that matter for means up to 100; beyond, the asymptotic series."""
+    mean, _ = _core.operands_inexact("poisson.entropy", mu, loc)
+    small = lax.clamp(like(mean, 0), mean, like(mean, 100))
+    count = lax._broadcast(lax.iota(mean.dtype, 300), (*mean.shape, 300), (mean.ndim,))
+    wide = lax._broadcast(small, count.shape, range(mean.ndim))
+    log = lax.sub(lax.sub(special.xlogy(count, wide), lax.lgamma(lax.add(count, like(count, 1)))), wide)
+    exact = lax.reduce_sum(special.entr(lax.exp(log)), (mean.ndim,))
+    large = lax.max(mean, like(mean, 1))
+    inverse = lax.div(like(mean, 1), large)
+    series = like(mean, -19 / 360)
+    for coefficient in (-1 / 24, -1 / 12):
+        series = lax.add(lax.mul(series, inverse), like(mean, coefficient))
+    start = lax.mul(lax.add(lax.log(large), like(mean, math.log(2 * math.pi) + 1)), like(mean, 0.5))
+    made = lax.select(lax.le(mean, 100), exact, lax.add(start, lax.mul(series, inverse)))
+    return inside(lax.ge(mean, 0), made, math.nan)
+
+
+poisson = distribution("Poisson", logpmf=_poisson_logpmf, cdf=_poisson_cdf, entropy=_poisson_entropy)

@@ -47,9 +47,7 @@ def _dirichlet_logpdf(x: ArrayLike, alpha: ArrayLike) -> Array:
     """Along the first axis of x."""
     a, weights = _core.promote_inexact(x, alpha)
     if a.shape[0] != weights.shape[0]:
-        raise shape_error(
-            f"dirichlet.logpdf: x of shape {shown(a)} for {weights.shape[0]} weights; they must be equal"
-        )
+        raise shape_error(f"dirichlet.logpdf: x of shape {shown(a)} for {weights.shape[0]} weights; they must be equal")
     norm = lax.sub(reductions.sum(lax.lgamma(weights)), lax.lgamma(reductions.sum(weights)))
     wide = lax.reshape(weights, (weights.shape[0],) + (1,) * (a.ndim - 1))
     value = reductions.sum(special.xlogy(elementwise.subtract(wide, 1), a), 0)
