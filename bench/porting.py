@@ -1,8 +1,8 @@
 """The programs of examples/porting on xlac and on JAX: the same text, only the import lines differ.
 
-Each program has a process of its own, without caches on disk. The first run of its `main` includes tracing and compiling;
-both libraries have compiled something small before, so that loading them is not counted. Then runs take turns and the best
-of each counts. Python's own loops, and what a program prints, are part of all of these times.
+Each program has a process of its own, without caches on disk. The first run of its `main` includes tracing and
+compiling; both libraries have compiled something small before, so that loading them is not counted. Then runs take
+turns and the best of each counts. Python's own loops, and what a program prints, are part of all of these times.
 
     python bench/porting.py [--only kmeans,vae] [--seconds 2] [--output bench/results]
 """
@@ -68,6 +68,14 @@ def table(results: dict[str, dict[str, list[float]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def about() -> str:
+    """The machine, the versions and the day."""
+    from fusion import processor, version
+
+    versions = ", ".join(f"{name} {version(name.lower())}" for name in ("NumPy", "JAX"))
+    return f"{processor()}, {os.cpu_count()} threads; xlac against {versions}, {time.strftime('%Y-%m-%d')}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="names of programs, with commas between them")
@@ -90,14 +98,7 @@ def main() -> None:
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
         (options.output / "porting.json").write_text(json.dumps(results, indent=1) + "\n")
-        (options.output / "porting.md").write_text("# Programs in JAX's idioms\n\n" + heading() + "\n\n" + table(results))
-
-
-def heading() -> str:
-    """The machine and the versions."""
-    from fusion import machine
-
-    return machine()
+        (options.output / "porting.md").write_text(f"# Programs in JAX's idioms\n\n{about()}\n\n{table(results)}")
 
 
 if __name__ == "__main__":

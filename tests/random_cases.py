@@ -89,6 +89,12 @@ case("rademacher", "rademacher", (9,))
 case("rademacher float32", "rademacher", (9,), "float32")
 case("geometric", "geometric", np.array([0.1, 0.5, 0.9, 1.0], np.float32), (2, 4))
 case("poisson", "poisson", RATES, (3, 6))
+TRIALS = np.array([1.0, 5.0, 30.0, 1000.0, 1e5, 7.0, 3.0, 4.0, 2.0], np.float32)
+CHANCES = np.array([0.1, 0.5, 0.9, 0.01, 0.7, 0.0, 1.0, np.nan, -0.1], np.float32)
+case("binomial", "binomial", TRIALS, CHANCES, (3, 9))
+case("binomial of doubles", "binomial", TRIALS.astype(np.float64), CHANCES.astype(np.float64), dtype="float64")
+case("multinomial", "multinomial", np.array([10.0, 100.0], np.float32),
+     np.array([[0.1, 0.2, 0.7], [0.3, 0.3, 0.4]], np.float32))  # fmt: skip
 case("permutation of a range", "permutation", 20)
 case("long permutation", "permutation", 300)
 case("permutation of a vector", "permutation", np.arange(10, 20, dtype=np.float32))

@@ -1,4 +1,4 @@
-"""Run programs of this folder under JAX instead: `xlac` in the lines that import becomes `jax`, and nothing else changes.
+"""Run programs of this folder under JAX instead: `xlac` becomes `jax` in their import lines, nothing else changes.
 
 python examples/porting/as_jax.py kmeans vae
 """

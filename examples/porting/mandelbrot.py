@@ -75,7 +75,7 @@ def main():
     for row in counts[8 :: ROWS // 12, :: COLUMNS // 60]:
         print("".join(" .:-=+*#%@"[min(int(n) // 4, 9)] for n in row))
     histogram, _ = jnp.histogram(counts, bins=jnp.array([0, 2, 4, 6, 8]))
-    return {"area": area, "histogram": histogram, "distances": distances}
+    return {"area": area, "histogram": histogram.astype(jnp.int32), "distances": distances}
 
 
 if __name__ == "__main__":

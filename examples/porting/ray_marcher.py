@@ -101,7 +101,12 @@ def main():
     for row in picture[::3, ::2]:
         print("".join(" .:-=+*#%@"[int(v * 9.99)] for v in jnp.clip(row, 0, 1)))
     print(f"mean brightness {picture.mean():.4f}, misfit of the light {misfits[0]:.5f} -> {misfits[-1]:.5f}")
-    return {"mean": picture.mean(), "rows": picture.mean(axis=1)[::16], "first": misfits[0], "fitted": misfits[-1] < 1e-4}
+    return {
+        "mean": picture.mean(),
+        "rows": picture.mean(axis=1)[::16],
+        "first": misfits[0],
+        "fitted": misfits[-1] < 1e-4,
+    }
 
 
 if __name__ == "__main__":

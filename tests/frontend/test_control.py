@@ -177,7 +177,9 @@ def test_lax_operands_must_agree():
 
     with pytest.raises(ShapeError, match=r"add: operands float\d\d\[4,3\] and int32\[4,3\]; they must be of one type"):
         run(lambda x: lax.add(x, np.ones((4, 3), np.int32)), XS)
-    with pytest.raises(ShapeError, match=r"add: operands float\d\d\[4,3\] and float\d\d\[3\]; they must be of one shape"):
+    with pytest.raises(
+        ShapeError, match=r"add: operands float\d\d\[4,3\] and float\d\d\[3\]; they must be of one shape"
+    ):
         run(lambda x: lax.add(x, x[0]), XS)
     np.testing.assert_array_equal(run(lambda x: lax.add(x, 1), XS), XS + 1)
 

@@ -90,8 +90,10 @@ def test_effects_take_place_once_each_and_in_the_order_of_the_program(options):
         lambda f: lambda x: xlac.jvp(f, (x,), (x,)),
         lambda f: lambda x: xlac.linearize(f, x)[1](x),
         lambda f: lambda x: xlac.vjp(f, x)[1](np.float32(1)),
+        lambda f: xlac.grad(xlac.checkpoint(f)),
+        lambda f: xlac.hessian(f),
     ],
-    ids=["grad", "jvp", "linearize", "vjp"],
+    ids=["grad", "jvp", "linearize", "vjp", "checkpoint", "hessian"],
 )
 @pytest.mark.parametrize("jitted", [True, False])
 def test_derivatives_neither_repeat_nor_lose_effects(transform, jitted):
@@ -301,6 +303,32 @@ def test_a_wrong_result_is_named(result, message):
 def test_a_result_of_the_same_kind_is_converted():
     f = xlac.jit(lambda x: xlac.pure_callback(lambda v: 1.5, SCALAR, x))
     assert f(X).dtype == np.float32 and f(X) == 1.5
+
+
+def test_a_function_may_be_anything_callable():
+    class Adder:
+        __hash__ = None  # equal to what it says, and without a hash
+        __name__ = "adder"
+
+        def __init__(self, number):
+            self.number = np.float32(number)
+
+        def __eq__(self, other):
+            return np.ones(2, bool)
+
+        def __call__(self, x):
+            return x + self.number
+
+        def method(self, x):
+            return x - self.number
+
+    one, two = Adder(1), Adder(2)
+
+    @xlac.jit
+    def f(x):
+        return [xlac.pure_callback(g, SCALAR, x) for g in (one, two, one.method, two.method, np.negative)]
+
+    assert f(np.float32(5)) == [6, 7, 4, 3, -5]
 
 
 def test_callbacks_may_call_compiled_functions():

@@ -930,3 +930,110 @@ def stablehlo_chain_of_functions() -> str:
         f"  %0 = call @f{n - 1}(%x) : (tensor<4xf32>) -> tensor<4xf32>\n  return %0 : tensor<4xf32>\n}}"
     )
     return "\n".join(parts)
+
+
+# ---- strings without an end, nested types and attributes, aliases of aliases
+
+
+@refused
+def hlo_string_of_escapes_without_end() -> str:
+    return entry('ROOT x = f32[] parameter(0), metadata={op_name="' + '\\"' * 500_000 + "\\")
+
+
+@refused
+def stablehlo_string_of_escapes_without_end() -> str:
+    return mlir('%0 = stablehlo.abs %x {a = "' + '\\"' * 500_000 + "} : tensor<4xf32>")
+
+
+@refused
+def stablehlo_many_colons() -> str:
+    return mlir("return %x " + ":" * 100_000)
+
+
+@heavy
+def hlo_nested_operands() -> str:
+    return entry("x = f32[] parameter(0)", f"ROOT y = f32[] {'negate(' * DEPTH}x{')' * DEPTH}")
+
+
+@refused
+def hlo_nested_tuple_literal() -> str:
+    return entry(f"ROOT y = {'(' * DEPTH}f32[]{')' * DEPTH} constant({'(' * DEPTH}1)")
+
+
+@refused
+def hlo_nested_layout() -> str:
+    return entry(f"ROOT x = f32[2]{{0:T{'(' * DEPTH}{')' * DEPTH}}} parameter(0)")
+
+
+@heavy
+def stablehlo_modules_in_modules() -> str:
+    return "module {" * DEPTH + "}" * DEPTH
+
+
+@heavy
+def stablehlo_nested_dictionaries() -> str:
+    attributes = f"attributes {{a = {'{b = ' * DEPTH}1{'}' * DEPTH}}}"
+    return mlir("return %x : tensor<4xf32>").replace("module @hostile", f"module @hostile {attributes}")
+
+
+@heavy
+def stablehlo_nested_tuple_types() -> str:
+    arguments = f"%x: tensor<4xf32>, %t: {'tuple<' * DEPTH}f32{'>' * DEPTH}"
+    return mlir("return %x : tensor<4xf32>", arguments=arguments)
+
+
+@heavy
+def stablehlo_type_aliases_that_double() -> str:
+    aliases = "".join(f"!a{i} = tuple<!a{i - 1}, !a{i - 1}>\n" for i in range(1, 60))
+    return aliases + mlir("return %x : tensor<4xf32>", arguments="%x: tensor<4xf32>, %y: !a59")
+
+
+@heavy
+def stablehlo_type_aliases_of_each_other() -> str:
+    aliases = "!a = tuple<!b>\n!b = tuple<!a>\n"
+    return aliases + mlir("return %x : tensor<4xf32>", arguments="%x: tensor<4xf32>, %y: !a")
+
+
+# ---- sizes that are declared and not given, and loops that end only by being evaluated
+
+
+@refused
+def stablehlo_literal_shorter_than_its_type() -> str:
+    return mlir(f"%0 = stablehlo.constant dense<[[1.0]]> : tensor<{2**62}x1xf32>", "return %x : tensor<4xf32>")
+
+
+@heavy
+def hlo_sizes_that_wrap() -> str:
+    return entry(
+        "s = f32[] parameter(0)",
+        f"b = f32[{2**32},{2**32}] broadcast(s), dimensions={{}}",
+        "z = f32[] constant(0)",
+        "ROOT r = f32[] reduce(b, z), dimensions={0,1}, to_apply=add_of_two",
+        before=ADD,
+    )
+
+
+@heavy
+def hlo_padding_of_a_terabyte() -> str:
+    n = 10**12
+    pad = f"p = f32[{n}] pad(x, z), padding=0_{n - 2}"
+    return entry("x = f32[2] constant({1, 2})", "z = f32[] constant(0)", pad, f"ROOT r = f32[{n}] negate(p)")
+
+
+@heavy
+def hlo_loop_over_a_constant_terabyte() -> str:
+    state = "(s64[], f32[1000000,1000000])"
+    parts = ["i = s64[] get-tuple-element(s), index=0", "x = f32[1000000,1000000] get-tuple-element(s), index=1"]
+    head = f"  s = {state} parameter(0)\n  {parts[0]}\n  one = s64[] constant({{}})\n"
+    before = f"less {{\n{head.format(10**15)}  ROOT c = pred[] compare(i, one), direction=LT\n}}\n\n"
+    before += f"body {{\n{head.format(1)}  {parts[1]}\n  j = s64[] add(i, one)\n"
+    before += f"  y = f32[1000000,1000000] multiply(x, x)\n  ROOT t = {state} tuple(j, y)\n}}\n"
+    return entry(
+        "zero = s64[] constant(0)",
+        "half = f32[] constant(0.5)",
+        "x = f32[1000000,1000000] broadcast(half), dimensions={}",
+        f"t = {state} tuple(zero, x)",
+        f"w = {state} while(t), condition=less, body=body",
+        "ROOT r = s64[] get-tuple-element(w), index=0",
+        before=before,
+    )

@@ -31,6 +31,26 @@ def test_reduce_by_every_monoid_of_every_type(element, opcode):
         assert complex(got[i]) == complex(total)
 
 
+@pytest.mark.parametrize(
+    "element", ["f4e2m1fn", "f8e4m3fn", "f8e4m3fnuz", "f8e4m3b11fnuz", "f8e5m2fnuz", "f8e5m2", "bf16", "c64"]
+)
+@pytest.mark.parametrize("opcode", ["maximum", "minimum"])
+def test_lanes_start_from_the_last_number_also_where_a_type_has_no_infinity(element, opcode):
+    row = array(f"{element}[]").element_type
+    x = (np.random.default_rng(0).integers(-9, 10, (6, 37)) / 4).astype(np.complex64 if row.is_complex else row.dtype)
+    results = both_engines(x, np.zeros((), row.dtype), (1,), reducer(opcode, element))
+    wide = x.astype(np.complex128)
+    assert_same(results[0], results[1])
+    assert_same(results[0].astype(np.complex128).real, getattr(np, f"{opcode[:3]}")(wide.real, axis=1, initial=0))
+
+
+def test_a_sum_in_a_type_without_zero_is_compiled():
+    dtype = array("f8e8m0fnu[]").element_type.dtype
+    x = np.ones((3, 40), np.float32).astype(dtype)
+    results = both_engines(x, np.array(1, np.float32).astype(dtype), (1,), reducer("add", "f8e8m0fnu"))
+    assert results[0].shape == results[1].shape == (3,)
+
+
 # How often XLA 0.10 on a CPU lets the initial value enter, read off sums of zeros with initial value one.
 ENTRIES = [
     ((31,), (0,), 1),

@@ -7,6 +7,7 @@ import xlac
 import xlac.numpy as xnp
 from xlac.errors import ShapeError, TraceError
 from xlac.lax import linalg
+from xlac.test_util import check_grads
 
 
 def evaluated(function):
@@ -158,8 +159,54 @@ def test_bad_input_is_named():
         xlac.grad(lambda a: linalg.qr(a)[0].sum())(np.ones((4, 2)))
     with pytest.raises(TraceError, match="svd has derivatives"):
         xlac.grad(lambda a: linalg.svd(a)[0].sum())(np.ones((4, 2)))
-    with pytest.raises(TraceError, match="pivoting"):
-        linalg.qr(np.ones((2, 2)), pivoting=True)
+    with pytest.raises(TraceError, match="enable_eigvec_derivs"):
+        xlac.jvp(lambda a: linalg.eig(a)[0], (np.eye(2),), (np.eye(2),))
+    with pytest.raises(TraceError, match="schur has no derivative"):
+        xlac.jvp(linalg.schur, (np.eye(2),), (np.eye(2),))
+
+
+@BOTH
+def test_reduced_forms_are_those_of_the_matrix(complex_):
+    a = matrices(2, 5, 5, complex_=complex_)
+    t, q = evaluated(linalg.schur)(a)
+    close(q @ t @ adjoint(q), a)
+    assert complex_ is False or not np.tril(t, -1).any()
+    q, r, order = evaluated(lambda x: linalg.qr(x, pivoting=True))(a)
+    close(q @ r, np.take_along_axis(a, order[..., None, :], -1))
+    sizes = np.abs(np.diagonal(r, axis1=-2, axis2=-1))
+    assert (np.diff(sizes) < 1e-12).all()
+    packed, taus = evaluated(linalg.hessenberg)(a)
+    q = np.zeros_like(a)
+    q[..., 0, 0] = 1
+    q[..., 1:, 1:] = linalg.householder_product(packed[..., 1:, :-1], taus)
+    close(q @ np.triu(packed, -1) @ adjoint(q), a)
+    u, h = evaluated(linalg.qdwh)(a)[:2]
+    close(u @ h, a)
+    close(adjoint(u) @ u, np.broadcast_to(np.eye(5), u.shape))
+
+
+@BOTH
+def test_a_tridiagonal_form_has_the_eigenvalues_of_the_matrix(complex_):
+    a = matrices(5, 5, complex_=complex_)
+    hermitian = a + adjoint(a)
+    for lower in (True, False):
+        _, d, e, _ = evaluated(lambda x, w=lower: linalg.tridiagonal(x, lower=w))(hermitian)
+        close(np.linalg.eigvalsh(np.diag(d) + np.diag(e, 1) + np.diag(e, -1)), np.linalg.eigvalsh(hermitian))
+
+
+@BOTH
+def test_eigenvectors_have_derivatives_where_that_is_asked_for(complex_):
+    a = matrices(4, 4, complex_=complex_)
+
+    def sizes(x):
+        w, left, right = linalg.eig(x, enable_eigvec_derivs=True)
+        return xnp.abs(w), xnp.abs(left), xnp.abs(right)
+
+    check_grads(sizes, (a,), order=2)
+
+
+def adjoint(x):
+    return np.conj(np.swapaxes(x, -1, -2))
 
 
 def test_failed_kernels_give_nan():

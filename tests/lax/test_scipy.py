@@ -87,6 +87,53 @@ CASES = [
     ("stats.geom.logpmf", np.arange(-1, 8), 0.3),
     ("stats.poisson.logpmf", np.array([-1, 0, 3, 9, 2.5]), 2.5),
     ("stats.poisson.cdf", np.array([-1, 0, 3, 9, 2.5]), 2.5),
+    ("special.expi", 10 * X),
+    ("special.exp1", 5 * P),
+    ("special.expn", np.round(4 * P), Q),
+    ("special.expn", np.round(4 * P), U),
+    ("special.spence", P),
+    ("special.spence", U),
+    ("special.comb", COUNTS + 3, COUNTS),
+    *(
+        (f"stats.{n}.{f}", X, 0.5, 2.0)
+        for n in "norm expon laplace logistic cauchy gumbel_r gumbel_l uniform".split()
+        for f in "logpdf cdf logcdf sf logsf".split()
+    ),
+    *(
+        (f"stats.{n}.{f}", U, 0.5, 2.0)
+        for n in "norm expon logistic cauchy gumbel_r gumbel_l uniform".split()
+        for f in ("ppf", "isf")
+    ),
+    *((f"stats.{n}.{f}", P, Q) for n in ("gamma", "chi2") for f in "cdf logcdf sf logsf".split()),
+    *((f"stats.beta.{f}", U, P, Q) for f in "cdf logcdf sf logsf".split()),
+    *((f"stats.pareto.{f}", P + 1, Q) for f in "cdf logcdf sf logsf".split()),
+    *((f"stats.truncnorm.{f}", X, -P, Q, 0.1, 1.3) for f in "cdf logcdf sf logsf".split()),
+    ("stats.pareto.ppf", U, Q),
+    ("stats.gennorm.logpdf", X, Q),
+    ("stats.gennorm.cdf", X, Q),
+    ("stats.vonmises.logpdf", X, P),
+    ("stats.wrapcauchy.logpdf", P, U),
+    ("stats.bernoulli.cdf", np.array([-1.0, 0.0, 0.5, 1.0, 2.0]), 0.3),
+    ("stats.bernoulli.ppf", U, 0.3),
+    ("stats.betabinom.logpmf", np.arange(-1.0, 8), 6.0, 1.5, 2.5),
+    ("stats.poisson.entropy", np.array([0.1, 1.0, 10.0, 90.0])),
+    *(("stats.rankdata", np.round(floats(4, 6)), m) for m in "average min max dense ordinal".split()),
+    ("stats.sem", floats(4, 6), 1),
+    *((f"linalg.{n}", floats(5)) for n in "circulant companion fiedler fiedler_companion hankel".split()),
+    *(("linalg.convolution_matrix", floats(n), 4, m) for n in (2, 5) for m in ("full", "same", "valid")),
+    ("linalg.leslie", floats(4), floats(3)),
+    ("linalg.sqrtm", DEFINITE.astype(complex)),
+    ("linalg.solve_sylvester", SQUARE, floats(3, 3), floats(4, 3)),
+    ("linalg.polar", SQUARE),
+    ("linalg.polar", floats(5, 3), "left"),
+    ("linalg.expm_frechet", SQUARE, DEFINITE),
+    ("linalg.qr_multiply", floats(5, 3), floats(3, 2), "left"),
+    ("signal.detrend", floats(2, 60)),
+    ("signal.detrend", floats(2, 60), 0, "constant"),
+    ("signal.detrend", floats(2, 60), -1, "linear", [20, 45]),
+    *(("signal.welch", floats(2, 90), 2.0, w, n, o) for w, n, o in (("hann", 32, None), ("hamming", 25, 7))),
+    ("signal.csd", floats(2, 90), floats(2, 90, seed=1), 2.0, "hann", 32),
+    *(("signal.stft", floats(2, 90), 2.0, "hann", n, o) for n, o in ((32, None), (25, 9))),
     ("stats.multivariate_normal.logpdf", floats(5, 4), floats(4), DEFINITE),
     ("stats.dirichlet.logpdf", np.array([0.2, 0.3, 0.5]), np.array([1.0, 2.0, 3.0])),
     ("stats.multinomial.logpmf", np.array([[1, 2, 3], [1, 1, 1]]), 6, np.array([0.2, 0.3, 0.5])),
@@ -126,7 +173,31 @@ def test_factors_solve_systems_both_ways():
     np.testing.assert_allclose(DEFINITE @ v, (DEFINITE + np.eye(4)) @ v * w, atol=1e-10)
 
 
+def test_a_signal_comes_back_from_its_transforms():
+    signal = floats(3, 90)
+    times, transforms = xlac.scipy.signal.stft(signal, 2.0, nperseg=32)[1:]
+    assert times.shape[0] == transforms.shape[-1]
+    np.testing.assert_allclose(xlac.scipy.signal.istft(transforms, 2.0, nperseg=32)[1][:, :90], signal, atol=1e-12)
+
+
+def test_a_function_of_a_matrix_is_that_of_its_eigenvalues():
+    import scipy.linalg
+
+    made = xlac.scipy.linalg.funm(SQUARE, xlac.numpy.exp)
+    np.testing.assert_allclose(made, scipy.linalg.expm(SQUARE), rtol=1e-9, atol=1e-9)
+    h, q = xlac.scipy.linalg.hessenberg(SQUARE, calc_q=True)
+    np.testing.assert_allclose(q @ h @ q.T, SQUARE, atol=1e-12)
+    t, z = xlac.scipy.linalg.rsf2csf(*xlac.scipy.linalg.schur(SQUARE))
+    np.testing.assert_allclose(z @ t @ np.conj(z.T), SQUARE, atol=1e-12)
+    for name in "hadamard hilbert invhilbert invpascal pascal helmert dft".split():
+        want = getattr(scipy.linalg, name)(4)
+        np.testing.assert_allclose(getattr(xlac.scipy.linalg, name)(4), want, rtol=1e-6, atol=1e-6)
+
+
 SLOPES = {
+    "special.expi": 0.7,
+    "special.exp1": 0.7,
+    "special.spence": 0.7,
     "special.erfinv": 0.3,
     "special.gammaln": 2.3,
     "special.digamma": 2.3,

@@ -402,6 +402,7 @@ def test_moves_of_elements(data):
     agree(xnp.roll(x, shift), np.roll(a, shift))
     if n:
         shifts, axis = tuple(range(n)), data.draw(st.integers(-n, n - 1))
+        agree(xnp.roll(x, (shift, 1), axis=axis), np.roll(a, (shift, 1), axis))
         agree(xnp.roll(x, shifts, axis=shifts), np.roll(a, shifts, shifts))
         agree(xnp.roll(x, shift, axis=axis), np.roll(a, shift, axis))
         for got, want in zip(xnp.unstack(x, axis=axis), np.unstack(a, axis=axis), strict=True):
@@ -464,7 +465,7 @@ def test_take(data):
 @drawn(data=st.data())
 def test_triangles(data):
     x = data.draw(arrays(ALL, st.tuples(*[st.integers(0, 4)] * 3)))
-    k = data.draw(st.integers(-5, 5))
+    k = data.draw(st.integers(-5, 5) | st.sampled_from([-(10**12), 10**12]))
     agree(xnp.tril(x, k=k), np.tril(np.asarray(x), k))
     agree(xnp.triu(x, k=k), np.triu(np.asarray(x), k))
 
@@ -515,7 +516,7 @@ def test_arrays_from_python_numbers(dtype):
         for got in (
             xnp.asarray(number, dtype=dtype),
             xnp.full((), number, dtype=dtype),
-            xnp.full_like(got0(dtype), number),
+            xnp.full_like(xnp.zeros((), dtype=dtype), number),
         ):
             agree(got, np.asarray(number, dtype))
         agree(xnp.asarray([[number, number]], dtype=dtype), np.asarray([[number, number]], dtype))
@@ -523,8 +524,18 @@ def test_arrays_from_python_numbers(dtype):
         assert xnp.asarray(number, dtype=dtype).item() == np.asarray(number, dtype).item()
 
 
-def got0(dtype):
-    return xnp.zeros((), dtype=dtype)
+def test_arrays_from_buffers_ranges_and_lists_of_arrays():
+    memory = bytearray(b"abc")
+    agree(xnp.asarray(memory), np.array([97, 98, 99], np.uint8))
+    assert np.shares_memory(xnp.asarray(memoryview(memory), copy=False), np.frombuffer(memory, np.uint8))
+    agree(xnp.asarray(range(1, 9, 3)), np.array([1, 4, 7], np.int32))
+    x = xnp.asarray([[1.0, 2.0], [3.0, 4.0]])
+    agree(xnp.asarray([[x[0, 0], 5], [6.0, x[1, 1]]]), np.array([[1, 5], [6, 4]], np.float32))
+    agree(xnp.asarray(xnp.unstack(x), dtype=x.dtype), np.asarray(x))
+    assert xnp.asarray([[], []]).dtype == np.float32 and xnp.asarray((), dtype="int8").dtype == np.int8
+    agree(xnp.asarray([2**63 + 1, 5], dtype="uint64"), np.array([2**63 + 1, 5], np.uint64))
+    with pytest.raises(TypeError):
+        xnp.asarray({"a": 1})
 
 
 @pytest.mark.parametrize(

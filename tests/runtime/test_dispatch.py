@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xlac
-from xlac.array import Array
 import xlac.numpy as xnp
+from xlac.array import Array
 from xlac.errors import EvaluateError, TraceError
 from xlac.runtime import dispatch, memory, trampoline
 

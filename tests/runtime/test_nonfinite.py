@@ -131,6 +131,12 @@ def test_callbacks_without_results_are_not_repeated(checked):
     assert log == [1]
 
 
+def test_a_callback_that_gives_nan_is_named(checked):
+    spec = xlac.ShapeDtypeStruct((), np.float32)
+    message = message_of(checked(lambda x: xlac.pure_callback(lambda v: np.nan, spec, x) + 1), np.float32(1))
+    assert "given by pure_callback of <lambda> at" in message and HERE in message
+
+
 def test_the_variable_switches_it_on(monkeypatch):
     monkeypatch.setenv("XLAC_CHECK_NAN", "1")
     assert "made by log" in message_of(xlac.jit(lambda x: xnp.log(x)), X)

@@ -163,3 +163,17 @@ def test_what_xla_prints_is_read():
     canonical = hlo.HloPrintOptions.canonical()
     canonical.print_large_constants = True
     parse_hlo(module.to_string(canonical)).verify()
+
+
+def test_names_of_types_are_not_printed_as_names():
+    text = """HloModule m
+
+    ENTRY e {
+      f32 = f32[] parameter(0)
+      f32_ = f32[] negate(f32)
+      ROOT u1 = f32[] abs(f32_)
+    }"""
+    printed = str(parse_hlo(text))
+    assert "%f32_ = f32[] parameter(0)" in printed and "%f32_.1 = f32[] negate(%f32_)" in printed
+    assert "ROOT %u1_ = f32[] abs(%f32_.1)" in printed
+    assert str(parse_hlo(printed)) == printed

@@ -141,7 +141,7 @@ class KernelEmitter:
         """All places and values first, then the stores: a result may take the memory of an operand."""
         for s in stores:
             place = s.index * s.buffer.element_type.dtype.itemsize
-            if self.varying_index(place) and not self.contiguous(s.index):
+            if self.varying_index(place) and not self.direction(s.index):
                 self.vector_index(place)
             else:
                 self.scalar_index(place)
@@ -720,11 +720,16 @@ class KernelEmitter:
         pointer = self.pointer[buffer.resolve()]
         return self.e.gep(pointer, self.vector_index(i * buffer.element_type.dtype.itemsize))
 
-    def contiguous(self, i: Index) -> bool:
-        """Whether the lanes' elements are neighbours, in order."""
-        if self.vector is None or i.coefficient(self.vector) != 1:
-            return False
-        return not any(self.varying_atom(a) for a, _ in i.terms if a is not self.vector)
+    def direction(self, i: Index) -> int:
+        """1 if the lanes' elements are neighbours in order, -1 if they are from last to first, else 0."""
+        step = 0 if self.vector is None else i.coefficient(self.vector)
+        if step not in (1, -1) or any(self.varying_atom(a) for a, _ in i.terms if a is not self.vector):
+            return 0
+        return step
+
+    def turned(self, x: Value) -> Value:
+        """The lanes from last to first."""
+        return self.e.shuffle(x, None, range(lanes(x.type) - 1, -1, -1))
 
     def load(self, v: Load, key: tuple, level: int, n: int) -> Held:
         e, t = self.e, v.element_type
@@ -732,7 +737,10 @@ class KernelEmitter:
         # What the access needs is computed in its own scopes, before the load is placed.
         scaled = v.index * t.dtype.itemsize
         pointer = self.pointer[v.buffer.resolve()]
-        if n == 1 or self.contiguous(v.index) or not self.varying_index(v.index):
+        direction = self.direction(v.index) if n > 1 else 0
+        if direction < 0:
+            place = self.scalar_index((v.index - (n - 1)) * t.dtype.itemsize)
+        elif n == 1 or direction or not self.varying_index(v.index):
             place = self.scalar_index(scaled)
         else:
             place = self.vector_index(scaled)
@@ -743,8 +751,10 @@ class KernelEmitter:
             parts = [e.load(k, a, alignment(t)) for k, a in self.parts(t, 1, e.gep(pointer, place))]
         else:
             mask = self.combined_mask(guard, n)
-            if self.contiguous(v.index):
+            if direction:
+                mask = mask and (self.turned(mask) if direction < 0 else mask)
                 parts = self.load_neighbours(t, n, e.gep(pointer, place), mask)
+                parts = [self.turned(p) for p in parts] if direction < 0 else parts
             else:
                 many = e.gep(pointer, place if lanes(place.type) == n else e.splat(place, n))
                 parts = [e.gather(k, p, mask, e.const(k, 0), alignment(t)) for k, p in self.parts(t, n, many)]
@@ -796,8 +806,13 @@ class KernelEmitter:
             self.store_one(s, parts, guard)
             return
         mask = self.combined_mask(guard, n)
-        if self.contiguous(s.index):
-            address = self.address(s.buffer, s.index)
+        direction = self.direction(s.index)
+        if direction:
+            first = s.index
+            if direction < 0:
+                first = first - (n - 1)
+                parts, mask = [self.turned(p) for p in parts], mask and self.turned(mask)
+            address = self.address(s.buffer, first)
             if t.is_complex:
                 data = e.shuffle(parts[0], parts[1], [k // 2 + n * (k % 2) for k in range(2 * n)])
                 mask = mask and e.shuffle(mask, None, [k // 2 for k in range(2 * n)])

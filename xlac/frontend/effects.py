@@ -78,7 +78,7 @@ class HostFunction:
     Two are equal if they call the same function in the same way.
 
     Attributes:
-      function: the user's function.
+      target: the user's function.
       structure: how its arguments (args, kwargs) nest.
       leaves: their leaves: _ARRAY, or a `_Fixed` value.
       results: shapes of the results for one example.
@@ -91,7 +91,7 @@ class HostFunction:
       place: the user's file and line.
     """
 
-    function: Callable[..., Any]
+    target: _Fixed
     structure: tree.Structure
     leaves: tuple[Any, ...]
     results: tuple[ArrayShape, ...]
@@ -102,9 +102,12 @@ class HostFunction:
     layers: tuple[tuple[tuple[bool, ...], int], ...] = ()
     place: tuple[str, int] = field(default=("", 0), compare=False)
 
+    @property
+    def function(self) -> Callable[..., Any]:
+        return self.target.value
+
     def __repr__(self) -> str:
-        name = getattr(self.function, "__name__", type(self.function).__name__)
-        own = f" of {name}" if self.function is not _print else ""
+        own = f" of {trace.name_of(self.function)}" if self.function is not _print else ""
         return f"{self.what}{own} at {self.place[0]}:{self.place[1]}"
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
@@ -171,7 +174,7 @@ def _call(
     leaves = tuple(_ARRAY if _is_array(x) else _Fixed(x) for x in found)
     arrays = [x for x in found if _is_array(x)]
     place = trace.user_place()
-    host = HostFunction(function, structure, leaves, results, nesting, what, ordered, method, (), place)
+    host = HostFunction(_Fixed(function), structure, leaves, results, nesting, what, ordered, method, (), place)
     if trace.current() is None:
         return tree.unflatten(nesting, host(*map(_concrete, arrays)))
     active = trace.active()

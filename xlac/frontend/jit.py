@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 import math
 import operator
 import types
@@ -424,6 +425,26 @@ def _as_tuple(value: Any) -> tuple:
     return (value,) if isinstance(value, (int, str)) else tuple(value)
 
 
+class _Caches:
+    """What a function was compiled for, under one choice of settings: `jit(f)` twice compiles `f` once."""
+
+    def __init__(self) -> None:
+        self.fast: dict[Hashable, Callable[[Sequence[np.ndarray]], Any]] = {}
+        self.nested: dict[Hashable, _Program] = {}
+        self.programs: dict[Hashable, _Program] = {}
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], settings: Hashable) -> _Caches:
+        """Those of this very function; they stand among its attributes and end with it."""
+        try:
+            owner, found = vars(function).get("_xlac_caches", (None, {}))
+            if owner is None or owner() is not function:  # `functools.wraps` copies attributes
+                owner, found = function._xlac_caches = (weakref.ref(function), {})  # type: ignore[attr-defined]
+        except (TypeError, AttributeError):  # a builtin, a bound method
+            return cls()
+        return found.setdefault(settings, cls())
+
+
 class Jit(Dispatching):
     """A function compiled on first use for each signature; made by `jit`."""
 
@@ -451,9 +472,9 @@ class Jit(Dispatching):
         self._argument_names: list[str] = []
         self._resolve_names()
         self._plain = not self._static_nums and not self._static_names
-        self._fast: dict[Hashable, Callable[[Sequence[np.ndarray]], Any]] = {}
-        self._nested: dict[Hashable, _Program] = {}
-        self._programs: dict[Hashable, _Program] = {}
+        settings = (self._static_nums, self._static_names, self._donate_nums, self._donate_names, options)
+        compiled = _Caches.of(function, settings)
+        self._fast, self._nested, self._programs = compiled.fast, compiled.nested, compiled.programs
         self._cleared = False
 
     def _resolve_names(self) -> None:

@@ -775,11 +775,14 @@ def _drop_unread_effects(computation: Computation, needed: Sequence[Instruction]
     They are copies that derivatives compute values by, beside those whose effects take place.
     """
     computation.keep([computation.root, *needed])
-    for x in computation.post_order():
-        if x.opcode.name not in ("while", "conditional", "call") or not isinstance(x.shape, TupleShape):
+    for x in reversed(computation.post_order()):
+        if x.opcode.name not in ("while", "conditional", "call") or x.parent is not computation:
             continue
         read = {u["index"] for u in x.users if u.opcode.name == "get-tuple-element"}
-        unread = [i for i, s in enumerate(x.shape) if s == TOKEN and i not in read]
+        tokens = [i for i, s in enumerate(x.shape) if s == TOKEN] if isinstance(x.shape, TupleShape) else []
+        unread = [i for i in tokens if i not in read]
+        if unread == tokens and _take_tokens_away(x):
+            computation.keep([computation.root, *needed])
         for name, attr in x.opcode.attrs.items():
             value = x.attrs[name]
             if name == "condition" or value is None:
@@ -788,6 +791,22 @@ def _drop_unread_effects(computation: Computation, needed: Sequence[Instruction]
                 x.attrs[name] = _without_tokens(value, unread)
             elif attr.kind is Kind.COMPUTATIONS:
                 x.attrs[name] = tuple(_without_tokens(c, unread) for c in value)
+
+
+def _take_tokens_away(x: Instruction) -> bool:
+    """Let a loop, branch or call take tokens that depend on nothing; return whether it took others."""
+    computation = x.parent
+    assert computation is not None
+    root = computation.root
+    changed = False
+    for k, operand in enumerate(x.operands):
+        given = operand.operands if operand.opcode is op.tuple else (operand,)
+        if any(y.shape == TOKEN and y.opcode is not op.after_all for y in given):
+            parts = [op.after_all.make() if y.shape == TOKEN else y for y in given]
+            x.set_operand(k, computation.add(op.tuple.make(*parts) if operand.opcode is op.tuple else parts[0]))
+            changed = True
+    computation.root = root
+    return changed
 
 
 def _without_tokens(callee: Computation, unread: Sequence[int]) -> Computation:

@@ -299,6 +299,8 @@ def monoid_identity(name: str, element_type: ElementType) -> object:
         return name in ("minimum", "and")
     if name == "and":
         return -1 if element_type.kind == "s" else (1 << element_type.bits) - 1
+    if element_type.is_complex:
+        return complex(-np.inf, -np.inf) if name == "maximum" else complex(np.inf, np.inf)
     if element_type.is_float:
         limits = ml_dtypes.finfo(dtype)
         # Some narrow types have no infinity; one would become their NaN.

@@ -12,7 +12,7 @@ from xlac import lax
 from xlac.frontend import dtypes, trace
 from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
 from xlac.frontend.tracer import Tracer
-from xlac.numpy import _core, elementwise, products, reductions, shaping
+from xlac.numpy import _core, elementwise, reductions
 from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
 from xlac.numpy.indexing import take
 from xlac.numpy.sorting import searchsorted

@@ -150,6 +150,11 @@ def asarray(
             if copy is False:
                 raise ValueError("asarray: a list cannot become an array without a copy (copy=False)")
             return as_array(_core.sequence_array(a, None if dtype is None else dtypes.as_dtype(dtype)))
+        if isinstance(a, range):
+            return arange(a.start, a.stop, a.step, dtype)
+        if not hasattr(a, "dtype") and not isinstance(a, (bool, int, float, complex)):
+            a = np.asarray(a)  # a buffer, or what NumPy knows how to convert
+            dtypes.as_dtype(a.dtype)
         kind = dtypes.type_of(a)[0] if not hasattr(a, "__array__") else np.asarray(a).dtype
         result = leaf_array(a, kind)
         if dtype is not None:

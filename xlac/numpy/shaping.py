@@ -475,9 +475,12 @@ def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Array:
     if axis is None:
         x, axes = lax.reshape(x, (x.size,)), (0,)
     else:
-        axes = normalize_axes(axis, x.ndim, "roll")
-    shifts = shift if isinstance(shift, (tuple, list)) else [shift] * len(axes)
-    for amount, d in zip(shifts, axes):
+        axes = tuple(normalize_axis(d, x.ndim, "roll") for d in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+    shifts = tuple(shift) if isinstance(shift, (tuple, list)) else (shift,)
+    count = max(len(shifts), len(axes))
+    if {len(shifts), len(axes)} - {1, count}:
+        raise trace.shape_error(f"roll: {len(shifts)} shifts along {len(axes)} axes; give one for each, or one for all")
+    for amount, d in zip(shifts * (count // len(shifts)), axes * (count // len(axes))):
         n = x.shape[d]
         if n == 0:
             continue
@@ -651,6 +654,7 @@ def _triangle(m: Any, k: int, lower: bool) -> Tracer:
     if x.ndim < 2:
         raise trace.shape_error(f"{'tril' if lower else 'triu'}: an array {trace.shown(x)} has fewer than 2 dimensions")
     rows, columns = (lax.broadcasted_iota(np.int32, x.shape, x.ndim - 2 + i) for i in (0, 1))
+    k = min(max(k, -x.shape[-2]), x.shape[-1])
     keep = lax.ge(lax.add(rows, np.int32(k)), columns) if lower else lax.le(lax.add(rows, np.int32(k)), columns)
     return lax.select(keep, x, lax.full_like(x, 0))
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xlac.errors import EvaluateError
+
 if TYPE_CHECKING:
     from xlac.ir.shape import ArrayShape
     from xlac.loop.ir import HostCall
@@ -47,7 +49,8 @@ class Host:
                     array.flags.writeable = False
                 # All values are there before any is stored: they may be views of what is overwritten.
                 values = [np.array(v) for v in call.function(*arrays[:count])]
-                for into, value in zip(arrays[count:], values, strict=True):
+                check_results(call, values)
+                for into, value in zip(arrays[count:], values):
                     into[...] = value
             except BaseException as error:
                 raised.error = error
@@ -55,6 +58,13 @@ class Host:
             return 0
 
         return run
+
+
+def check_results(call: HostCall, values: Sequence[np.ndarray]) -> None:
+    """Raise EvaluateError unless the values have the shapes that the program states."""
+    have, want = [v.shape for v in values], [s.dims for s in call.result_shapes]
+    if have != want:
+        raise EvaluateError(f"{call.name} gives arrays of shapes {have}; the program says {want}")
 
 
 def view(address: int, shape: ArrayShape) -> np.ndarray:

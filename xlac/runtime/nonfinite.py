@@ -227,7 +227,8 @@ class _Search:
         bad = _where(value, kind)
         if x.opcode.name == "constant":
             return f"a constant of the program, at {_source(x)}"
-        lines = [f"made by {x.opcode.name} at {_source(x)}"]
+        callback = x.attrs.get("callback")
+        lines = [f"made by {x.opcode.name} at {_source(x)}" if callback is None else f"given by {callback!r}"]
         index = np.unravel_index(np.argmax(bad), bad.shape)
         for i, operand in enumerate(x.operands):
             given = values[operand]

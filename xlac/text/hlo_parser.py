@@ -72,7 +72,7 @@ _OPERAND = re.compile(r"\s*%?([A-Za-z_][\w.\-]*)\s*(?:,|\Z)")
 _NO_NAME = re.compile(r"\s*(?:,|\Z)")
 _ARRAY_SHAPE = re.compile(r"\s*[A-Za-z]\w*\[[^\[\]]*\](?:\s*\{[^{}]*\})?\s*")
 _NAME = re.compile(r"%?([A-Za-z_][\w.\-]*)\Z")
-_BRACE = re.compile(r'[{}]|"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACE = re.compile(r'[{}]|"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 
 
 def parse_hlo(text: str, path: str | None = None, fill_constants: str | None = None) -> Module:

@@ -10,7 +10,7 @@ from typing import Any
 
 from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import Kind
-from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape
+from xlac.ir.shape import ELEMENT_TYPES, PRED, ArrayShape, Shape, TupleShape
 from xlac.text.attributes import (
     ELIDED,
     TUPLE_LITERAL,
@@ -78,10 +78,14 @@ def _computation_names(computations: list[Computation]) -> dict[Computation, str
     return names
 
 
+# The names of types, which XLA's parser takes for nothing else.
+_RESERVED = frozenset({*ELEMENT_TYPES, "s1", "u1", "token", "opaque"})
+
+
 def _clean(name: str) -> str:
     """A name in the characters that HLO allows."""
     if name.isidentifier() and name.isascii():
-        return name
+        return f"{name}_" if name in _RESERVED else name
     name = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
     return name if name[:1].isalpha() or name[:1] == "_" else f"_{name}"
 

@@ -19,8 +19,8 @@ from xlac.text.source import Source
 _GRAMMAR_DEPTH = 5
 _TUPLE_DEPTH = 7
 
-_BRACE = re.compile(r'[{}]|"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_PARENTHESIS = re.compile(r'[()]|"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACE = re.compile(r'[{}]|"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+_PARENTHESIS = re.compile(r'[()]|"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _SHOW = re.compile(r"\s*([^\s,;{}()]+|.)", re.DOTALL)
 
 

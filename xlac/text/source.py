@@ -11,10 +11,10 @@ from bisect import bisect_right
 
 from xlac.errors import ParseError
 
-# The look-behind keeps names such as `%constant` and `my_constant` out; a literal follows a shape, which ends in ] } or
-# ).
+# A string without an end goes on to the text's, so that it is looked through once. The look-behind keeps names such as
+# `%constant` and `my_constant` out; a literal follows a shape, which ends in ] } or ).
 _SPECIAL = re.compile(
-    r'"[^"\\]*(?:\\.[^"\\]*)*"|//[^\r\n]*|/\*|(?<![%\w.\-])constant\s*\(',
+    r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|//[^\r\n]*|/\*|(?<![%\w.\-])constant\s*\(',
     re.DOTALL,
 )
 _ARRAY_END = re.compile(r"\}(?:\s|/\*.*?\*/|//[^\r\n]*)*\)", re.DOTALL)

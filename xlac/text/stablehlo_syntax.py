@@ -262,7 +262,7 @@ def _parser() -> Any:
 
 
 # Lists of numbers go as a whole: they are most of a program with large literals.
-_BRACKET = re.compile(r'\[[-+\w.,\s]*\]|[(\[{)\]}]|"[^"\\\n]*(?:\\.[^"\\\n]*)*"|//[^\n]*')
+_BRACKET = re.compile(r'\[[-+\w.,\s]*\]|[(\[{)\]}]|"[^"\\\n]*(?:\\.[^"\\\n]*)*(?:"|\\?$)|//[^\n]*', re.MULTILINE)
 # What is read recursively, such as a configuration, is refused elsewhere at a smaller depth.
 _DEEP = 4096
 

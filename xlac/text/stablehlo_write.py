@@ -248,7 +248,8 @@ def _reduce_precision(p: Printer, i: Instruction) -> None:
 def _wrapped(p: Printer, i: Instruction) -> None:
     """An operation of HLO alone, wrapped in a custom call."""
     name = _quoted("mhlo." + i.opcode.name.replace("-", "_"))
-    p.generic(i, "stablehlo.custom_call", {"call_target_name": name, "mhlo.attributes": "{}", "mhlo.version": "1 : i64"})
+    attrs = {"call_target_name": name, "mhlo.attributes": "{}", "mhlo.version": "1 : i64"}
+    p.generic(i, "stablehlo.custom_call", attrs)
 
 
 @_writes("erf", "acos", "acosh", "asin", "asinh", "atanh", "cosh", "sinh")

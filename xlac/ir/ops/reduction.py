@@ -197,6 +197,7 @@ _PROBES = (-7, -3, -1, 0, 1, 2, 6)
 def is_neutral(init: np.ndarray, reducer: Computation, call: Callable[..., Any]) -> bool:
     """Whether a reducer of one array gives back some typical elements combined with the initial value."""
     with np.errstate(all="ignore"):
+        (init,) = as_parameters([init], reducer.parameters[:1])
         probes = np.asarray(_PROBES).astype(init.dtype)
         (results,) = map_scalars(reducer, call, init, probes)
         return bool(np.all((results == probes) | (probes != probes)))

@@ -7,7 +7,7 @@ import math
 from xlac.ir.match import Any, broadcast_scalar, full, is_negative_zero, rule, splat_value
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import OPCODES, op
-from xlac.ir.ops.reduction import monoid
+from xlac.ir.ops.reduction import init_count, monoid
 from xlac.ir.shape import ArrayShape
 
 x, i, j = Any("x"), Any("i"), Any("j")
@@ -109,8 +109,13 @@ def reduce_twice(root, inner, x, i, j):
     if not zero and not is_identity(name, i):
         return None
     kept = [d for d in range(len(x.dims)) if d not in inner["dimensions"]]
-    dimensions = sorted((*inner["dimensions"], *(kept[d] for d in root["dimensions"])))
-    return _reduced(x, j, tuple(dimensions), root)
+    dimensions = tuple(sorted((*inner["dimensions"], *(kept[d] for d in root["dimensions"]))))
+    plain = name in _IDEMPOTENT or is_identity(name, j) or (name == "add" and splat_value(j) == 0)
+    if not plain:  # it must enter as often as before
+        before = init_count(_array(inner), root["dimensions"], root["to_apply"])
+        if init_count(_array(x), dimensions, root["to_apply"]) != before:
+            return None
+    return _reduced(x, j, dimensions, root)
 
 
 @rule(op.reduce(op.transpose(x, name="moved"), i))
