@@ -1,4 +1,4 @@
-"""The smaller public modules: segments, images, containers by name, solvers, and how derivatives keep what they read."""
+"""The smaller public modules: segments, images, containers, solvers; and how derivatives keep what they read."""
 
 import functools
 
@@ -86,7 +86,7 @@ def test_partial_functions_and_data_classes_are_containers():
 def test_a_container_goes_to_a_vector_and_back():
     value = {"a": np.arange(3, dtype=np.int32), "b": draw(2, 2).astype(np.float32)}
     vector, back = xlac.flatten_util.ravel_pytree(value)
-    assert vector.shape == (7,) and vector.dtype == np.float64
+    assert vector.shape == (7,) and vector.dtype.kind == "f"
     again = back(vector)
     assert tree.all(tree.map(lambda x, y: x.dtype == y.dtype and np.array_equal(x, y), value, again))
     with pytest.raises(ValueError, match="7 elements"):
@@ -178,21 +178,21 @@ def test_a_linearized_scan_reads_what_the_first_one_kept():
 
 
 def test_policies_keep_what_is_named():
-    def f(policy):
+    w = draw(3, 3)
+
+    def products(policy):
         @functools.partial(xlac.checkpoint, policy=policy)
-        def inner(x):
-            return xnp.sum(xnp.sin(checkpoint_name(xnp.exp(x), "kept")))
+        def f(x):
+            return xnp.sum(xnp.sin(checkpoint_name(x @ w, "kept")))
 
-        return inner
-
-    def exponentials(policy):
-        return xlac.jit(xlac.grad(f(policy))).lower(draw(3)).compile().as_text("optimized").count("exponential(")
+        lowered = xlac.jit(xlac.value_and_grad(f)).lower(draw(2, 3))
+        return lowered.compile().as_text("optimized").count(" dot(")
 
     policies = xlac.checkpoint_policies
-    once = exponentials(policies.save_only_these_names("kept"))
-    assert once < exponentials(policies.save_only_these_names("other"))
-    assert once == exponentials(policies.save_any_names_but_these("other"))
-    assert once == exponentials(
+    once = products(policies.save_only_these_names("kept"))
+    assert once < products(policies.save_only_these_names("other")) == products(None)
+    assert once == products(policies.save_any_names_but_these("other"))
+    assert once == products(
         policies.save_from_both_policies(policies.nothing_saveable, policies.save_anything_except_these_names())
     )
 
@@ -212,7 +212,8 @@ def test_a_function_can_come_with_its_gradient():
 
 def test_derivatives_by_call_notes_go_through_loops():
     def run(x):
-        return lax.scan(lambda c, _: (lax.igamma(2 + c, c + 1) + lax.lgamma(c + 1.5), None), x, None, length=3)[0]
+        a = np.float64(2.5)
+        return lax.scan(lambda c, _: (lax.igamma(a, c + 1) + lax.lgamma(c + 1.5), None), x, None, length=3)[0]
 
     check_grads(run, (np.float64(0.7),), order=2)
 

@@ -9,6 +9,7 @@ import pytest
 import xlac
 import xlac.numpy as xnp
 from xlac import lax, nn
+from xlac.scipy import special
 from xlac.errors import TraceError
 
 _spec = importlib.util.spec_from_file_location("derivatives", pathlib.Path(__file__).with_name("derivatives.py"))
@@ -240,3 +241,28 @@ def test_the_reverse_of_a_choice_computes_nothing_again():
     choices = [i for i in module.entry if i.is_a("conditional")]
     # The places for what the reverse reads are shared by the branches.
     assert sum(s.dims == X.shape for s in choices[0].shape) == 2
+
+
+@pytest.mark.parametrize(
+    ("function", "at", "want"),
+    [
+        (nn.softplus, 0.0, (0.5, 0.25, 0.0)),
+        (lambda x: xnp.logaddexp(2.0, x), 2.0, (0.5, 0.25, 0.0)),
+        (lambda x: xnp.hypot(x, 1.0), 0.0, (0.0, 1.0, 0.0)),
+        (lambda x: xnp.linalg.norm(xnp.stack([x, 1.0])), 0.0, (0.0, 1.0, 0.0)),
+        (lambda x: xnp.abs(x) ** 2, 0.0, (0.0, 2.0, 0.0)),
+        (xnp.sinc, 0.0, (0.0, -(np.pi**2) / 3, 0.0)),
+        (lambda x: x * (x % 0.7), 0.0, (0.0, 2.0, 0.0)),
+        (lambda x: special.xlog1py(x, x), 0.0, (0.0, 2.0, -3.0)),
+        (lambda x: special.xlogy(x, 3.0), 0.0, (np.log(3.0), 0.0, 0.0)),
+        (special.log_ndtr, 0.0, (np.sqrt(2 / np.pi), -2 / np.pi, 4 * np.sqrt(2) / np.pi**1.5 - np.sqrt(2 / np.pi))),
+        (special.log_ndtr, 40.0, (0.0, 0.0, 0.0)),
+        (special.i0, 0.0, (0.0, 0.5, 0.0)),
+        (lambda x: xlac.lax.cumlogsumexp(xnp.stack([x, 0.0]))[1], 0.0, (0.5, 0.25, 0.0)),
+    ],
+)
+def test_smooth_functions_have_all_derivatives_where_their_formulas_switch(function, at, want):
+    first = xlac.grad(function)
+    second = xlac.grad(first)
+    got = [run(f, np.float64(at)) for f in (first, second, xlac.grad(second))]
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)

@@ -1,5 +1,6 @@
 """jit: nesting, static arguments, retracing, types of results, constants, stages."""
 
+import functools
 import dataclasses
 from collections import OrderedDict, namedtuple
 
@@ -265,3 +266,29 @@ def test_a_failed_trace_leaves_nothing_behind():
         jit(f)(X)
     np.testing.assert_array_equal(xnp.add(X, 1), X + 1)
     np.testing.assert_array_equal(jit(lambda x: x + 1)(X), X + 1)
+
+
+def test_jit_of_one_function_twice_traces_it_once():
+    traced = []
+
+    def f(x, n=2):
+        traced.append(n)
+        return x * n
+
+    x = np.ones(3, np.float32)
+    for _ in range(3):
+        assert xlac.jit(f)(x)[0] == 2
+    assert traced == [2]
+    assert xlac.jit(f, static_argnums=1)(x, 3)[0] == xlac.jit(f, static_argnums=1)(x, 3)[0] == 3
+    assert traced == [2, 3]
+
+
+def test_a_wrapper_that_copies_attributes_is_a_function_of_its_own():
+    def f(x):
+        return x + 1
+
+    x = np.ones(3, np.float32)
+    assert xlac.jit(f)(x)[0] == 2
+    wrapper = functools.wraps(f)(lambda x: f(x) + 10)
+    assert xlac.jit(wrapper)(x)[0] == 12
+    assert xlac.jit(f)(x)[0] == 2

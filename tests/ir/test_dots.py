@@ -10,6 +10,7 @@ from xlac.ir.evaluate import evaluate
 from xlac.ir.ops.elementwise import convert_values
 from xlac.ir.shape import ArrayShape, element_type
 from xlac.text.hlo_parser import parse_hlo
+from xlac.text.stablehlo_parser import parse_stablehlo
 
 ROWS = {"lhs_contracting_dims": (1,), "rhs_contracting_dims": (1,), "lhs_ragged_dims": (0,), "rhs_group_dims": (0,)}
 MATMUL = {"lhs_contracting_dims": (1,), "rhs_contracting_dims": (0,)}
@@ -52,7 +53,9 @@ def test_a_product_of_wider_kinds_is_converted_at_its_end(opcode, left, right, r
         y = {right}[1,9,3] parameter(1)
         ROOT p = {result}[1,4,3] {opcode}(x, y), {attributes}
       }}"""
-    assert np.array_equal(evaluate(parse_hlo(text), x, y), want)
+    module = parse_hlo(text)
+    assert np.array_equal(evaluate(module, x, y), want)
+    assert np.array_equal(evaluate(parse_stablehlo(module.to_string("stablehlo")), x, y), want)
     assert np.array_equal(compile(text)(x, y), want)
 
 

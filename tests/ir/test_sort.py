@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.rows import array, infer, less_than, of_scalars, run
+from xlac.api import compile as compile_module
 from xlac.errors import ShapeError
 from xlac.ir.module import Computation
 from xlac.ir.opcode import op
@@ -121,6 +122,18 @@ def test_topk_takes_the_earlier_of_equals_and_nan_first():
     assert places.tolist() == [[1, 2], [1, 3]] and values[0].tolist() == [7, 7] and np.isnan(values[1, 0])
     values, places = run("topk", x, k=3, largest=False)
     assert places.tolist() == [[0, 3, 1], [2, 0, 3]]
+
+
+def test_topk_of_predicates_takes_the_true_ones_first():
+    x = np.array([False, True, False, True])
+    text = """HloModule m
+      ENTRY e {
+        x = pred[4] parameter(0)
+        ROOT t = (pred[3], s32[3]) topk(x), k=3, largest=true
+      }"""
+    for values, places in (run("topk", x, k=3, largest=True), compile_module(text)(x)):
+        assert values.tolist() == [True, True, False]
+        assert places.tolist() == [1, 3, 0]
 
 
 def test_topk_names_a_k_that_is_too_large():

@@ -1,7 +1,9 @@
 """Windows and dimension labels, reduce-window and select-and-scatter against loops."""
 
 import itertools
+import pickle
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from tests.rows import array, infer, of_scalars, reducer, run
 from xlac.errors import ShapeError
 from xlac.ir.opcode import op
+from xlac.ir.ops.window import window_view
 from xlac.ir.window import (
     ConvolutionDims,
     WindowDim,
@@ -175,3 +178,10 @@ def test_select_and_scatter_names_a_source_of_the_wrong_dimensions():
             select=select,
             scatter=reducer("add"),
         )
+
+
+@pytest.mark.parametrize("dtype", [np.complex128, np.float32, ml_dtypes.bfloat16])
+def test_windows_of_arrays_that_came_from_a_file(dtype):
+    x = pickle.loads(pickle.dumps(np.arange(6).reshape(2, 3).astype(dtype)))  # its type is an object of its own
+    view = window_view(x, (WindowDim(2), WindowDim(2)), (1, 2))
+    assert view.dtype == dtype and view[0, 1].astype(np.complex128).tolist() == [[1, 2], [4, 5]]

@@ -176,6 +176,10 @@ def test_an_async_operation_stays_on_its_thread():
 def test_layouts_of_the_entry_are_plain_where_the_header_configures_and_tells_none():
     body = "ENTRY e {\n  ROOT p = f32[2,3]{0,1} parameter(0)\n}"
     for attribute in ("replica_count=2", "num_partitions=2", "alias_passthrough_params=true"):
-        assert "entry_computation_layout={(f32[2,3]{1,0})->f32[2,3]{1,0}}" in survives(f"HloModule m, {attribute}\n{body}")
+        assert "entry_computation_layout={(f32[2,3]{1,0})->f32[2,3]{1,0}}" in survives(
+            f"HloModule m, {attribute}\n{body}"
+        )
     for attribute in ("replica_count=1", "is_scheduled=true"):
-        assert "entry_computation_layout={(f32[2,3]{0,1})->f32[2,3]{0,1}}" in survives(f"HloModule m, {attribute}\n{body}")
+        assert "entry_computation_layout={(f32[2,3]{0,1})->f32[2,3]{0,1}}" in survives(
+            f"HloModule m, {attribute}\n{body}"
+        )

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import weakref
 import math
 import operator
 import types
+import weakref
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
@@ -23,6 +23,7 @@ from xlac.array import Array
 from xlac.errors import ShapeError, TraceError
 from xlac.frontend import dtypes, trace
 from xlac.frontend.explain import explain
+from xlac.frontend.finish import finish, module_name
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction, Module
 from xlac.ir.opcode import Kind, op
@@ -153,7 +154,7 @@ def trace_program(
         for i, (dims, dtype, weak) in enumerate(signatures):
             shape = ArrayShape(element_type(dtype), tuple(dims))
             label = names[i] if i < len(names) else ""
-            parameters.append(number_or_array(root, root.parameter(shape, trace.module_name(label)), weak))
+            parameters.append(number_or_array(root, root.parameter(shape, module_name(label)), weak))
         result = function(parameters)
         leaves, structure = tree.flatten(result)
         outputs = []
@@ -167,7 +168,7 @@ def trace_program(
                     "returns arrays, numbers and containers of them"
                 ) from None
         instructions = [root.use(t) for t in outputs]
-    module = trace.finish(root, instructions, donated)
+    module = finish(root, instructions, donated)
     return Traced(
         module, [s[1] for s in signatures], structure, [t.weak_type for t in outputs], root.session.lifted or []
     )

@@ -480,7 +480,7 @@ def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Array:
     count = max(len(shifts), len(axes))
     if {len(shifts), len(axes)} - {1, count}:
         raise trace.shape_error(f"roll: {len(shifts)} shifts along {len(axes)} axes; give one for each, or one for all")
-    for amount, d in zip(shifts * (count // len(shifts)), axes * (count // len(axes))):
+    for amount, d in zip(shifts * (count // max(len(shifts), 1)), axes * (count // max(len(axes), 1))):
         n = x.shape[d]
         if n == 0:
             continue

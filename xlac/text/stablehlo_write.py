@@ -14,6 +14,7 @@ import numpy as np
 
 from xlac.errors import CompileError
 from xlac.ir.module import Computation, Instruction
+from xlac.ir.ops.dot import between
 from xlac.ir.shape import S64, ArrayShape, TupleShape
 from xlac.ir.window import ConvolutionDims, WindowDim
 from xlac.text.stablehlo_literals import print_dense
@@ -303,20 +304,33 @@ def _dot(p: Printer, i: Instruction) -> None:
         text += f", precision = {_list(w.upper() for w in i['operand_precision'])}"
     if i["algorithm"]:
         text += _algorithm(i)
-    p.given(i, "stablehlo.dot_general", *_factors(p, i), f", {text}")
+    names, types, result = _factors(p, i)
+    product = f"stablehlo.dot_general {', '.join(names)}, {text} : ({', '.join(types)}) -> {result}"
+    _converted(p, i, product, result)
 
 
-def _factors(p: Printer, i: Instruction) -> tuple[list[str], list[str]]:
-    """Names and types of both operands; different element types, which StableHLO refuses, become the result's."""
+def _factors(p: Printer, i: Instruction) -> tuple[list[str], list[str], str]:
+    """Names and types of both operands, and the product's type.
+
+    Different element types of the operands, which StableHLO refuses, become the product's.
+    """
     names, types = [p.name(x) for x in i.operands], [p.type(x.shape) for x in i.operands]
     lhs, rhs = (_is_array(x) for x in i.operands)
+    row = between(_is_array(i).element_type, lhs.element_type, rhs.element_type)
     if lhs.element_type is not rhs.element_type:
         for k, shape in enumerate((lhs, rhs)):
-            wide = p.type(ArrayShape(_is_array(i).element_type, shape.dims))
+            wide = p.type(ArrayShape(row, shape.dims))
             if wide != types[k]:
                 names[k] = p.fresh(f"stablehlo.convert {names[k]} : ({types[k]}) -> {wide}")
                 types[k] = wide
-    return names, types
+    return names, types, p.type(_is_array(i).with_type(row))
+
+
+def _converted(p: Printer, i: Instruction, product: str, result: str) -> None:
+    """A line for the product, of type `result`, as the instruction's type."""
+    if result != p.type(i.shape):
+        product = f"stablehlo.convert {p.fresh(product)} : ({result}) -> {p.type(i.shape)}"
+    p.line(i, product)
 
 
 def _labels(first: str, at: int, second: str, other: int, spatial: tuple[int, ...]) -> str:
@@ -348,10 +362,10 @@ def _convolution(p: Printer, i: Instruction) -> None:
     ]
     if i["operand_precision"]:
         attrs.append(f"precision_config = {_precision(i['operand_precision'])}")
-    names, types = _factors(p, i)
+    names, types, result = _factors(p, i)
     inner = f"{{{', '.join(fields)}}}" if window else "{}"
     text = f"stablehlo.convolution({', '.join(names)}) dim_numbers = {labels}, window = {inner} {{{', '.join(attrs)}}}"
-    p.line(i, f"{text} : ({', '.join(types)}) -> {p.type(i.shape)}")
+    _converted(p, i, f"{text} : ({', '.join(types)}) -> {result}", result)
 
 
 @_writes("triangular-solve")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xlac.errors import ShapeError
+from xlac.ir.counting import counted_end
 from xlac.ir.opcode import COMPUTATION, COMPUTATIONS, INT, WORD, opcode
 from xlac.ir.shape import PRED, S32, ArrayShape, Shape, TupleShape
 
@@ -101,6 +102,10 @@ def _while_shape(state: Shape, *, condition: Computation, body: Computation) -> 
 
 
 def _while(state: Value, *, condition: Computation, body: Computation, call: Call) -> Value:
+    if isinstance(state, np.ndarray) and not state.ndim and state.dtype.kind in "iu":
+        end = counted_end(condition, body, int(state))
+        if end is not None:
+            return np.array(end, state.dtype)
     while bool(call(condition, state)):
         state = call(body, state)
     return state

@@ -44,6 +44,10 @@ def window_base(x: np.ndarray, fill: Any, window: Window) -> np.ndarray:
     return pad_array(x, fill, padding=padding)
 
 
+# The numbers of types that other packages add to NumPy begin here (NPY_USERDEF).
+_FIRST_FOREIGN = 256
+
+
 def window_view(base: np.ndarray, window: Window, dims: tuple[int, ...]) -> np.ndarray:
     """A read-only view [positions..., sizes...] of a dilated and padded array: what each window covers."""
     sizes = tuple(d.size for d in window)
@@ -52,7 +56,7 @@ def window_view(base: np.ndarray, window: Window, dims: tuple[int, ...]) -> np.n
     outer = tuple(s * d.stride for s, d in zip(base.strides, window))
     inner = tuple(s * d.rhs_dilate for s, d in zip(base.strides, window))
     # As bytes where the type is not NumPy's own: as_strided goes by a type's name, and takes some for unknown ones.
-    raw = base if base.dtype.isbuiltin == 1 else base.view(f"u{base.dtype.itemsize}")
+    raw = base.view(f"u{base.dtype.itemsize}") if base.dtype.num >= _FIRST_FOREIGN else base
     view = np.lib.stride_tricks.as_strided(raw, dims + sizes, outer + inner, writeable=False).view(base.dtype)
     back = tuple(len(dims) + i for i, d in enumerate(window) if d.reversal)
     return np.flip(view, back) if back else view

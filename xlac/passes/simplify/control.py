@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from xlac.ir.match import Any, Constant, op, rule
+from xlac.ir.counting import counted_end
+from xlac.ir.match import Any, Constant, op, rule, scalar
 from xlac.ir.module import Instruction, inline
 from xlac.ir.ops.control import chosen_branch
-from xlac.ir.shape import TupleShape
+from xlac.ir.shape import ArrayShape, TupleShape
 
 x, c = Any("x"), Constant("c")
 
@@ -58,6 +59,15 @@ def while_never(root, x):
     """A loop whose condition is false from the start gives its initial state."""
     test = root["condition"].root
     return x if test.opcode is op.constant and not test["literal"] else None
+
+
+@rule(op.while_(Constant("first")))
+def while_that_counts(root, first):
+    """A loop that steps an integer by a constant until it fails a comparison gives the integer it ends with."""
+    if not isinstance(root.shape, ArrayShape) or root.shape.dims or not root.shape.element_type.is_integer:
+        return None
+    end = counted_end(root["condition"], root["body"], int(first["literal"]))
+    return None if end is None else scalar(end, root.shape.element_type)
 
 
 def _inlined(root: Instruction, branch, operand: Instruction) -> Instruction:
