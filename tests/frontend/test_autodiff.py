@@ -9,8 +9,8 @@ import pytest
 import xlac
 import xlac.numpy as xnp
 from xlac import lax, nn
-from xlac.scipy import special
 from xlac.errors import TraceError
+from xlac.scipy import special
 
 _spec = importlib.util.spec_from_file_location("derivatives", pathlib.Path(__file__).with_name("derivatives.py"))
 derivatives = importlib.util.module_from_spec(_spec)

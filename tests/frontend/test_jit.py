@@ -1,7 +1,7 @@
 """jit: nesting, static arguments, retracing, types of results, constants, stages."""
 
-import functools
 import dataclasses
+import functools
 from collections import OrderedDict, namedtuple
 
 import numpy as np

@@ -104,6 +104,19 @@ def test_what_cannot_be_allocated_is_an_evaluate_error():
         executable(np.float32(1))
 
 
+def test_a_host_function_whose_results_have_other_shapes_is_an_evaluate_error():
+    from xlac.errors import EvaluateError
+
+    text = """HloModule m
+ENTRY e {
+  x = f32[32,32] parameter(0)
+  ROOT t = (f32[32,2], s32[32,32]) custom-call(x), custom_call_target="TopK"
+}
+"""
+    with pytest.raises(EvaluateError, match="the program says"):
+        compile_module(read("topk", text), Options(cache=False))(np.zeros((32, 32), np.float32))
+
+
 def test_calls_nested_too_deeply_to_evaluate_are_an_evaluate_error():
     from xlac.errors import EvaluateError
 

@@ -215,9 +215,7 @@ def _common_type(*arrays: Any) -> Any:
 # NumPy's functions on traced arrays that xlac.numpy does not have.
 OTHERS: dict[str, Any] = {
     "common_type": _common_type,
-    "may_share_memory": lambda a, b, max_work=None: False,
     "real_if_close": _real_if_close,
-    "shares_memory": lambda a, b, max_work=None: False,
     "sliding_window_view": _sliding_window_view,
 }
 
