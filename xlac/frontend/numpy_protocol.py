@@ -151,7 +151,7 @@ def _arguments(
     """
     theirs, ours = _parameters(func), _parameters(function)
     kwargs = {k: v for k, v in kwargs.items() if v is not np._NoValue}
-    if theirs is None or ours is None or any(p.kind is p.VAR_POSITIONAL for p in (*theirs.values(), *ours.values())):
+    if theirs is None or ours is None or any("VAR" in p.kind.name for p in (*theirs.values(), *ours.values())):
         return list(args), {k: v for k, v in kwargs.items() if k not in _IGNORED}
     if len(args) > len(theirs):
         raise TypeError(f"{name}: {len(args)} positional arguments; it takes {len(theirs)}")

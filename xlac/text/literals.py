@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from functools import cache
+from itertools import islice
 
 import ml_dtypes
 import numpy as np
@@ -37,6 +38,8 @@ _SHORT = 400
 _FEW = 256
 # Bits of the significand, the hidden one included.
 _PRECISION = {"bf16": 8, "f16": 11, "f32": 24, "f64": 53}
+# Characters of a long text that are read at once where not all of it are plain numbers.
+_PIECE = 1 << 15
 # A vector of which the text gives one element may be this long.
 _MOST_FROM_ONE = 2**20
 
@@ -155,23 +158,39 @@ def integer_range(row: ElementType) -> tuple[int, int]:
     return -(2 ** (row.bits - 1)), 2 ** (row.bits - 1) - 1
 
 
-def _words(text: str) -> list[re.Match[str]]:
-    return list(_WORD.finditer(text))
+def _word(text: str, number: int) -> re.Match[str]:
+    return next(islice(_WORD.finditer(text), number, None))
 
 
 def _numbers(text: str, data: bytes, row: ElementType, size: int) -> np.ndarray:
     """The numbers of a text whose structure is checked, as a new one-dimensional array of the row's type."""
     count = size * 2 if row.is_complex else size
-    if len(data) > _SHORT:
-        wide = _numbers_fast(data, row, count)
-        if wide is not None:
-            return _convert(wide, row, text)
-    matches = _words(text)
-    if len(matches) != count:
-        what = "numbers (two for each complex)" if row.is_complex else "numbers"
-        raise TextError(f"the literal has {len(matches)} {what} but its shape needs {count}", 0)
-    values = [_value(m[0], row, m.start()) for m in matches]
-    return _convert(np.array(values, _wide(row)), row, text)
+    wide = _numbers_fast(data, row, count) if len(data) > _SHORT else None
+    if wide is None:
+        wide = _numbers_in_pieces(text, data, row)
+        if wide.size != count:
+            what = "numbers (two for each complex)" if row.is_complex else "numbers"
+            raise TextError(f"the literal has {wide.size} {what} but its shape needs {count}", 0)
+    return _convert(wide, row, text)
+
+
+def _numbers_in_pieces(text: str, data: bytes, row: ElementType) -> np.ndarray:
+    """All numbers; only the pieces of the text with words that are not plain numbers are read word by word."""
+    parts = []
+    start = 0
+    while start < len(data):
+        end = data.find(b",", start + _PIECE)
+        end = end if end >= 0 else len(data)
+        piece = data[start:end]
+        wide = None
+        if len(piece) > _SHORT:
+            wide = _numbers_fast(piece, row, len(piece.translate(_BRACES_TO_SPACE).split()))
+        if wide is None:
+            words = _WORD.finditer(text, start, end)
+            wide = np.array([_value(m[0], row, m.start()) for m in words], _wide(row))
+        parts.append(wide)
+        start = end
+    return np.concatenate(parts) if parts else np.empty(0, _wide(row))
 
 
 def _numbers_fast(data: bytes, row: ElementType, count: int) -> np.ndarray | None:
@@ -220,7 +239,7 @@ def _check_float_range(wide: np.ndarray, result: np.ndarray, row: ElementType, t
     if row.bits < 8:  # conversion to such a type saturates
         lost |= np.abs(wide) > float(limits.max)
     if lost.any():
-        word = _words(text)[int(np.argmax(lost))]
+        word = _word(text, int(np.argmax(lost)))
         for name, what in (("nan", "NaN"), ("inf", "infinity")):
             if name in word[0]:
                 raise TextError(f"{row.name} has no {what}", word.start())
@@ -234,9 +253,9 @@ def _written_finite(wide: np.ndarray, text: str) -> np.ndarray:
     result = np.zeros(wide.shape, bool)
     infinite = np.flatnonzero(np.isinf(wide))
     if text and infinite.size > text.count("inf"):
-        words = _words(text)
-        for i in infinite:
-            result[i] = "inf" not in words[i][0]
+        for i, word in enumerate(_WORD.finditer(text)):
+            if np.isinf(wide[i]):
+                result[i] = "inf" not in word[0]
     return result
 
 
