@@ -21,7 +21,7 @@ import types
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "examples" / "porting"))
+sys.path[:0] = [str(ROOT), str(ROOT / "examples" / "porting")]
 
 from as_jax import NAMES, load  # noqa: E402
 

@@ -2,10 +2,10 @@
 
 python bench/tracing.py [--layers 3 6 12] [--runs N]
 
-The step is a decoder transformer's: embedding, causal attention, layer norm, GELU, cross entropy, gradients, Adam. Traced
-means all of `jit(step).trace(...)`: from calling the Python function to a finished program, nothing compiled. The two
-take turns, and the best run of each counts, in processor time, so that other load matters little. JAX's caches of traced
-functions are cleared before each run, as tracing a program once is what a user waits for.
+The step is a decoder transformer's: embedding, causal attention, layer norm, GELU, cross entropy, gradients and Adam.
+What is timed is `jit(step).trace(...)`: from calling the function to a finished program, with nothing compiled. The two
+take turns, and the best run of each counts, in processor time, so that other load matters little. JAX's caches of
+traced functions are cleared before each run, as tracing a program once is what a user waits for.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ TRACED = [
 
 def call(name, key):
     function, args, kwargs, _ = CASES[name]
-    return getattr(random, function)(key, *args, **kwargs)
+    found = getattr(random, function)(key, *args, **kwargs)
+    return random.key_data(found) if function in ("split", "fold_in") else found
 
 
 def golden(name):
@@ -87,21 +88,47 @@ def test_another_key_gives_the_numbers_of_jax_too(name):
 
 
 def test_a_key_is_the_upper_and_lower_half_of_the_seed():
-    assert random.key(7).tolist() == [0, 7]
+    assert random.PRNGKey(7).tolist() == [0, 7]
     assert random.PRNGKey(2**32 - 1).tolist() == [0, 2**32 - 1]
-    assert random.key(2**40 + 3).tolist() == [2**8, 3]
-    assert random.key(np.int64(-1)).tolist() == [2**32 - 1] * 2
-    assert random.key(np.int32(-1)).tolist() == [0, 2**32 - 1]
-    assert random.key(-1).tolist() == [0, 2**32 - 1]
-    assert random.key(np.uint64(2**64 - 2)).tolist() == [2**32 - 1, 2**32 - 2]
-    assert xlac.jit(random.key)(np.int64(2**40)).tolist() == [2**8, 0]
-    assert random.key(5).dtype == np.uint32
+    assert random.PRNGKey(2**40 + 3).tolist() == [2**8, 3]
+    assert random.PRNGKey(np.int64(-1)).tolist() == [2**32 - 1] * 2
+    assert random.PRNGKey(np.int32(-1)).tolist() == [0, 2**32 - 1]
+    assert random.PRNGKey(-1).tolist() == [0, 2**32 - 1]
+    assert random.PRNGKey(np.uint64(2**64 - 2)).tolist() == [2**32 - 1, 2**32 - 2]
+    assert xlac.jit(random.PRNGKey)(np.int64(2**40)).tolist() == [2**8, 0]
+    assert random.PRNGKey(5).dtype == np.uint32
+    for seed in (7, -1, 2**40 + 3, np.int64(-1)):
+        np.testing.assert_array_equal(random.key_data(random.key(seed)), random.PRNGKey(seed))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_words_of_a_key_give_the_numbers_of_the_key(name, key):
+    words = random.key_data(key)
+    np.testing.assert_array_equal(call(name, words), call(name, key))
+    assert random.split(words, 3).dtype == np.uint32
+
+
+def test_arrays_of_keys_have_the_shape_of_the_keys(key):
+    assert key.shape == ()
+    assert xlac.numpy.issubdtype(key.dtype, xlac.dtypes.prng_key)
+    assert not xlac.numpy.issubdtype(random.key_data(key).dtype, xlac.dtypes.prng_key)
+    keys = random.split(key, (2, 3))
+    assert keys.shape == (2, 3)
+    first, second = keys
+    stacked = xnp.stack([first, second]).reshape(3, 2)
+    np.testing.assert_array_equal(random.wrap_key_data(random.key_data(stacked)), keys.reshape(3, 2))
+    draw = xlac.vmap(xlac.vmap(random.uniform, in_axes=-1), in_axes=-1)
+    np.testing.assert_array_equal(draw(keys), [[random.uniform(keys[i, j]) for i in range(2)] for j in range(3)])
+    tree = xlac.tree.unflatten(xlac.tree.structure({"b": 0, "w": 0}), list(first[:2]))
+    np.testing.assert_array_equal(xlac.tree.map(random.normal, tree)["w"], random.normal(first[1]))
+    chosen = xlac.jit(lambda p, keys: lax.cond(p, lambda k: k[0], lambda k: xnp.where(p, k[0], k[1]), keys))
+    assert chosen(False, first) == first[1]
 
 
 def test_each_part_of_a_split_is_a_key_of_its_own(key):
     parts = random.split(key, 1000)
-    assert parts.shape == (1000, 2)
-    assert len({tuple(p) for p in parts.tolist()}) == 1000
+    assert parts.shape == (1000,)
+    assert len(set(parts.tolist())) == 1000
     np.testing.assert_array_equal(random.split(key, 3), parts[:3])
 
 

@@ -12,13 +12,13 @@ __version__ = "0.1.0"
 # Public name -> the module that has it ("" where the name is a submodule itself).
 _NAMES: dict[str, str] = {
     "Array": "xlac.array",
-    "Compiled": "xlac.frontend.jit",
+    "Compiled": "xlac.frontend.stages",
     "Device": "xlac.devices",
     "Estimator": "xlac.estimator",
     "Executable": "xlac.runtime.executable",
     "Module": "xlac.ir.module",
     "Options": "xlac.options",
-    "ShapeDtypeStruct": "xlac.frontend.jit",
+    "ShapeDtypeStruct": "xlac.frontend.stages",
     "ad_checkpoint": "",
     "block_until_ready": "xlac.devices",
     "checkpoint": "xlac.api",
@@ -39,6 +39,7 @@ _NAMES: dict[str, str] = {
     "device_put": "xlac.devices",
     "devices": "xlac.devices",
     "disable_jit": "xlac.api",
+    "dtypes": "",
     "effects_barrier": "xlac.api",
     "ensure_compile_time_eval": "xlac.api",
     "errors": "",

@@ -8,6 +8,7 @@ from typing import Any
 
 from xlac.frontend import autodiff as _autodiff
 from xlac.frontend import jit as _jit
+from xlac.frontend import stages as _stages
 from xlac.frontend import trace as _trace
 from xlac.options import Options
 
@@ -249,9 +250,9 @@ def vmap(
         arguments, or a tuple with, for each, a number or containers of numbers that are a prefix of it. Arguments by
         name are mapped along dimension 0.
       out_axes: where that dimension is in the results, likewise; None for results equal for all examples.
-      axis_name: accepted as in JAX.
+      axis_name: a name of the examples, by which `fun` can combine them: `xlac.lax.psum(x, axis_name)` and others.
       axis_size: the number of examples, where no argument tells.
-      spmd_axis_name: accepted as in JAX.
+      spmd_axis_name: accepted as in JAX, without effect on one device.
     Returns: a function called like `fun`.
     Raises: TraceError if the extents differ, axes do not fit, or an operation has no batching rule.
 
@@ -295,7 +296,7 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
     Arguments are arrays, or anything with `shape` and `dtype`, such as `ShapeDtypeStruct`.
     """
-    return _jit.eval_shape(fun, *args, **kwargs)
+    return _stages.eval_shape(fun, *args, **kwargs)
 
 
 def pure_callback(
@@ -401,7 +402,7 @@ def typeof(x: Any) -> Any:
     """Shape and dtype of an array, a traced value or a Python number, as a `ShapeDtypeStruct`."""
     from xlac.frontend import dtypes
 
-    return _jit.ShapeDtypeStruct(tuple(getattr(x, "shape", ())), dtypes.type_of(x)[0])
+    return _stages.ShapeDtypeStruct(tuple(getattr(x, "shape", ())), dtypes.type_of(x)[0])
 
 
 def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:

@@ -53,6 +53,10 @@ class TraceError(XlacError, TypeError):
     """Python code that asks something of a traced array which only a concrete array can answer."""
 
 
+class AxisNameError(TraceError, NameError):
+    """A name that no `vmap` around a call gives to its axis."""
+
+
 class NonFiniteError(XlacError, FloatingPointError):
     """A result holds NaN or an infinity, and `Options(check_nan=True)` asked to be told."""
 

@@ -305,7 +305,7 @@ def test_declarations_and_constants_appear_once_and_definitions_replace_declarat
     with m.function("f", [("x", "ptr")]) as f:
         v = f.load("<16 x float>", f.arguments[0], 4)
         f.fma(v, v, f.fma(v, v, v))
-        f.call("puts", "i32", m.constant_bytes(b'say "hi" \\\n\0'))
+        f.call("puts", "i32", m.constant_array("i8", [104, 105, 0]))
         f.call("later", "void", f.arguments[0])
         f.call(f.load("ptr", f.arguments[0], 8).name, "void", f.arguments[0])
     with m.function("later", [("p", "ptr")]):

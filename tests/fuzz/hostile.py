@@ -353,6 +353,27 @@ def hlo_gathers_that_double() -> str:
 
 
 @heavy
+def hlo_chain_of_dependent_gathers() -> str:
+    lines = ["x0 = s32[16] parameter(0)"]
+    where = "offset_dims={}, collapsed_slice_dims={0}, start_index_map={0}, index_vector_dim=1, slice_sizes={1}"
+    for i in range(1, 61):
+        lines.append(f"g{i} = s32[16] gather(x{i - 1}, x{i - 1}), {where}")
+        lines.append(f"x{i} = s32[16] gather(x0, g{i}), {where}")
+    return entry(*lines, "ROOT r = s32[16] negate(x60)")
+
+
+@heavy
+def hlo_chain_of_reshapes_and_reverses() -> str:
+    """Indices that divide indices that divide indices."""
+    lines = ["x0 = s32[6,35] parameter(0)"]
+    for i in range(1, 61):
+        shape = ("s32[6,35]", "s32[10,21]", "s32[14,15]")[i % 3]
+        lines.append(f"g{i} = {shape} reshape(x{i - 1})")
+        lines.append(f"x{i} = {shape} reverse(g{i}), dimensions={{{i % 2}}}")
+    return entry(*lines, "ROOT r = s32[6,35] negate(x60)")
+
+
+@heavy
 def hlo_transposes_that_double() -> str:
     lines = ["x0 = f32[8,8] parameter(0)"]
     for i in range(1, 41):

@@ -37,6 +37,8 @@ LARGE = {
 COMPILED = [
     "hlo_concatenates_that_double",
     "hlo_gathers_that_double",
+    "hlo_chain_of_dependent_gathers",
+    "hlo_chain_of_reshapes_and_reverses",
     "hlo_slices_that_double",
     "hlo_fusion_that_doubles",
     "hlo_reductions_in_reductions",
@@ -84,6 +86,15 @@ def test_what_is_large_is_read_or_refused(name):
 @pytest.mark.parametrize("name", COMPILED)
 def test_what_used_to_take_too_much_compiles(name):
     compile_module(read(name, HEAVY[name]()), Options(cache=False))
+
+
+@pytest.mark.parametrize(
+    "name", ["hlo_gathers_that_double", "hlo_chain_of_dependent_gathers", "hlo_chain_of_reshapes_and_reverses"]
+)
+def test_the_text_of_values_that_share_operands_grows_with_their_number(name):
+    executable = compile_module(read(name, HEAVY[name]()), Options(cache=False, verify=True))
+    text = executable.as_text("loops")
+    assert "%" in text and len(text) < 100_000
 
 
 def test_calls_that_double_are_refused_before_they_are_copied():

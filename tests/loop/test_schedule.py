@@ -9,6 +9,7 @@ import pytest
 
 from tests.loop.checked import program_of
 from tests.values import random_array
+import xlac
 from xlac.compiler import compile_module
 from xlac.loop.printer import print_program
 from xlac.options import Options
@@ -422,3 +423,30 @@ def test_results_do_not_depend_on_threads(name: str) -> None:
                 assert [a.tobytes() for a in several.run(inputs)] == wanted, f"{name} by {count} threads"
     finally:
         threads.set_threads(before)
+
+
+@pytest.mark.parametrize(
+    "dims, columns, dtype, packed",
+    [
+        ((37, 1024), 200, "float32", True),
+        ((2, 37, 1024), 200, "float32", True),
+        ((30, 512), 150, "float64", True),
+        ((37, 2, 512), 200, "float32", True),
+        ((37, 1000), 200, "float32", False),
+        ((37, 1024), 40, "float32", False),  # few columns for which to copy
+        ((3, 1024), 200, "float32", False),
+    ],
+)
+def test_rows_that_meet_in_the_cache_are_copied_next_to_one_another(dims, columns, dtype, packed) -> None:
+    rng = np.random.default_rng(0)
+    axes = dims[1:] if len(dims) == 3 and dims[0] == 37 else dims[-1:]
+    x, y = rng.normal(size=dims).astype(dtype), rng.normal(size=(*axes, columns)).astype(dtype)
+    if len(axes) == 2:
+        lowered = xlac.jit(lambda x, y: np.tensordot(x, y, 2)).lower(x, y)
+        expected = np.tensordot(x.astype(float), y.astype(float), 2)
+    else:
+        lowered = xlac.jit(lambda x, y: x @ y).lower(x, y)
+        expected = x.astype(float) @ y.astype(float)
+    assert (".rows:" in print_program(program_of(lowered.module))) == packed
+    bound = 2 * np.finfo(dtype).eps * np.prod(axes) ** 0.5 * np.abs(expected).max() + 1e-30
+    np.testing.assert_allclose(lowered.compile()(x, y), expected, rtol=0, atol=bound)

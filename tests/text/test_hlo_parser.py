@@ -643,7 +643,27 @@ def test_the_result_takes_the_memory_of_an_aliased_parameter():
     assert result.tolist() == [0, -1, -2, -3] and np.shares_memory(result, x)
 
 
-@pytest.mark.parametrize("attribute", ["input_output_alias={ {}: (2, {}) }", "buffer_donor={ (1, {0}) }"])
-def test_a_donation_of_what_is_no_parameter_is_refused(attribute):
-    with pytest.raises(ParseError, match="there is no parameter"):
+@pytest.mark.parametrize(
+    "attribute, message",
+    [
+        ("input_output_alias={ {}: (2, {}) }", "there is no such parameter"),
+        ("input_output_alias={ {1}: (1, {}) }", "there is no such result"),
+        ("input_output_alias={ {}: (0, {}) }", "only arrays share memory"),
+        ("input_output_alias={ {}: (0, {1,0}) }", "they must have one size"),
+        ("input_output_alias={ {}: (1, {}), {}: (0, {0}) }", "that result has an alias already"),
+        ("input_output_alias={ {} (1, {}) }", "is not of the form"),
+        ("input_output_alias={ {0, a}: (1, {}) }", "is not of the form"),
+        ("input_output_alias={ {}: (one, {}) }", "is not of the form"),
+        ("input_output_alias={ {}: (-1, {}) }", "is not of the form"),
+        ("input_output_alias={ {}: (1, {}, always) }", "is not of the form"),
+        ("input_output_alias={ {}: (1, {}): {} }", "a comma was expected"),
+        ("input_output_alias=all", "a list in braces"),
+        ("buffer_donor={ (1, {0}) }", "there is no such parameter"),
+        ("buffer_donor={ (zero, {0}) }", "is not of the form"),
+        ("buffer_donor={ (0, {a}) }", "is not of the form"),
+        ("buffer_donor={ (0, {0}) (1, {}) }", "a comma was expected"),
+    ],
+)
+def test_a_malformed_donation_is_refused(attribute, message):
+    with pytest.raises(ParseError, match=message):
         parse_hlo(ALIASED.replace("ATTRIBUTES", attribute))

@@ -246,11 +246,6 @@ class ModuleEmitter:
         text = f"[{len(items)} x {scalar_type}] [{', '.join(items)}], align {align}"
         return self._constant(text)
 
-    def constant_bytes(self, data: bytes, align: int = 64) -> Value:
-        """A pointer to a private constant array of bytes; equal arrays are one."""
-        text = "".join([chr(b) if 32 <= b < 127 and b not in (34, 92) else f"\\{b:02X}" for b in data])
-        return self._constant(f'[{len(data)} x i8] c"{text}", align {align}')
-
     def variable(self, type: str, align: int = 64) -> Value:
         """A pointer to a private zero-initialised variable of this module."""
         name = f"@g{len(self._globals)}"

@@ -571,7 +571,7 @@ class KernelEmitter:
         if not i.terms:
             return e.const("i64", i.const)
         key = (i, "scalar")
-        variables, registers, buffers = self.index_parts(i)
+        variables, registers, buffers = i.variables, i.registers, i.buffers
         level, found = self.place(key, variables, registers, buffers)
         if found is not None:
             assert isinstance(found, Value)
@@ -585,28 +585,24 @@ class KernelEmitter:
                 result = e.add(result, e.const("i64", i.const))
         else:
             # The term of the innermost scope is added last, so that the others are hoisted.
-            levels = [self.place((Index(0, (t,)), "scalar"), *self.index_parts(Index(0, (t,))))[0] for t in i.terms]
+            terms = [Index(0, (t,)) for t in i.terms]
+            levels = [self.place((t, "scalar"), t.variables, t.registers, t.buffers)[0] for t in terms]
             k = max(range(len(levels)), key=lambda j: (levels[j], j))
             rest = self.scalar_index(Index(i.const, i.terms[:k] + i.terms[k + 1 :]))
-            term = self.scalar_index(Index(0, (i.terms[k],)))
+            term = self.scalar_index(terms[k])
             here = self.emit_in(level)
             result = e.add(rest, term)
         self.come_back(level, here)
         self.remember(level, key, result, registers, buffers)
         return result
 
-    @staticmethod
-    def index_parts(i: Index) -> tuple[frozenset, frozenset, frozenset]:
-        if all(isinstance(a, Var) for a, _ in i.terms):
-            return i.variables, frozenset(), frozenset()
-        return ir.index_parts(i)
-
     def atom(self, atom: ir.Atom) -> Value:
         e = self.e
         if isinstance(atom, Var):
             return self.variables[atom]
-        key = (Index(0, ((atom, 1),)), "atom")
-        variables, registers, buffers = self.index_parts(key[0])
+        whole = Index(0, ((atom, 1),))
+        key = (whole, "atom")
+        variables, registers, buffers = whole.variables, whole.registers, whole.buffers
         level, found = self.place(key, variables, registers, buffers)
         if found is not None:
             assert isinstance(found, Value)
@@ -641,7 +637,7 @@ class KernelEmitter:
         """An index that varies over the lanes, as a vector of i64."""
         e, n = self.e, self.width
         key = (i, "vector")
-        variables, registers, buffers = self.index_parts(i)
+        variables, registers, buffers = i.variables, i.registers, i.buffers
         level, found = self.place(key, variables, registers, buffers)
         if found is not None:
             assert isinstance(found, Value)

@@ -83,8 +83,40 @@ def regressor_model(features: Any, labels: Any, mode: str, params: dict[str, Any
 class _DNN:
     """What classifier and regressor share; see DNNClassifier."""
 
-    _kind: str
+    _estimator_type: str
     _model: Callable[..., EstimatorSpec]
+
+    def __init__(
+        self,
+        hidden_units: Sequence[int] = (10, 20, 10),
+        optimizer: Any = "adam",
+        learning_rate: Any = None,
+        activation: Any = "relu",
+        batch_size: int = 32,
+        steps: int = 2000,
+        dropout: float = 0.0,
+        l2: float = 0.0,
+        standardize: bool = False,
+        model_dir: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+        shuffle: bool = True,
+        save_checkpoints_steps: int | None = 1000,
+        progress: bool | str = "auto",
+    ) -> None:
+        self.hidden_units = hidden_units
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.activation = activation
+        self.batch_size = batch_size
+        self.steps = steps
+        self.dropout = dropout
+        self.l2 = l2
+        self.standardize = standardize
+        self.model_dir = model_dir
+        self.seed = seed
+        self.shuffle = shuffle
+        self.save_checkpoints_steps = save_checkpoints_steps
+        self.progress = progress
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments by name."""
@@ -115,9 +147,9 @@ class _DNN:
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags
 
-        classifier = self._kind == "classifier"
+        classifier = self._estimator_type == "classifier"
         return Tags(
-            estimator_type=self._kind,
+            estimator_type=self._estimator_type,
             target_tags=TargetTags(required=True, multi_output=not classifier),
             classifier_tags=ClassifierTags() if classifier else None,
             regressor_tags=None if classifier else RegressorTags(),
@@ -125,10 +157,6 @@ class _DNN:
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_")
-
-    @property
-    def _estimator_type(self) -> str:
-        return self._kind
 
     def _features(self, X: Any) -> np.ndarray:
         """X as float32 [rows, features], finite, of as many features as in training."""
@@ -231,7 +259,7 @@ class _DNN:
         """
         arrays, kept = checkpoint.arrays, checkpoint.model
         try:
-            if kept["kind"] != self._kind:
+            if kept["kind"] != self._estimator_type:
                 raise ValueError(f"it is of a {kept['kind']}")
             first = "hidden_0" if len(self.hidden_units) else "logits"
             features = arrays[f"variables/{first}/kernel"].shape[0]
@@ -287,7 +315,7 @@ class DNNClassifier(_DNN):
       estimator_: the Estimator inside.
     """
 
-    _kind = "classifier"
+    _estimator_type = "classifier"
     _model = staticmethod(classifier_model)
 
     def __init__(
@@ -308,21 +336,11 @@ class DNNClassifier(_DNN):
         save_checkpoints_steps: int | None = 1000,
         progress: bool | str = "auto",
     ) -> None:
-        self.hidden_units = hidden_units
+        super().__init__(
+            hidden_units, optimizer, learning_rate, activation, batch_size, steps, dropout, l2, standardize, model_dir,
+            seed, shuffle, save_checkpoints_steps, progress,
+        )  # fmt: skip
         self.n_classes = n_classes
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.activation = activation
-        self.batch_size = batch_size
-        self.steps = steps
-        self.dropout = dropout
-        self.l2 = l2
-        self.standardize = standardize
-        self.model_dir = model_dir
-        self.seed = seed
-        self.shuffle = shuffle
-        self.save_checkpoints_steps = save_checkpoints_steps
-        self.progress = progress
 
     def fit(
         self, X: Any, y: Any, steps: int | None = None, epochs: int | None = None, max_steps: int | None = None
@@ -374,7 +392,11 @@ class DNNClassifier(_DNN):
         return self
 
     def _information(self) -> dict[str, str]:
-        return {"kind": self._kind, "classes": json.dumps(self.classes_.tolist()), "labels": self.classes_.dtype.str}
+        return {
+            "kind": self._estimator_type,
+            "classes": json.dumps(self.classes_.tolist()),
+            "labels": self.classes_.dtype.str,
+        }
 
     def _read_information(self, kept: dict[str, str], outputs: int) -> None:
         classes, dtype = json.loads(kept["classes"]), np.dtype(kept["labels"])
@@ -466,40 +488,8 @@ class DNNRegressor(_DNN):
     Arguments are DNNClassifier's.
     """
 
-    _kind = "regressor"
+    _estimator_type = "regressor"
     _model = staticmethod(regressor_model)
-
-    def __init__(
-        self,
-        hidden_units: Sequence[int] = (10, 20, 10),
-        optimizer: Any = "adam",
-        learning_rate: Any = None,
-        activation: Any = "relu",
-        batch_size: int = 32,
-        steps: int = 2000,
-        dropout: float = 0.0,
-        l2: float = 0.0,
-        standardize: bool = False,
-        model_dir: str | os.PathLike[str] | None = None,
-        seed: int = 0,
-        shuffle: bool = True,
-        save_checkpoints_steps: int | None = 1000,
-        progress: bool | str = "auto",
-    ) -> None:
-        self.hidden_units = hidden_units
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.activation = activation
-        self.batch_size = batch_size
-        self.steps = steps
-        self.dropout = dropout
-        self.l2 = l2
-        self.standardize = standardize
-        self.model_dir = model_dir
-        self.seed = seed
-        self.shuffle = shuffle
-        self.save_checkpoints_steps = save_checkpoints_steps
-        self.progress = progress
 
     def fit(
         self, X: Any, y: Any, steps: int | None = None, epochs: int | None = None, max_steps: int | None = None
@@ -523,7 +513,7 @@ class DNNRegressor(_DNN):
         targets = self._targets(y, len(features))
         if not again:
             self.n_outputs_, self._flat = targets.shape[1], np.ndim(y) == 1
-        information = {"kind": self._kind, "flat": json.dumps(self._flat)}
+        information = {"kind": self._estimator_type, "flat": json.dumps(self._flat)}
         estimator = self.estimator_ if again else self._make(features, targets.shape[1], information)
         self._run(estimator, features, targets, steps, epochs, max_steps)
         return self

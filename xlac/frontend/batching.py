@@ -151,14 +151,25 @@ def apply_rule(instruction: Instruction, values: Sequence[Value], size: int) -> 
 
 
 def batch_leaves(
-    function: Callable[..., Sequence[Any]], name: str, arguments: Sequence[Batched], size: int
+    function: Callable[..., Sequence[Any]], name: str, arguments: Sequence[Batched], size: int, axis_name: Any = None
 ) -> list[Any]:
-    """`function` of one example's arrays, on batched ones: Batched results, or what is no array as it is."""
+    """`function` of one example's arrays, on batched ones: Batched results, or what is no array as it is.
+
+    Within it, `axis_name` names the examples for the functions of `xlac.lax.parallel`.
+    """
+    from xlac import lax
+
     active = trace.active()
+    session = active.session
+    places = None if axis_name is None else lax.iota(np.int32, size)
     inner = trace.Trace(name, active)
     inner.carries = True
     with trace.recording(inner):
         parameters, given = [], []
+        if places is not None:
+            parameter = inner.parameter(places._instruction.shape.without(0))  # type: ignore[union-attr]
+            parameters.append((parameter, Batched(places, 0)))
+            inner.axis = axis_name, size, Tracer(inner, parameter)
         for argument in arguments:
             x = argument.value
             if argument.axis is None:
@@ -174,7 +185,11 @@ def batch_leaves(
     known: dict[Instruction, Value] = dict(parameters)
     for outer, parameter in inner.captures.items():
         known[parameter] = values_of(outer)
-    values = batch([*(c.last for c in carried), *(e for e in ends if e is not None)], known, size)
+    outer_name, session.axis_name = session.axis_name, axis_name
+    try:
+        values = batch([*(c.last for c in carried), *(e for e in ends if e is not None)], known, size)
+    finally:
+        session.axis_name = outer_name
     merged = {c.effect: v for c, v in zip(carried, values)}
     active.carry(carried, [c.effect.merge(merged, size) for c in carried])
     found = iter(values[len(carried) :])
@@ -290,7 +305,7 @@ def vmap(
             shape.append(nesting)
             return found
 
-        made = batch_leaves(flat, name, mapped, size)
+        made = batch_leaves(flat, name, mapped, size, axis_name)
         nested = tree.unflatten(shape[0], made)
         wanted = axes_of(out_axes, nested, "out_axes", "results")
         return tree.unflatten(shape[0], [_placed(m, a, size, name) for m, a in zip(made, wanted)])

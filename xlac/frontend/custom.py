@@ -112,6 +112,7 @@ def redirect_results(instruction: Instruction, results: Sequence[Tracer], moved:
 
 def on_axes(function: Flat, axes: Sequence[int | None], size: int) -> Flat:
     """A function of flat arrays, for all examples; leaves of type float0 stay as they are."""
+    axis_name = trace.active().session.axis_name
 
     def call(*arguments: Any) -> list[Any]:
         arrays = [(k, Batched(lift(a), axis)) for k, (a, axis) in enumerate(zip(arguments, axes)) if not is_float0(a)]
@@ -122,7 +123,7 @@ def on_axes(function: Flat, axes: Sequence[int | None], size: int) -> Flat:
                 given[k] = x
             return function(*given)
 
-        return batch_leaves(one, name_of(function), [v for _, v in arrays], size)
+        return batch_leaves(one, name_of(function), [v for _, v in arrays], size, axis_name)
 
     return call
 

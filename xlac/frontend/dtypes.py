@@ -43,8 +43,6 @@ _ABOVE: dict[str, tuple[str, ...]] = {
     "complex128": (),
 }
 
-WEAK_KIND = {"i": "int*", "f": "float*", "c": "complex*"}
-
 
 def _reach(node: str) -> frozenset[str]:
     found = {node}

@@ -91,7 +91,7 @@ class ArrayFunction(Dispatching):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if trace.current() is not None:
             return self.traced(*args, **kwargs)
-        from xlac.frontend.jit import Compiled, _Program, leaf_signature, trace_program
+        from xlac.frontend.stages import Compiled, Program, leaf_signature, trace_program
 
         data: list[Any] = []
         settings: list[Any] = []
@@ -111,7 +111,7 @@ class ArrayFunction(Dispatching):
             values = [next(still) if is_setting else next(moving) for is_setting in fixed]
             return self.traced(*values[: len(args)], **dict(zip(kwargs, values[len(args) :])))
 
-        program = self._programs[key] = _Program(Compiled(trace_program(run, name, signatures)))
+        program = self._programs[key] = Program(Compiled(trace_program(run, name, signatures)))
         result = program.call_leaves(leaves)
         if all(_is_fixed(value) for value in settings):
             native, nested = program.compiled.executable.native, program.compiled.traced.out_structure

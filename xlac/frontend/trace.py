@@ -159,12 +159,14 @@ class Session:
       lifted: where constants become parameters of the entry, their values; None where they stay constants.
       place: the function's file and line, where they are known.
       checks: those of the checkified functions that are being traced, inner ones last.
+      axis_name: the name of the axis over which what was recorded is being mapped, for rules that are traced meanwhile.
       watch: called with each instruction that a function records, but not with copies of recorded ones.
     """
 
     name: str
     place: tuple[str, int] | None = None
     checks: list[Any] = field(default_factory=list)
+    axis_name: Any = None
     watch: Callable[[Instruction], None] | None = None
     notes: dict[Instruction, Note] = field(default_factory=dict)
     replaced: dict[Instruction, Instruction] = field(default_factory=dict)
@@ -241,6 +243,7 @@ class Trace:
       effects: the value at hand of each effect that was changed here.
       carries: whoever made this trace carries effects through it.
       closed: recording has ended; values of this trace can no longer be used.
+      axis: of what `vmap` maps over an axis with a name: the name, the number of examples, this example's place.
     """
 
     def __init__(self, name: str, parent: Trace | None = None, session: Session | None = None) -> None:
@@ -252,6 +255,7 @@ class Trace:
         self.carries = parent is None
         self._entered: dict[Effect, tuple[Instruction, Instruction]] = {}
         self.closed = False
+        self.axis: tuple[Any, int, Any] | None = None
         self._repeated: dict[Instruction, Instruction] = {}
         self._scalars: dict[tuple[str, bytes], Instruction] = {}
         self._arrays: dict[int, tuple[np.ndarray, Instruction]] = {}

@@ -9,7 +9,7 @@ import numpy as np
 
 from xlac.array import install, namespace
 from xlac.errors import TraceError
-from xlac.frontend import dtypes, trace
+from xlac.frontend import trace
 from xlac.ir.module import Instruction
 
 if TYPE_CHECKING:
@@ -250,10 +250,3 @@ class Tracer:
 
 install(Tracer, ("ravel", "squeeze", "swapaxes", "copy", "diagonal"))
 Tracer.flatten = Tracer.ravel  # type: ignore[attr-defined]
-
-
-def shape_dtype(value: Any) -> tuple[tuple[int, ...], np.dtype, bool]:
-    """Shape, dtype and weakness of an array, traced value or Python number."""
-    if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
-        return (), *dtypes.type_of(value)
-    return tuple(value.shape), np.dtype(value.dtype), bool(getattr(value, "weak_type", False))

@@ -13,7 +13,7 @@ from typing import Any
 
 from xlac.errors import VerifyError
 from xlac.ir.opcode import Kind, Opcode, op
-from xlac.ir.shape import ArrayShape, Shape, TupleShape
+from xlac.ir.shape import Shape
 
 
 class Instruction:
@@ -440,15 +440,3 @@ class Module:
         module = Module(self.name, copies[self.entry], self.attrs)
         module.donated = self.donated
         return module
-
-
-def array_shape(instruction: Instruction) -> ArrayShape:
-    """The instruction's shape, known to be an array's."""
-    assert isinstance(instruction.shape, ArrayShape), instruction
-    return instruction.shape
-
-
-def tuple_shape(instruction: Instruction) -> TupleShape:
-    """The instruction's shape, known to be a tuple's."""
-    assert isinstance(instruction.shape, TupleShape), instruction
-    return instruction.shape

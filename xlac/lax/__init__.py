@@ -25,6 +25,7 @@ from xlac.lax import (
     linalg,
     movement,
     order,
+    parallel,
     reductions,
     special,
     transforms,
@@ -42,6 +43,7 @@ from xlac.lax.implicit import *  # noqa: F403
 from xlac.lax.indexing import *  # noqa: F403
 from xlac.lax.movement import *  # noqa: F403
 from xlac.lax.order import *  # noqa: F403
+from xlac.lax.parallel import *  # noqa: F403
 from xlac.lax.reductions import *  # noqa: F403
 from xlac.lax.reductions import _arg_extreme, _reduce_named  # noqa: F401
 from xlac.lax.special import *  # noqa: F403
@@ -57,6 +59,7 @@ __all__ = [
     *indexing.__all__,
     *movement.__all__,
     *order.__all__,
+    *parallel.__all__,
     *reductions.__all__,
     *special.__all__,
     *transforms.__all__,

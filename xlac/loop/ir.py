@@ -22,6 +22,8 @@ from xlac.ir.shape import S64, ArrayShape, ElementType
 
 # ---- indices
 
+_EMPTY: frozenset[Any] = frozenset()
+
 
 class Var:
     """A loop variable, which takes the values 0 .. extent-1."""
@@ -64,9 +66,12 @@ Atom = Union[Var, FloorDiv, Mod, FromValue]
 
 
 class Index:
-    """const + sum of coefficient * atom. Interned: equal indices are the same object."""
+    """const + sum of coefficient * atom. Interned: equal indices are the same object.
 
-    __slots__ = ("__weakref__", "const", "high", "low", "terms", "variables")
+    `variables`, `registers` and `buffers` are those it depends on; `low` and `high` its least and greatest value.
+    """
+
+    __slots__ = ("__weakref__", "buffers", "const", "high", "low", "registers", "terms", "variables")
     _interned: dict[tuple, Index] = {}
 
     def __new__(cls, const: int, terms: tuple[tuple[Atom, int], ...] = ()) -> Index:
@@ -77,13 +82,19 @@ class Index:
         self = super().__new__(cls)
         self.const, self.terms = const, terms
         low = high = const
-        variables: frozenset[Var] = frozenset()
+        self.variables = self.registers = self.buffers = _EMPTY
         for atom, coefficient in terms:
             a, b = atom_range(atom)
             low += min(coefficient * a, coefficient * b)
             high += max(coefficient * a, coefficient * b)
-            variables |= atom_variables(atom)
-        self.low, self.high, self.variables = low, high, variables
+            if isinstance(atom, Var):
+                self.variables |= {atom}
+            else:
+                inner = atom.value if isinstance(atom, FromValue) else atom.index
+                self.variables |= inner.variables
+                self.registers |= inner.registers
+                self.buffers |= inner.buffers
+        self.low, self.high = low, high
         cls._interned[key] = self
         return self
 
@@ -125,7 +136,11 @@ class Index:
         return str(self)
 
     def __str__(self) -> str:
-        parts = [f"{c}*{atom_text(a)}" if c != 1 else atom_text(a) for a, c in self.terms]
+        return self.text({})
+
+    def text(self, names: dict[Value | Index, str]) -> str:
+        """The index as text, with `names` in place of the values in it that have one."""
+        parts = [f"{c}*{atom_text(a, names)}" if c != 1 else atom_text(a, names) for a, c in self.terms]
         if self.const or not parts:
             parts.append(str(self.const))
         return " + ".join(parts)
@@ -190,22 +205,13 @@ def atom_range(atom: Atom) -> tuple[int, int]:
     return atom.low, atom.high
 
 
-def atom_variables(atom: Atom) -> frozenset[Var]:
-    if isinstance(atom, Var):
-        return frozenset((atom,))
-    if isinstance(atom, FromValue):
-        return atom.value.variables
-    return atom.index.variables
-
-
-def atom_text(atom: Atom) -> str:
+def atom_text(atom: Atom, names: dict[Value | Index, str]) -> str:
     if isinstance(atom, Var):
         return atom.name
-    if isinstance(atom, FloorDiv):
-        return f"(({atom.index}) // {atom.divisor})"
-    if isinstance(atom, Mod):
-        return f"(({atom.index}) % {atom.divisor})"
-    return f"clamp({atom.value}, {atom.low}, {atom.high})"
+    if isinstance(atom, FromValue):
+        return f"clamp({names.get(atom.value) or atom.value.text(names)}, {atom.low}, {atom.high})"
+    sign = "//" if isinstance(atom, FloorDiv) else "%"
+    return f"(({names.get(atom.index) or atom.index.text(names)}) {sign} {atom.divisor})"
 
 
 # ---- buffers and registers
@@ -278,12 +284,11 @@ class Value:
     def __str__(self) -> str:
         return self.text({})
 
-    def text(self, names: dict[Value, str]) -> str:
+    def text(self, names: dict[Value | Index, str]) -> str:
         """The value as text, with `names` in place of the operands that have one."""
         raise NotImplementedError
 
 
-_EMPTY: frozenset[Any] = frozenset()
 _values: dict[tuple, Value] = {}
 
 
@@ -300,7 +305,7 @@ class Const(Value):
     __slots__ = ("number",)
     number: Any
 
-    def text(self, names: dict[Value, str]) -> str:
+    def text(self, names: dict[Value | Index, str]) -> str:
         return str(self.number)
 
 
@@ -312,9 +317,9 @@ class Load(Value):
     index: Index
     guard: Value | None
 
-    def text(self, names: dict[Value, str]) -> str:
+    def text(self, names: dict[Value | Index, str]) -> str:
         guard = "" if self.guard is None else f" if {names.get(self.guard) or self.guard.text(names)}"
-        return f"{self.buffer.resolve().name}[{self.index}{guard}]"
+        return f"{self.buffer.resolve().name}[{self.index.text(names)}{guard}]"
 
 
 class Apply(Value):
@@ -325,7 +330,7 @@ class Apply(Value):
     args: tuple[Value, ...]
     attrs: tuple[tuple[str, Any], ...]
 
-    def text(self, names: dict[Value, str]) -> str:
+    def text(self, names: dict[Value | Index, str]) -> str:
         attrs = "".join(f", {k}={v}" for k, v in self.attrs if v is not None)
         kind = f".{self.element_type}" if self.opcode in ("convert", "bitcast-convert") else ""
         args = ", ".join(names.get(a) or a.text(names) for a in self.args)
@@ -338,8 +343,8 @@ class FromIndex(Value):
     __slots__ = ("index",)
     index: Index
 
-    def text(self, names: dict[Value, str]) -> str:
-        return f"{self.element_type}({self.index})"
+    def text(self, names: dict[Value | Index, str]) -> str:
+        return f"{self.element_type}({self.index.text(names)})"
 
 
 class InRange(Value):
@@ -350,8 +355,8 @@ class InRange(Value):
     low: int
     high: int
 
-    def text(self, names: dict[Value, str]) -> str:
-        return f"({self.low} <= {self.index} < {self.high})"
+    def text(self, names: dict[Value | Index, str]) -> str:
+        return f"({self.low} <= {self.index.text(names)} < {self.high})"
 
 
 class Read(Value):
@@ -360,7 +365,7 @@ class Read(Value):
     __slots__ = ("register",)
     register: Register
 
-    def text(self, names: dict[Value, str]) -> str:
+    def text(self, names: dict[Value | Index, str]) -> str:
         return self.register.name
 
 
@@ -368,18 +373,6 @@ def _fill(
     node: Value, element_type: ElementType, variables: frozenset, registers: frozenset, buffers: frozenset
 ) -> None:
     node.element_type, node.variables, node.registers, node.buffers = element_type, variables, registers, buffers
-
-
-def index_parts(index: Index) -> tuple[frozenset, frozenset, frozenset]:
-    """The variables, registers and buffers an index depends on."""
-    registers = buffers = _EMPTY
-    for atom, _ in index.terms:
-        if isinstance(atom, (FloorDiv, Mod)):
-            _, r, b = index_parts(atom.index)
-            registers, buffers = registers | r, buffers | b
-        elif isinstance(atom, FromValue):
-            registers, buffers = registers | atom.value.registers, buffers | atom.value.buffers
-    return index.variables, registers, buffers
 
 
 def const(element_type: ElementType, number: Any) -> Const:
@@ -404,7 +397,7 @@ def load(buffer: Buffer, at: Index, guard: Value | None = None) -> Value:
     node = _values.get(key)
     if node is None:
         node = _values[key] = Load()
-        variables, registers, buffers = index_parts(at)
+        variables, registers, buffers = at.variables, at.registers, at.buffers
         if guard is not None:
             variables, registers, buffers = (
                 variables | guard.variables,
@@ -437,7 +430,7 @@ def from_index(at: Index, element_type: ElementType = S64) -> FromIndex:
     node = _values.get(key)
     if node is None:
         node = _values[key] = FromIndex()
-        _fill(node, element_type, *index_parts(at))
+        _fill(node, element_type, at.variables, at.registers, at.buffers)
         node.index = at
     return node  # type: ignore[return-value]
 
@@ -454,7 +447,7 @@ def in_range(at: Index, low: int, high: int) -> Value:
     node = _values.get(key)
     if node is None:
         node = _values[key] = InRange()
-        _fill(node, PRED, *index_parts(at))
+        _fill(node, PRED, at.variables, at.registers, at.buffers)
         node.index, node.low, node.high = at, low, high
     return node
 
@@ -684,16 +677,23 @@ def operands(value: Value) -> list[Value]:
     if isinstance(value, Apply):
         return list(value.args)
     if isinstance(value, Load):
-        inner = list(_index_values(value.index))
+        inner = _index_values(value.index)
         return inner if value.guard is None else [*inner, value.guard]
     if isinstance(value, (FromIndex, InRange)):
-        return list(_index_values(value.index))
+        return _index_values(value.index)
     return []
 
 
-def _index_values(index: Index) -> Iterator[Value]:
-    for atom, _ in index.terms:
-        if isinstance(atom, FromValue):
-            yield atom.value
-        elif isinstance(atom, (FloorDiv, Mod)):
-            yield from _index_values(atom.index)
+def _index_values(index: Index) -> list[Value]:
+    """The values inside an index."""
+    found: dict[Value, None] = {}
+    seen = {index}
+    stack = [index]
+    while stack:
+        for atom, _ in stack.pop().terms:
+            if isinstance(atom, FromValue):
+                found[atom.value] = None
+            elif isinstance(atom, (FloorDiv, Mod)) and atom.index not in seen:
+                seen.add(atom.index)
+                stack.append(atom.index)
+    return list(found)

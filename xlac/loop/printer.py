@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from xlac.loop.ir import (
+    ZERO,
     Accumulate,
     Apply,
     Assign,
     Buffer,
     Copy,
     For,
+    FromValue,
     HostCall,
     If,
+    Index,
     Kernel,
+    Load,
     Loop,
     Program,
     Statement,
@@ -22,11 +26,14 @@ from xlac.loop.ir import (
     Switch,
     Transpose,
     Value,
+    Var,
     While,
-    operands,
     statement_values,
     statements,
 )
+
+# Levels of operands that are written in one expression.
+MAX_DEPTH = 40
 
 
 def print_program(program: Program) -> str:
@@ -69,25 +76,28 @@ def _steps(steps: list[Step], indent: str) -> Iterator[str]:
 
 
 class _Shared:
-    """Names for values that a kernel uses more than once, so that text grows with the graph and not with its paths."""
+    """Names for values and indices that a kernel uses more than once, so that text grows with the graph and not with
+    its paths, and for some in long chains."""
 
     def __init__(self, body: list[Statement]) -> None:
-        self.names: dict[Value, str] = {}
-        counts: dict[Value, int] = {}
+        self.names: dict[Value | Index, str] = {}
+        counts: dict[Value | Index, int] = {}
         for statement in statements(body):
             stack = list(statement_values(statement))
+            if isinstance(statement, Store):
+                stack += _parts(statement.index)
             while stack:
                 node = stack.pop()
                 counts[node] = counts.get(node, 0) + 1
                 if counts[node] == 1:
-                    stack.extend(operands(node))
-        self._shared = {v for v, n in counts.items() if n > 1 and isinstance(v, Apply)}
+                    stack.extend(_parts(node))
+        self._shared = {v for v, n in counts.items() if n > 1 and _parts(v)}
 
-    def text(self, value: Value, lines: list[str], indent: str) -> str:
-        """The value's text; definitions of shared values it needs are appended to `lines`."""
-        order: list[Value] = []
-        seen: set[Value] = set()
-        stack = [(value, False)]
+    def text(self, what: Value | Index, lines: list[str], indent: str) -> str:
+        """The text of a value or index; definitions of shared ones it needs are appended to `lines`."""
+        order: list[Value | Index] = []
+        seen: set[Value | Index] = set()
+        stack: list[tuple[Value | Index, bool]] = [(what, False)]
         while stack:
             node, leaving = stack.pop()
             if leaving:
@@ -95,13 +105,29 @@ class _Shared:
             elif node not in seen and node not in self.names:
                 seen.add(node)
                 stack.append((node, True))
-                stack.extend((o, False) for o in operands(node))
+                stack.extend((o, False) for o in _parts(node))
+        depth: dict[Value | Index, int] = {}
         for node in order:
-            if node in self._shared:
+            depth[node] = 1 + max((depth.get(o, 0) for o in _parts(node)), default=0)
+            if node in self._shared or depth[node] > MAX_DEPTH:
+                depth[node] = 0
                 text = node.text(self.names)
                 self.names[node] = f"%{len(self.names)}"
                 lines.append(f"{indent}{self.names[node]} = {text}")
-        return self.names.get(value) or value.text(self.names)
+        return self.names.get(what) or what.text(self.names)
+
+
+def _parts(node: Value | Index) -> Sequence[Value | Index]:
+    """What stands inside the text of a value or index: operands, and what an index divides or takes from memory."""
+    if isinstance(node, Apply):
+        return node.args
+    guard = node.guard if isinstance(node, Load) else None
+    index = node if isinstance(node, Index) else getattr(node, "index", ZERO)
+    parts: list[Value | Index] = [] if guard is None else [guard]
+    for atom, _ in index.terms:
+        if not isinstance(atom, Var):
+            parts.append(atom.value if isinstance(atom, FromValue) else atom.index)
+    return parts
 
 
 def _body(body: list[Statement], indent: str, shared: _Shared | None = None) -> Iterator[str]:
@@ -109,15 +135,15 @@ def _body(body: list[Statement], indent: str, shared: _Shared | None = None) -> 
     for s in body:
         lines: list[str] = []
 
-        def text(value: Value, lines: list[str] = lines) -> str:
-            return shared.text(value, lines, indent)
+        def text(what: Value | Index, lines: list[str] = lines) -> str:
+            return shared.text(what, lines, indent)
 
         if isinstance(s, For):
             how = f" vector of {s.width}" if s.kind == "vector" else ""
             yield f"{indent}for {s.var} < {s.var.extent}:{how}"
             yield from _inner(s.body, indent, shared)
         elif isinstance(s, Store):
-            line = f"{indent}{_place(s.buffer)}[{s.index}] = {text(s.value)}"
+            line = f"{indent}{_place(s.buffer)}[{text(s.index)}] = {text(s.value)}"
             line += f" if {text(s.guard)}" if s.guard is not None else ""
             yield from (*lines, line)
         elif isinstance(s, Assign):

@@ -50,7 +50,6 @@ from xlac.loop.ir import (
     Var,
     While,
     atom_range,
-    index_parts,
     statement_values,
     statements,
 )
@@ -123,6 +122,7 @@ class Facts:
     """What is known where a statement is: ranges of variables narrower than their own, from the branches around it."""
 
     ranges: dict[Var, Range] = field(default_factory=dict)
+    _divided: dict[Atom, Range] = field(default_factory=dict)  # ranges of divisions and remainders
 
     def with_condition(self, condition: Value, holds: bool) -> Facts:
         """The facts where a condition holds, or does not."""
@@ -159,13 +159,16 @@ class Facts:
     def atom_range(self, atom: Atom) -> Range:
         if isinstance(atom, Var):
             return self.ranges.get(atom) or atom_range(atom)
-        if isinstance(atom, (FloorDiv, Mod)):
+        if isinstance(atom, FromValue):
+            return atom_range(atom)
+        found = self._divided.get(atom)
+        if found is None:
             low, high = self.range_of(atom.index)
-            if isinstance(atom, FloorDiv):
-                return low // atom.divisor, high // atom.divisor
-            if low // atom.divisor == high // atom.divisor:
-                return low % atom.divisor, high % atom.divisor
-        return atom_range(atom)
+            found = low // atom.divisor, high // atom.divisor
+            if isinstance(atom, Mod):
+                found = (low % atom.divisor, high % atom.divisor) if found[0] == found[1] else atom_range(atom)
+            self._divided[atom] = found
+        return found
 
     @property
     def impossible(self) -> bool:
@@ -375,7 +378,7 @@ class KernelVerifier:
 
     def index(self, i: Index) -> None:
         """Its variables are those of loops around it."""
-        for variable in index_parts(i)[0]:
+        for variable in i.variables:
             self.check(variable in self.variables, f"{variable} is not the variable of a loop around it")
 
     def place(self, buffer: Buffer) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -162,12 +162,3 @@ def no_out(name: str, out: Any) -> None:
         raise trace.trace_error(
             f"{name}: out= cannot be used, as traced arrays are not changed in place; assign the result"
         )
-
-
-def eager_or(traced: Callable[..., Any], direct: Callable[..., Any]) -> Callable[..., Any]:
-    """A creation function: `traced` while tracing, otherwise `direct`, in NumPy."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return (direct if trace.current() is None else traced)(*args, **kwargs)
-
-    return call

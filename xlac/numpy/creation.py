@@ -13,7 +13,7 @@ import numpy as np
 from xlac import lax
 from xlac.frontend import dtypes, trace
 from xlac.frontend.eager import as_array, made
-from xlac.frontend.jit import leaf_array
+from xlac.frontend.stages import leaf_array
 from xlac.frontend.trace import lift
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core

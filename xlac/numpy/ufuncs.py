@@ -126,30 +126,26 @@ class Methods:
             return named(a, axis=axis, keepdims=keepdims, **settings)
         return self._reduce(a, axis, dtype, keepdims, initial, where)
 
-    @property
-    def _reduce(self) -> Callable[..., Any]:
-        @program_function
-        def reduce(a: Any, axis: Any, dtype: Any, keepdims: bool, initial: Any, where: Any) -> Any:
-            x, opcode = self._opcode(a)
-            axes = _core.normalize_axes(axis, x.ndim, f"{self.name}.reduce")
-            if where is not None:
-                if self.identity is None:
-                    raise trace.trace_error(f"{self.name}.reduce: where= needs a function that has an identity")
-                neutral = lax.full_like(x, self.identity)
-                x = elementwise.where(where, x, neutral)
-            if opcode is not None:
-                result = lax._reduce_named(opcode, x, axes)
-                if initial is not None:
-                    result = self.function(result, initial)
-            else:
-                if len(axes) != 1:
-                    raise trace.shape_error(f"{self.name}.reduce: axis={axis!r}; its order matters, so give one axis")
-                result = self._fold(x, axes[0], dtype, initial)
-            if keepdims:
-                result = lax.expand_dims(result, axes)
-            return result if dtype is None else lax.convert_element_type(result, dtype)
-
-        return reduce
+    @program_function
+    def _reduce(self, a: Any, axis: Any, dtype: Any, keepdims: bool, initial: Any, where: Any) -> Any:
+        x, opcode = self._opcode(a)
+        axes = _core.normalize_axes(axis, x.ndim, f"{self.name}.reduce")
+        if where is not None:
+            if self.identity is None:
+                raise trace.trace_error(f"{self.name}.reduce: where= needs a function that has an identity")
+            neutral = lax.full_like(x, self.identity)
+            x = elementwise.where(where, x, neutral)
+        if opcode is not None:
+            result = lax._reduce_named(opcode, x, axes)
+            if initial is not None:
+                result = self.function(result, initial)
+        else:
+            if len(axes) != 1:
+                raise trace.shape_error(f"{self.name}.reduce: axis={axis!r}; its order matters, so give one axis")
+            result = self._fold(x, axes[0], dtype, initial)
+        if keepdims:
+            result = lax.expand_dims(result, axes)
+        return result if dtype is None else lax.convert_element_type(result, dtype)
 
     def _fold(self, x: Tracer, axis: int, dtype: Any, initial: Any) -> Tracer:
         rows, start = self._rows(x, axis, dtype, self.identity if initial is None and not x.shape[axis] else initial)
@@ -175,23 +171,19 @@ class Methods:
             return named(a, axis, **({} if dtype is None else {"dtype": dtype}))
         return self._accumulate(a, axis, dtype)
 
-    @property
-    def _accumulate(self) -> Callable[..., Any]:
-        @program_function
-        def accumulate(a: Any, axis: int, dtype: Any) -> Any:
-            x, opcode = self._opcode(a)
-            along = normalize_axis(axis, x.ndim, f"{self.name}.accumulate")
-            if opcode is not None:
-                x = x if dtype is None else lax.convert_element_type(x, dtype)
-                init = lax._identity(opcode, x.dtype)
-                return running(x, along, False, init, trace.reducer(opcode, x.dtype))
-            rows, _ = self._rows(x, along, dtype)
-            if rows.shape[0]:
-                _, later = self._scan(rows[0], rows[1:])
-                rows = lax.concatenate([rows[:1], later], 0)
-            return shaping.moveaxis(rows, 0, along)
-
-        return accumulate
+    @program_function
+    def _accumulate(self, a: Any, axis: int, dtype: Any) -> Any:
+        x, opcode = self._opcode(a)
+        along = normalize_axis(axis, x.ndim, f"{self.name}.accumulate")
+        if opcode is not None:
+            x = x if dtype is None else lax.convert_element_type(x, dtype)
+            init = lax._identity(opcode, x.dtype)
+            return running(x, along, False, init, trace.reducer(opcode, x.dtype))
+        rows, _ = self._rows(x, along, dtype)
+        if rows.shape[0]:
+            _, later = self._scan(rows[0], rows[1:])
+            rows = lax.concatenate([rows[:1], later], 0)
+        return shaping.moveaxis(rows, 0, along)
 
     def outer(self, A: Any, B: Any, /) -> Any:
         """The function of each element of A with each of B."""
@@ -210,23 +202,19 @@ class Methods:
         starts = np.asarray(indices, np.int64)
         return self._reduceat(a, tuple(starts.tolist()), axis, dtype)
 
-    @property
-    def _reduceat(self) -> Callable[..., Any]:
-        @program_function
-        def reduceat(a: Any, starts: Sequence[int], axis: int, dtype: Any) -> Any:
-            x = as_tracer(a)
-            along = normalize_axis(axis, x.ndim, f"{self.name}.reduceat")
-            n = x.shape[along]
-            for start in starts:
-                if not 0 <= start < n:
-                    raise trace.shape_error(f"{self.name}.reduceat: index {start} along an axis of extent {n}")
-            parts = [
-                self.reduce(lax.slice_in_dim(x, i, max(j, i + 1), axis=along), along, dtype, keepdims=True)
-                for i, j in zip(starts, [*starts[1:], n])
-            ]
-            return lax.concatenate(parts, along)
-
-        return reduceat
+    @program_function
+    def _reduceat(self, a: Any, starts: Sequence[int], axis: int, dtype: Any) -> Any:
+        x = as_tracer(a)
+        along = normalize_axis(axis, x.ndim, f"{self.name}.reduceat")
+        n = x.shape[along]
+        for start in starts:
+            if not 0 <= start < n:
+                raise trace.shape_error(f"{self.name}.reduceat: index {start} along an axis of extent {n}")
+        parts = [
+            self.reduce(lax.slice_in_dim(x, i, max(j, i + 1), axis=along), along, dtype, keepdims=True)
+            for i, j in zip(starts, [*starts[1:], n])
+        ]
+        return lax.concatenate(parts, along)
 
     def at(self, a: Any, indices: Any, b: Any = None, /, *, inplace: bool = True) -> Any:
         """`a` with the function of its elements at the indices, and of `b`, once for each time a place is named.

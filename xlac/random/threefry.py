@@ -27,6 +27,8 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
 _UINT32 = np.dtype(np.uint32)
 
+_UINT64 = np.dtype(np.uint64)
+
 Words = tuple[Tracer, Tracer]
 
 
@@ -74,13 +76,35 @@ def key_words(name: str, key: Any) -> Words:
       ShapeError: it is no key, or several.
     """
     x = as_tracer(key)
-    if x.dtype != _UINT32 or x.shape != (2,):
-        several = x.dtype == _UINT32 and x.ndim > 1 and x.shape[-1] == 2
-        what = "several keys, of which it takes one" if several else "no key"
+    if not is_keys(x) or x.shape != key_dims(x):
+        what = "several keys, of which it takes one" if is_keys(x) else "no key"
         raise shape_error(
-            f"{name}: key is {x._instruction.shape}, {what}; a key is u32[2], as xlac.random.key(seed) gives"
+            f"{name}: key is {x._instruction.shape}, {what}; a key is u64[], as xlac.random.key(seed) gives, or u32[2], "
+            "as xlac.random.PRNGKey(seed) does"
         )
-    return lax.index_in_dim(x, 0, keepdims=False), lax.index_in_dim(x, 1, keepdims=False)
+    return words_of(x)
+
+
+def key_dims(x: Tracer) -> tuple[int, ...]:
+    """The dimensions that one key has in an array of keys."""
+    return () if x.dtype == _UINT64 else (2,)
+
+
+def is_keys(x: Tracer) -> bool:
+    """Whether an array can be one or more keys: uint64[...] or uint32[..., 2]."""
+    return x.dtype == _UINT64 or (x.dtype == _UINT32 and x.shape[-1:] == (2,))
+
+
+def words_of(keys: Tracer) -> Words:
+    """The two words of each key."""
+    if keys.dtype == _UINT64:
+        return convert(lax.shift_right_logical(keys, lax.full_like(keys, 32)), _UINT32), convert(keys, _UINT32)
+    return tuple(lax.index_in_dim(keys, i, axis=-1, keepdims=False) for i in range(2))  # type: ignore[return-value]
+
+
+def keys_like(key: ArrayLike, words: Words) -> Tracer:
+    """The keys of pairs of words, in the form in which `key` is."""
+    return mixed(words, 64) if as_tracer(key).dtype == _UINT64 else join(words)
 
 
 def child(key: Words, number: int) -> Words:
@@ -89,7 +113,7 @@ def child(key: Words, number: int) -> Words:
 
 
 def join(words: Words) -> Tracer:
-    """The two words along a new last dimension: keys from pairs of words."""
+    """The two words along a new last dimension."""
     return lax.concatenate([lax.reshape(w, (*w.shape, 1)) for w in words], words[0].ndim)
 
 
@@ -98,7 +122,7 @@ def mixed(words: Words, width: int) -> Tracer:
     unsigned = np.dtype(f"u{width // 8}")
     if width == 64:
         high, low = (convert(w, unsigned) for w in words)
-        return lax.bitwise_or(lax.shift_left(high, lift(np.uint64(32))), low)
+        return lax.bitwise_or(lax.shift_left(high, lax.full_like(high, 32)), low)
     return convert(lax.bitwise_xor(*words), unsigned)
 
 
@@ -186,30 +210,40 @@ def key_impl(keys: ArrayLike) -> str:
 
 
 @array_function
-def key(seed: ArrayLike, *, impl: Any = None, dtype: Any = None) -> Array:
-    """The key of an integer seed: uint32[2], the upper and lower 32 bits of the seed.
+def key(seed: ArrayLike, *, impl: Any = None) -> Array:
+    """The key of an integer seed, as uint64[].
 
     Integers of at most 32 bits, and Python integers that fit int32, have upper bits 0 even if they are negative, as in
-    JAX without 64-bit types. `PRNGKey` is the same function.
+    JAX without 64-bit types.
+
+    Raises:
+      ShapeError: the seed is no single integer, or `impl` names another generator.
     """
-    _check_impl("key", impl)
+    return mixed(_seed_words("key", seed, impl), 64)
+
+
+@array_function
+def PRNGKey(seed: ArrayLike, *, impl: Any = None) -> Array:
+    """The key that `key` gives, as its words uint32[2]."""
+    return join(_seed_words("PRNGKey", seed, impl))
+
+
+def _seed_words(name: str, seed: Any, impl: Any) -> Words:
+    """The upper and lower 32 bits of a seed."""
+    _check_impl(name, impl)
     x = as_tracer(seed)
     if x.shape or not dtypes.is_integer(x.dtype):
-        raise shape_error(f"key: seed is {x._instruction.shape}; it must be a single integer")
+        raise shape_error(f"{name}: seed is {x._instruction.shape}; it must be a single integer")
     x = convert(x, x.dtype)
     if x.dtype.itemsize < 8:
-        return join((lift(np.uint32(0)), convert(x, _UINT32)))
-    high = lax.shift_right_logical(x, lift(np.asarray(32, x.dtype)))
-    return join((convert(high, _UINT32), convert(x, _UINT32)))
-
-
-PRNGKey = key
+        return lift(np.uint32(0)), convert(x, _UINT32)
+    return words_of(convert(x, _UINT64))
 
 
 @array_function
 def split(key: ArrayLike, num: int | Sequence[int] = 2) -> Array:
-    """New keys from one: uint32[num, 2], or uint32[*num, 2] for several dimensions."""
-    return join(hash_words(key_words("split", key), counters(as_dims(num))))
+    """New keys from one: an array [num], or [*num] for several dimensions, of keys in the form of the given one."""
+    return keys_like(key, hash_words(key_words("split", key), counters(as_dims(num))))
 
 
 @array_function
@@ -219,7 +253,7 @@ def fold_in(key: ArrayLike, data: ArrayLike) -> Array:
     if x.shape or not dtypes.is_integer(x.dtype):
         raise shape_error(f"fold_in: data is {x._instruction.shape}; it must be a single integer")
     number = convert(convert(x, x.dtype), _UINT32)
-    return join(hash_words(key_words("fold_in", key), (lift(np.uint32(0)), number)))
+    return keys_like(key, hash_words(key_words("fold_in", key), (lift(np.uint32(0)), number)))
 
 
 @array_function
@@ -230,18 +264,29 @@ def clone(key: ArrayLike) -> Array:
 
 @array_function
 def key_data(keys: ArrayLike) -> Array:
-    """The words of keys: here, the keys themselves."""
-    return as_tracer(keys)
+    """The words of keys: uint32[..., 2].
+
+    Raises:
+      ShapeError: they are no keys.
+    """
+    x = as_tracer(keys)
+    if not is_keys(x):
+        raise shape_error(f"key_data: the array is {x._instruction.shape}; keys are u64[...] or u32[..., 2]")
+    return join(words_of(x))
 
 
 @array_function
-def wrap_key_data(key_bits_array: ArrayLike, *, impl: Any = None, dtype: Any = None) -> Array:
-    """Keys from their words uint32[..., 2]: here, the words themselves."""
+def wrap_key_data(key_bits_array: ArrayLike, *, impl: Any = None) -> Array:
+    """Keys uint64[...] of words uint32[..., 2].
+
+    Raises:
+      ShapeError: the words are of another type or shape, or `impl` names another generator.
+    """
     _check_impl("wrap_key_data", impl)
     x = as_tracer(key_bits_array)
-    if x.dtype != _UINT32 or x.shape[-1:] != (2,):
-        raise shape_error(f"wrap_key_data: the array is {x._instruction.shape}; keys are u32[..., 2]")
-    return x
+    if x.dtype != _UINT32 or not is_keys(x):
+        raise shape_error(f"wrap_key_data: the array is {x._instruction.shape}; words of keys are u32[..., 2]")
+    return mixed(words_of(x), 64)
 
 
 @array_function

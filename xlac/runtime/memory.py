@@ -43,7 +43,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
 
 
 def allocator(shape: tuple[int, ...], dtype: DTypeLike) -> Callable[[], Array]:
-    """A function that gives results: `empty(shape, dtype)` as an `Array`, with everything decided beforehand that the shape decides."""
+    """A function that gives such memory as an `Array`; what the shape decides is decided beforehand."""
     dtype = np.dtype(dtype)
     nbytes = dtype.itemsize * math.prod(shape)
     if nbytes < POOLED_BYTES:

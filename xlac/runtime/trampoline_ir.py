@@ -302,8 +302,8 @@ number:    ; little-endian: the narrower types are its first bytes
   br label %next
 
 next:
-  %after = phi ptr [%afterarray, %array.take], [%afterarray, %array.hold], [%p2, %is], [%p2, %integer.value], [%aftertuple, %tuple.walk],
-                   [%lcode, %list.done], [%kcode, %dict.done], [%p2, %number]
+  %after = phi ptr [%afterarray, %array.take], [%afterarray, %array.hold], [%p2, %is], [%p2, %integer.value],
+                   [%aftertuple, %tuple.walk], [%lcode, %list.done], [%kcode, %dict.done], [%p2, %number]
   %i1 = add i64 %i, 1
   br label %head
 }

@@ -5,9 +5,10 @@ Values that name computations are the parser's and the printer's own.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -313,27 +314,96 @@ def metadata_to_string(metadata: dict[str, Any]) -> str:
 
 # ---- input_output_alias and buffer_donor of a module
 
-_DONOR = re.compile(r"\(\s*(\d+)\s*,\s*\{([\d,\s]*)\}")
+_PATH = r"\{\s*((?:\d{1,9}\s*(?:,\s*\d{1,9}\s*)*)?)\}"
+_DONOR = re.compile(rf"\s*\(\s*(?P<number>\d{{1,9}})\s*,\s*{_PATH}\s*\)\s*")
+_ALIAS = re.compile(rf"\s*{_PATH}\s*:\s*\(\s*(?P<number>\d{{1,9}})\s*,\s*{_PATH}\s*(?:,\s*(?:may|must)-alias\s*)?\)\s*")
 
 
 def parse_donors(text: str, parameters: Sequence[Shape]) -> list[int]:
-    """The parameters named in `{ {0}: (1, {}, may-alias) }` or `{ (1, {0}) }`, as numbers among the arrays of all.
+    """The parameters named in `{ (1, {0}), (2, {}) }`, as numbers among the arrays of all.
 
     Raises:
-      TextError: there is no such parameter or part of one.
+      TextError: the text has another form, or there is no such parameter or part of one.
     """
-    result = []
-    for match in _DONOR.finditer(text):
-        path = [int(match[1]), *(int(n) for n in match[2].split(",") if n.strip())]
-        shape: Shape = TupleShape(tuple(parameters))
-        before = 0
+    numbers: set[int] = set()
+    arrays = _Arrays(TupleShape(tuple(parameters)), "parameter")
+    for match in _entries(text, _DONOR, "(parameter, {index}), as in (1, {})"):
+        numbers.update(arrays.at(match, 2)[0])
+    return sorted(numbers)
+
+
+def parse_aliases(text: str, parameters: Sequence[Shape], result: Shape) -> list[int]:
+    """The parameters named in `{ {0}: (1, {}, may-alias) }`, as numbers among the arrays of all.
+
+    Raises:
+      TextError: the text has another form, there is no such parameter, result or part of one, one of them is named
+        twice, or they are not arrays of the same size.
+    """
+    numbers: set[int] = set()
+    outputs: set[int] = set()
+    inputs, results = _Arrays(TupleShape(tuple(parameters)), "parameter"), _Arrays(result, "result")
+    for match in _entries(text, _ALIAS, "{output index}: (parameter, {index}, may-alias)"):
+        taken, parameter = inputs.at(match, 3)
+        given, output = results.at(match, 1)
+        for shape, what in ((parameter, "parameter"), (output, "result")):
+            if not isinstance(shape, ArrayShape):
+                raise TextError(f"the {what} of {match[0].strip()} is {shape}; only arrays share memory", match.start())
+        assert isinstance(parameter, ArrayShape) and isinstance(output, ArrayShape)
+        if parameter.byte_size != output.byte_size:
+            raise TextError(
+                f"{match[0].strip()}: the parameter is {parameter} but the result {output}; they must have one size",
+                match.start(),
+            )
+        for seen, new, what in ((outputs, given, "result"), (numbers, taken, "parameter")):
+            if not seen.isdisjoint(new):
+                raise TextError(f"{match[0].strip()}: that {what} has an alias already", match.start())
+            seen.update(new)
+    return sorted(numbers)
+
+
+def _entries(text: str, entry: re.Pattern[str], form: str) -> Iterator[re.Match[str]]:
+    """The matches of a list in braces, commas between them."""
+    start = text.find("{") + 1
+    end = text.rstrip().rfind("}")
+    if not start or text[: start - 1].strip() or end < start or text[end + 1 :].strip():
+        raise TextError("a list in braces was expected", 0)
+    end = len(text[:end].rstrip())
+    while start < end:
+        match = entry.match(text, start, end)
+        if match is None:
+            raise TextError(f"{text[start : start + 40].strip()} is not of the form {form}", start)
+        yield match
+        start = match.end()
+        if start < end and text[start] != ",":
+            raise TextError(f"a comma was expected before {text[start : start + 40].strip()}", start)
+        start += 1
+
+
+class _Arrays:
+    """The arrays in a shape, numbered in order.
+
+    `what` is what the shape is of: "result", or "parameter" for a tuple of all, whose index starts with a number.
+    """
+
+    def __init__(self, shape: Shape, what: str) -> None:
+        self.shape, self.what = shape, what
+        self._before: dict[int, list[int]] = {}  # of tuples: how many arrays come before each part
+
+    def at(self, match: re.Match[str], group: int) -> tuple[range, Shape]:
+        """Where the index of a group leads: the numbers of the arrays there, and what is there."""
+        path = [int(n) for n in match[group].split(",") if n.strip()]
+        if self.what == "parameter":
+            path = [int(match["number"]), *path]
+        first, shape = 0, self.shape
         for n in path:
             if not isinstance(shape, TupleShape) or n >= len(shape):
-                raise TextError(f"there is no parameter {match[0][1:]}", match.start())
-            before += sum(map(_array_count, shape.shapes[:n]))
-            shape = shape[n]
-        result += range(before, before + _array_count(shape))
-    return sorted(set(result))
+                raise TextError(f"{match[0].strip()}: there is no such {self.what}", match.start())
+            before = self._before.get(id(shape))
+            if before is None:
+                counts = map(_array_count, shape.shapes)
+                before = self._before[id(shape)] = list(itertools.accumulate(counts, initial=0))
+            first, shape = first + before[n], shape.shapes[n]
+        return range(first, first + _array_count(shape)), shape
 
 
 def _array_count(shape: Shape) -> int:

@@ -25,6 +25,7 @@ from xlac.text.attributes import (
     ELIDED,
     OPAQUE_ATTRIBUTES,
     TUPLE_LITERAL,
+    parse_aliases,
     parse_attribute,
     parse_donors,
     parse_metadata,
@@ -406,16 +407,18 @@ class _Builder:
 
     def _donated(self, text: ProgramText, module: Module) -> tuple[int, ...]:
         """The arrays among the parameters whose memory a run may take over."""
-        found: list[int] = []
+        found: set[int] = set()
         for name, value, place in text.attributes:
-            if name in ("input_output_alias", "buffer_donor"):
-                try:
-                    found += parse_donors(value, module.parameter_shapes)
-                except TextError as error:
-                    raise self.source.error(
-                        f"{name}: {error.message}", text.blocks[0].base + place + error.offset
-                    ) from None
-        return tuple(sorted(set(found)))
+            try:
+                if name == "input_output_alias":
+                    found.update(parse_aliases(value, module.parameter_shapes, module.entry.root.shape))
+                elif name == "buffer_donor":
+                    found.update(parse_donors(value, module.parameter_shapes))
+            except TextError as error:
+                raise self.source.error(
+                    f"{name}: {error.message}", text.blocks[0].base + place + error.offset
+                ) from None
+        return tuple(sorted(found))
 
     def _entry_layout(self, value: str, place: int, entry: Computation) -> None:
         """Check entry_computation_layout={(f32[2]{0})->f32[2]{0}} against the entry."""

@@ -17,6 +17,7 @@ from xlac.text.attributes import (
     attribute_to_string,
     format_donors,
     metadata_to_string,
+    parse_aliases,
     parse_donors,
 )
 from xlac.text.literals import literal_to_string
@@ -99,7 +100,9 @@ def _header(module: Module) -> str:
     if scheduled == "true":
         words.append("is_scheduled=true")
     names = ("input_output_alias", "buffer_donor")
-    said = [n for name in names for n in parse_donors(attributes.get(name, ""), module.parameter_shapes)]
+    said = parse_donors(attributes.get("buffer_donor", "{}"), module.parameter_shapes)
+    aliases = attributes.get("input_output_alias", "{}")
+    said += parse_aliases(aliases, module.parameter_shapes, module.entry.root.shape)
     if set(module.donated) - set(said):
         attributes["buffer_donor"] = format_donors({*module.donated, *said}, module.parameter_shapes)
         attributes.pop("input_output_alias", None)

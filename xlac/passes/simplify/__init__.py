@@ -26,8 +26,3 @@ def simplify(module: Module, *, inexact: bool = False) -> bool:
     for computation in module.computations:
         changed |= rewrite(computation, _index(inexact), pure)
     return changed
-
-
-def never_matched() -> list[Rule]:
-    """The rules that have replaced nothing in this process so far."""
-    return [one for one in RULES if not one.matches]
