@@ -101,7 +101,7 @@ def test_a_key_is_the_upper_and_lower_half_of_the_seed():
         np.testing.assert_array_equal(random.key_data(random.key(seed)), random.PRNGKey(seed))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", TRACED)
 def test_words_of_a_key_give_the_numbers_of_the_key(name, key):
     words = random.key_data(key)
     np.testing.assert_array_equal(call(name, words), call(name, key))

@@ -68,6 +68,16 @@ def _close(got: Any, want: Any, atol: float, rtol: float, message: str) -> None:
             np.testing.assert_allclose(np.asarray(g, wide), np.asarray(w, wide), rtol, atol, err_msg=message)
 
 
+def _directions(
+    args: Sequence[Any], atol: float | None, rtol: float | None, eps: float | None
+) -> tuple[np.random.Generator, tuple, float, tuple[float, float]]:
+    """A random generator, a random tangent drawn from it, the step of the differences, and (atol, rtol)."""
+    rng = np.random.default_rng(0)
+    tolerance = _coarsest(_TOLERANCE, args)
+    limits = (tolerance if atol is None else atol, tolerance if rtol is None else rtol)
+    return rng, tuple(_random_like(rng, tuple(args))), _coarsest(_STEP, args) if eps is None else eps, limits
+
+
 def check_jvp(
     f: Callable[..., Any],
     f_jvp: Callable[..., Any],
@@ -82,12 +92,8 @@ def check_jvp(
     Raises:
       AssertionError: value or tangent differ by more than the tolerances.
     """
-    rng = np.random.default_rng(0)
-    tangents = tuple(_random_like(rng, tuple(args)))
-    step = _coarsest(_STEP, args) if eps is None else eps
+    _, tangents, step, limits = _directions(args, atol, rtol, eps)
     value, slope = f_jvp(tuple(args), tangents)
-    tolerance = _coarsest(_TOLERANCE, args)
-    limits = (tolerance if atol is None else atol, tolerance if rtol is None else rtol)
     _close(value, f(*args), *limits, f"{err_msg}: the value beside the tangent".lstrip(": "))
     _close(slope, _difference(f, args, tangents, step), *limits, f"{err_msg}: the tangent".lstrip(": "))
 
@@ -106,12 +112,8 @@ def check_vjp(
     Raises:
       AssertionError: value or cotangent differ by more than the tolerances.
     """
-    rng = np.random.default_rng(0)
-    tangents = tuple(_random_like(rng, tuple(args)))
-    step = _coarsest(_STEP, args) if eps is None else eps
+    rng, tangents, step, limits = _directions(args, atol, rtol, eps)
     value, pullback = f_vjp(*args)
-    tolerance = _coarsest(_TOLERANCE, args)
-    limits = (tolerance if atol is None else atol, tolerance if rtol is None else rtol)
     _close(value, f(*args), *limits, f"{err_msg}: the value beside the cotangent".lstrip(": "))
     cotangent = _random_like(rng, value)
     along = _inner(_difference(f, args, tangents, step), cotangent)

@@ -247,6 +247,16 @@ case("batch norm, grad", norm_grad, CHANNELS, SCALE, OFFSET, VARIANCE, draw(4, 3
 
 # ---- the rest
 
+def after_nothing(x):
+    """x, once a token is there."""
+    active = trace.active()
+    token = trace.emit_instruction(OPCODES["after-all"])
+    return Tracer(active, trace.emit_instruction(OPCODES["add-dependency"], active.use(trace.lift(x)), token)) ** 2
+
+
+case("dependency", after_nothing, draw(3))
+case("copy", lambda x: emit("copy", x) ** 2, draw(3))
+case("bitcast", lambda x: emit("bitcast", x, shape=(6,)) ** 2, draw(2, 3))
 case("barrier", lambda x: lax.sin(emit("opt-barrier", lax.cos(x))), draw(3))
 case("clamp by scalars", lambda lo, x, hi: lax.clamp(lo, x, hi), np.array(-0.4), draw(3, 4), np.array(0.7))
 case("call", lambda x: emit("call", x, to_apply=trace.scalar_computation(

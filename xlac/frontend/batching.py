@@ -19,7 +19,7 @@ from xlac.frontend.autodiff import missing_rule
 from xlac.frontend.forward import FLOAT0, is_float0, leaf_shape, name_of, run_eagerly
 from xlac.frontend.trace import emit_instruction, lift
 from xlac.frontend.tracer import Tracer
-from xlac.ir.module import Instruction
+from xlac.ir.module import Instruction, operands_first
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape
 
@@ -95,23 +95,12 @@ def batch(outputs: Sequence[Instruction], known: dict[Instruction, Value], size:
     """
     session = trace.active().session
     wanted = [session.resolve(o) for o in outputs]
-    stack = list(reversed(wanted))
     origin, watch = session.origin, session.watch
     session.watch = None  # what is batched has been seen
     try:
-        while stack:
-            top = stack[-1]
-            if top in known:
-                stack.pop()
-                continue
-            operands = [session.resolve(x) for x in top.operands]
-            missing = [x for x in operands if x not in known]
-            if missing:
-                stack.extend(reversed(missing))
-                continue
-            stack.pop()
+        for top in operands_first(wanted, known, session.operands):
             session.origin = origin or top.metadata
-            known[top] = batch_one(top, [known[x] for x in operands], size)
+            known[top] = batch_one(top, [known[x] for x in session.operands(top)], size)
     finally:
         session.origin, session.watch = origin, watch
     return [known[o] for o in wanted]

@@ -11,7 +11,7 @@ from typing import Any
 from xlac import tree
 from xlac.frontend import trace
 from xlac.frontend.autodiff import backward, differentiable
-from xlac.frontend.custom import batched_call, effects_of, emit_call, inlined, redirect_results
+from xlac.frontend.custom import batched_call, effects_of, emit_call, inlined, nested_call, redirect_results
 from xlac.frontend.forward import forward, name_of
 from xlac.frontend.linear import tuple_parts
 from xlac.frontend.trace import Note, emit, emit_instruction, lift
@@ -115,22 +115,14 @@ def checkpoint(
         settings = {k: v for k, v in kwargs.items() if k in names}
         moving = tuple(None if n in fixed else a for n, a in enumerate(args))
         leaves, structure = tree.flatten((moving, {k: v for k, v in kwargs.items() if k not in names}))
-        xs = [lift(x) for x in leaves]
-        nesting: list[tree.Structure] = []
-        weak: list[bool] = []
 
-        def build(parameters: list[Tracer]) -> list[Tracer]:
-            typed = [Tracer(p._trace, p._instruction, x.weak_type) for p, x in zip(parameters, xs)]
-            given, named = tree.unflatten(structure, typed)
+        def function(parameters: list[Tracer]) -> Any:
+            given, named = tree.unflatten(structure, parameters)
             positional = (args[n] if n in fixed else a for n, a in enumerate(given))
-            found, shape = tree.flatten(fun(*positional, **named, **settings))
-            nesting.append(shape)
-            outputs = [lift(f) for f in found]
-            weak.extend(o.weak_type for o in outputs)
-            return outputs
+            return fun(*positional, **named, **settings)
 
-        results = emit_call(name, [x._instruction.shape for x in xs], build, xs, Checkpoint(policy))
-        return tree.unflatten(nesting[0], [Tracer(r._trace, r._instruction, w) for r, w in zip(results, weak)])
+        results, nesting = nested_call(name, leaves, function, Checkpoint(policy))
+        return tree.unflatten(nesting, results)
 
     return call
 

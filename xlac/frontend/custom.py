@@ -63,6 +63,27 @@ def emit_call(
     return found[:count]
 
 
+def nested_call(
+    name: str, leaves: Sequence[Any], function: Callable[[list[Tracer]], Any], note: Any
+) -> tuple[list[Tracer], tree.Structure]:
+    """Record a call of a function of flat arrays; the leaves of its result, and how they nest."""
+    xs = [lift(x) for x in leaves]
+    nesting: list[tree.Structure] = []
+    weak: list[bool] = []
+
+    def build(parameters: list[Tracer]) -> list[Tracer]:
+        found, shape = tree.flatten(
+            function([Tracer(p._trace, p._instruction, x.weak_type) for p, x in zip(parameters, xs)])
+        )
+        nesting.append(shape)
+        outputs = [lift(f) for f in found]
+        weak.extend(o.weak_type for o in outputs)
+        return outputs
+
+    results = emit_call(name, [x._instruction.shape for x in xs], build, xs, note)
+    return [Tracer(r._trace, r._instruction, w) for r, w in zip(results, weak)], nesting[0]
+
+
 def effects_of(instruction: Instruction) -> list[tuple[trace.Effect, int, int]]:
     """The effects that go through a call, with the numbers of the result and the operand."""
     return trace.active().session.call_effects.get(instruction["to_apply"], [])
@@ -110,9 +131,8 @@ def redirect_results(instruction: Instruction, results: Sequence[Tracer], moved:
                 moved.append((user, new))
 
 
-def on_axes(function: Flat, axes: Sequence[int | None], size: int) -> Flat:
+def on_axes(function: Flat, axes: Sequence[int | None], size: int, axis_name: Any) -> Flat:
     """A function of flat arrays, for all examples; leaves of type float0 stay as they are."""
-    axis_name = trace.active().session.axis_name
 
     def call(*arguments: Any) -> list[Any]:
         arrays = [(k, Batched(lift(a), axis)) for k, (a, axis) in enumerate(zip(arguments, axes)) if not is_float0(a)]
@@ -186,30 +206,34 @@ class _Arguments:
         return [next(given) if n in fixed else next(moving) for n in range(count)]
 
 
+class _Ruled:
+    """A function with rules: what `custom_jvp` and `custom_vjp` share."""
+
+    def __init__(
+        self, fun: Callable[..., Any], nondiff_argnums: Iterable[int] = (), nondiff_argnames: Iterable[str] = ()
+    ) -> None:
+        functools.update_wrapper(self, fun)
+        self.fun = fun
+        self.arguments = _Arguments(fun, nondiff_argnums, nondiff_argnames)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+
 def _record(
     arguments: _Arguments, args: tuple, make: Callable[[list[Any], tree.Structure, tree.Structure], Any]
 ) -> Any:
     """Record one call of the function; `make(settings, structure of the arrays, structure of the result)` -> note."""
     settings, rest = arguments.split(args)
     leaves, structure = tree.flatten(tuple(rest))
-    xs = [lift(x) for x in leaves]
-    nesting: list[tree.Structure] = []
-    weak: list[bool] = []
 
-    def build(parameters: list[Tracer]) -> list[Tracer]:
-        typed = [Tracer(p._trace, p._instruction, x.weak_type) for p, x in zip(parameters, xs)]
-        moving = tree.unflatten(structure, typed)
-        found, shape = tree.flatten(arguments.fun(*arguments.joined(len(args), settings, moving)))
-        nesting.append(shape)
-        outputs = [lift(f) for f in found]
-        weak.extend(o.weak_type for o in outputs)
-        return outputs
+    def function(given: list[Tracer]) -> Any:
+        return arguments.fun(*arguments.joined(len(args), settings, tree.unflatten(structure, given)))
 
-    results = emit_call(arguments.name, [x._instruction.shape for x in xs], build, xs, None)
-    session = trace.active().session
+    results, nesting = nested_call(arguments.name, leaves, function, None)
     if results:
-        session.notes[results[0]._instruction.operands[0]] = make(settings, structure, nesting[0])
-    return tree.unflatten(nesting[0], [Tracer(r._trace, r._instruction, w) for r, w in zip(results, weak)])
+        trace.active().session.notes[results[0]._instruction.operands[0]] = make(settings, structure, nesting)
+    return tree.unflatten(nesting, results)
 
 
 def _zero(x: Tracer) -> Any:
@@ -240,6 +264,33 @@ def _derivative(value: Any, like: Tracer, what: str) -> Any:
     return lax._convert(t, like.dtype)
 
 
+def _captured(name: str) -> Exception:
+    return trace.trace_error(
+        f"{name} reads a variable of the surrounding function that the derivative is taken by; its rule knows of its "
+        "arguments only, so pass the variable as one"
+    )
+
+
+def _replaced(instruction: Instruction, found: Sequence[Any], rule: str, moved: list[Any] | None) -> list[Tracer]:
+    """Let what a rule gave stand for the results of a call; give the call's own, its effects left out.
+
+    Raises:
+      TraceError: a shape differs.
+    """
+    from xlac import lax
+
+    effects = {r for _, r, _ in effects_of(instruction)}
+    outs = [t for k, t in enumerate(trace.elements(instruction)) if k not in effects]
+    results = [lift(r) for r in found]
+    for n, (r, o) in enumerate(zip(results, outs)):
+        if r.shape != o.shape:
+            raise trace.trace_error(
+                f"{rule} gives {r._instruction.shape} as result {n}; the function gives {o._instruction.shape}"
+            )
+    redirect_results(instruction, [lax._convert(r, o.dtype) for r, o in zip(results, outs)], moved)
+    return outs
+
+
 # ---- custom_jvp
 
 
@@ -259,24 +310,13 @@ class CustomJvp:
 
     def jvp(self, instruction: Instruction, tangents: Sequence[Any], moved: list[Any] | None) -> Any:
         if any(t is not None for t in tangents[self.count :]):
-            raise trace.trace_error(
-                f"{self.name} reads a variable of the surrounding function that the derivative is taken by; its rule "
-                "knows of its arguments only, so pass the variable as one"
-            )
+            raise _captured(self.name)
         owner = trace.active()
         primals = [Tracer(owner, x) for x in instruction.operands[: self.count]]
         given = [_zero(x) if t is None else t for x, t in zip(primals, tangents)]
         found = list(self.rule(*primals, *given))
         half = len(found) // 2
-        results = [lift(r) for r in found[:half]]
-        outs = [Tracer(owner, x) for x in _shapes_only(instruction)]
-        for n, (r, o) in enumerate(zip(results, outs)):
-            if r.shape != o.shape:
-                raise trace.trace_error(
-                    f"the jvp rule of {self.name} gives {r._instruction.shape} as result {n}; the function gives "
-                    f"{o._instruction.shape}"
-                )
-        redirect_results(instruction, [_typed(r, o) for r, o in zip(results, outs)], moved)
+        outs = _replaced(instruction, found[:half], f"the jvp rule of {self.name}", moved)
         return [
             _derivative(t, o, f"the tangent of result {n} that the jvp rule of {self.name} gives")
             for n, (t, o) in enumerate(zip(found[half:], outs))
@@ -300,7 +340,7 @@ class CustomJvp:
 
     def batch(self, instruction: Instruction, values: Sequence[Any], size: int) -> Any:
         axes = [None if v.axis is None else 0 for v in values[: self.count]]
-        rule = all_batched(on_axes(self.rule, [*axes, *axes], size), size)
+        rule = all_batched(on_axes(self.rule, [*axes, *axes], size, trace.active().session.axis_name), size)
         return batched_call(instruction, values, size, CustomJvp(rule, self.count, self.name))
 
 
@@ -309,28 +349,10 @@ def all_batched(function: Flat, size: int) -> Flat:
     return lambda *given: [r.front(size) if isinstance(r, Batched) else r for r in function(*given)]
 
 
-def _shapes_only(instruction: Instruction) -> list[Instruction]:
-    """The results of a call, its effects left out."""
-    effects = {r for _, r, _ in effects_of(instruction)}
-    return [t._instruction for k, t in enumerate(trace.elements(instruction)) if k not in effects]
-
-
-def _typed(value: Tracer, like: Tracer) -> Tracer:
-    from xlac import lax
-
-    return lax._convert(value, like.dtype)
-
-
-class custom_jvp:
+class custom_jvp(_Ruled):
     """See `xlac.custom_jvp`."""
 
-    def __init__(
-        self, fun: Callable[..., Any], nondiff_argnums: Iterable[int] = (), nondiff_argnames: Iterable[str] = ()
-    ) -> None:
-        functools.update_wrapper(self, fun)
-        self.fun = fun
-        self.arguments = _Arguments(fun, nondiff_argnums, nondiff_argnames)
-        self.jvp: Callable[..., Any] | None = None
+    jvp: Callable[..., Any] | None = None
 
     def defjvp(self, jvp: Callable[..., Any], symbolic_zeros: bool = False) -> Callable[..., Any]:
         """Set the rule `jvp(*settings, primals, tangents) -> (result, its tangent)`; usable as a decorator."""
@@ -354,9 +376,6 @@ class custom_jvp:
             return result, functools.reduce(lambda a, b: tree.map(lambda x, y: lift(x) + y, a, b), parts)
 
         self.jvp = jvp
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         args = self.arguments.positional(args, kwargs)
@@ -410,22 +429,11 @@ class CustomVjp:
 
     def vjp(self, instruction: Instruction, cotangent: Any, needed: Callable[[Instruction], bool]) -> Any:
         if any(needed(x) for x in instruction.operands[self.count :]):
-            raise trace.trace_error(
-                f"{self.name} reads a variable of the surrounding function that the derivative is taken by; its rule "
-                "knows of its arguments only, so pass the variable as one"
-            )
+            raise _captured(self.name)
         owner = trace.active()
         arguments = [Tracer(owner, x) for x in instruction.operands[: self.count]]
         results, residuals, info = self.fwd(*arguments)
-        outs = [Tracer(owner, x) for x in _shapes_only(instruction)]
-        results = [_typed(lift(r), o) for r, o in zip(results, outs)]
-        for n, (r, o) in enumerate(zip(results, outs)):
-            if r.shape != o.shape:
-                raise trace.trace_error(
-                    f"the fwd rule of {self.name} gives {r._instruction.shape} as result {n}; the function gives "
-                    f"{o._instruction.shape}"
-                )
-        redirect_results(instruction, results, None)
+        outs = _replaced(instruction, results, f"the fwd rule of {self.name}", None)
         given = [_zero(o) if g is None else g for o, g in zip(outs, cotangent)]
         found = self.bwd(info, residuals, given)
         made = [
@@ -435,6 +443,7 @@ class CustomVjp:
         return [*made, *[None] * (len(instruction.operands) - self.count)]
 
     def batch(self, instruction: Instruction, values: Sequence[Any], size: int) -> Any:
+        axis_name = trace.active().session.axis_name
         axes = [None if v.axis is None else 0 for v in values[: self.count]]
 
         def fwd(*arguments: Any) -> tuple[list[Any], list[Any], Any]:
@@ -445,7 +454,7 @@ class CustomVjp:
                 kept[:] = [len(results), info]
                 return [*results, *residuals]
 
-            found = on_axes(flat, axes, size)(*arguments)
+            found = on_axes(flat, axes, size, axis_name)(*arguments)
             n, info = kept
             residuals = found[n:]
             held = [r.value if isinstance(r, Batched) else r for r in residuals]
@@ -464,7 +473,7 @@ class CustomVjp:
                 present[:] = [m is not None and not is_float0(m) for m in made]
                 return [m for m, there in zip(made, present) if there]
 
-            made = on_axes(flat, [*where, *[0] * len(cotangents)], size)(*residuals, *cotangents)
+            made = on_axes(flat, [*where, *[0] * len(cotangents)], size, axis_name)(*residuals, *cotangents)
             found = iter(made)
             result: list[Any] = []
             for there, axis in zip(present, axes):
@@ -481,17 +490,11 @@ class CustomVjp:
         return batched_call(instruction, values, size, CustomVjp(fwd, bwd, self.count, self.name))
 
 
-class custom_vjp:
+class custom_vjp(_Ruled):
     """See `xlac.custom_vjp`."""
 
-    def __init__(
-        self, fun: Callable[..., Any], nondiff_argnums: Iterable[int] = (), nondiff_argnames: Iterable[str] = ()
-    ) -> None:
-        functools.update_wrapper(self, fun)
-        self.fun = fun
-        self.arguments = _Arguments(fun, nondiff_argnums, nondiff_argnames)
-        self.fwd: Callable[..., Any] | None = None
-        self.bwd: Callable[..., Any] | None = None
+    fwd: Callable[..., Any] | None = None
+    bwd: Callable[..., Any] | None = None
 
     def defvjp(
         self,
@@ -506,9 +509,6 @@ class custom_vjp:
         gives a tuple with one cotangent, or None, for each of the other arguments.
         """
         self.fwd, self.bwd = fwd, bwd
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         args = self.arguments.positional(args, kwargs)

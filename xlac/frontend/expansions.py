@@ -16,7 +16,8 @@ from xlac.frontend import trace
 from xlac.frontend.batching import Batched, batch
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Computation, Instruction
-from xlac.ir.shape import TupleShape
+from xlac.ir.opcode import op
+from xlac.ir.shape import ArrayShape, TupleShape, element_type
 from xlac.ir.window import WindowDim, scan_form
 
 EXPANSIONS: dict[str, Callable[..., Sequence[Tracer]]] = {}
@@ -166,6 +167,22 @@ def _running(combine: Computation, xs: Sequence[Tracer], axis: int, reverse: boo
         xs = [lax.concatenate([m, e] if reverse else [e, m], axis) for m, e in zip(made, ends)]
         step *= 2
     return xs
+
+
+@expansion("scatter")
+def _scatter(i: Instruction, *operands: Tracer) -> Sequence[Tracer]:
+    """At unique indices: the elements there, combined with the updates, and put back."""
+    from xlac.frontend.vjp_rules import at_updates
+
+    n = len(operands) // 2
+    xs, indices, updates = operands[:n], operands[n], operands[n + 1 :]
+    made = _applied(i["to_apply"], [*(at_updates(i, x, indices, u)[0] for x, u in zip(xs, updates)), *updates])
+    results = []
+    for x, new in zip(xs, made):
+        scalar = ArrayShape(element_type(x.dtype))
+        second = trace.scalar_computation("second", (scalar, scalar), lambda old, new: new)
+        results.append(trace.emit(op.scatter, x, indices, new, **{**i.attrs, "to_apply": second}))
+    return results
 
 
 # ---- products

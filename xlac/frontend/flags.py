@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from xlac.frontend import trace
-from xlac.ir.module import Instruction
+from xlac.ir.module import Instruction, operands_first
 from xlac.ir.shape import TOKEN, TupleShape
 
 
@@ -40,20 +40,9 @@ def spread(
     """
     session = trace.active().session
     known: dict[Instruction, Any] = dict(seeds)
-    stack = [session.resolve(o) for o in outputs]
-    wanted = list(stack)
-    while stack:
-        top = stack[-1]
-        if top in known:
-            stack.pop()
-            continue
-        operands = [session.resolve(x) for x in top.operands]
-        missing = [x for x in operands if x not in known]
-        if missing:
-            stack.extend(missing)
-            continue
-        known[top] = _flag(top, [known[x] for x in operands], counts)
-        stack.pop()
+    wanted = [session.resolve(o) for o in outputs]
+    for top in operands_first(wanted, known, session.operands):
+        known[top] = _flag(top, [known[x] for x in session.operands(top)], counts)
     return [known[o] for o in wanted]
 
 

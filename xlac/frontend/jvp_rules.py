@@ -163,32 +163,19 @@ def _dynamic_update_slice(i: Instruction, tangents: Sequence[Any], x: Tracer, up
 
 @rule("scatter")
 def _scatter(i: Instruction, tangents: Sequence[Any], *operands: Tracer) -> Any:
-    n = (len(operands) - 1) // 2
-    xs, indices, updates = operands[:n], operands[n], operands[n + 1 :]
-    if n != 1:
-        raise trace.trace_error("scatter of several operands has no forward-mode derivative")
-    x, update = xs[0], updates[0]
+    name = vjp_rules.scatter_form(i, "forward")
+    if name == "unique":
+        return _expanded(i, tangents, {})
+    x, indices, update = operands
     of_x, of_update = _or_zeros(tangents[0], x), _or_zeros(tangents[2], update)
-    name = monoid(i["to_apply"])
-    root = i["to_apply"].root
-    if name == "add" or (root.opcode.name == "parameter" and root["number"] == 1):
+    if name in ("add", "set"):
         return again(i, of_x, indices, of_update)
-    if name in ("maximum", "minimum"):
-        owner = trace.active()
-        hit_x, hit_update = vjp_rules.scatter_winners(i, Tracer(owner, i), x, indices, update)
-        add = {**i.attrs, "to_apply": trace.reducer("add", x.dtype)}
-        count = emit(op.scatter, hit_x, indices, hit_update, **add)
-        total = emit(op.scatter, hit_x * of_x, indices, hit_update * of_update, **add)
-        return total / lax.max(count, 1)
-    if name == "multiply" and i["unique_indices"]:
-        found, valid = vjp_rules.at_updates(i, x, indices, update)
-        add = {**i.attrs, "to_apply": trace.reducer("add", x.dtype)}
-        part = lax.select(valid, found * of_update, zeros_like(update))
-        return emit(op.scatter, again(i, of_x, indices, update), indices, part, **add)
-    raise trace.trace_error(
-        "only scatter that adds, replaces, takes the greatest or least, or multiplies at unique indices "
-        "(unique_indices=True) has a forward-mode derivative"
-    )
+    owner = trace.active()
+    hit_x, hit_update = vjp_rules.scatter_winners(i, Tracer(owner, i), x, indices, update)
+    add = {**i.attrs, "to_apply": trace.reducer("add", x.dtype)}
+    count = emit(op.scatter, hit_x, indices, hit_update, **add)
+    total = emit(op.scatter, hit_x * of_x, indices, hit_update * of_update, **add)
+    return total / lax.max(count, 1)
 
 
 # ---- contractions: linear in each operand

@@ -15,7 +15,7 @@ import numpy as np
 from xlac.frontend import trace
 from xlac.frontend.trace import emit, emit_instruction, lift
 from xlac.frontend.tracer import Tracer
-from xlac.ir.module import Instruction
+from xlac.ir.module import Instruction, operands_first
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, Shape, TupleShape
 
@@ -112,18 +112,10 @@ def _depending(outputs: Iterable[Instruction], inputs: dict[Instruction, Any]) -
     session = trace.active().session
     known: dict[Instruction, bool] = dict.fromkeys(inputs, True)
     oldest = min((session.order[i] for i in inputs), default=0)
-    stack = list(outputs)
-    while stack:
-        top = stack[-1]
-        if top in known:
-            stack.pop()
-            continue
-        if session.order.get(top, -1) < oldest:
-            known[top] = False
-            continue
-        missing = [x for x in map(session.resolve, top.operands) if x not in known]
-        if missing:
-            stack.extend(missing)
-            continue
-        known[top] = any(known[session.resolve(x)] for x in top.operands)
+
+    def operands(x: Instruction) -> list[Instruction]:
+        return [] if session.order.get(x, -1) < oldest else session.operands(x)
+
+    for top in operands_first(list(outputs), known, operands):
+        known[top] = any(known[x] for x in operands(top))
     return {i for i, depends in known.items() if depends and i not in inputs}

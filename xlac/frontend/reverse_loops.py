@@ -16,7 +16,7 @@ from xlac.frontend import trace
 from xlac.frontend.autodiff import add_cotangents, backward, differentiable
 from xlac.frontend.control import ScanNote, emit_scan
 from xlac.frontend.tracer import Tracer
-from xlac.ir.module import Instruction
+from xlac.ir.module import Instruction, operands_first
 from xlac.ir.shape import ArrayShape
 
 # Opcodes that the reverse repeats instead of reading their stacked results.
@@ -164,18 +164,8 @@ def residuals_of(
     varies: dict[Instruction, bool] = {}
 
     def spread(seeds: set[Instruction], known: dict[Instruction, bool], start: Instruction) -> bool:
-        stack = [start]
-        while stack:
-            top = stack[-1]
-            if top in known:
-                stack.pop()
-                continue
-            missing = [x for x in top.operands if x not in known]
-            if missing:
-                stack.extend(missing)
-                continue
+        for top in operands_first([start], known):
             known[top] = top in seeds or any(known[x] for x in top.operands)
-            stack.pop()
         return known[start]
 
     changing = set(parameters[constants:])

@@ -28,7 +28,7 @@ import numpy as np
 from xlac.errors import ShapeError, TraceError
 from xlac.frontend import dtypes
 from xlac.ir import ops as _rows  # noqa: F401  (fills the opcode table)
-from xlac.ir.module import Computation, Instruction
+from xlac.ir.module import Computation, Instruction, operands_first
 from xlac.ir.opcode import OPCODES, Opcode, op
 from xlac.ir.shape import ArrayShape, Shape, TupleShape, element_type, in_numpy_words, leaves
 
@@ -188,6 +188,10 @@ class Session:
         while instruction in self.replaced:
             instruction = self.replaced[instruction]
         return instruction
+
+    def operands(self, instruction: Instruction) -> list[Instruction]:
+        """What stands in the places of an instruction's operands now."""
+        return [self.resolve(x) for x in instruction.operands]
 
     def redirect(self, old: Instruction, new: Instruction) -> None:
         """Let every reader of `old`, now and later, read `new` of the same computation."""
@@ -664,20 +668,10 @@ def replay(outputs: Iterable[Instruction], mapping: dict[Instruction, Instructio
     trace = active()
     session = trace.session
     wanted = [session.resolve(o) for o in outputs]
-    stack = list(reversed(wanted))
-    while stack:
-        top = stack[-1]
-        if top in mapping:
-            stack.pop()
-            continue
-        missing = [x for x in (session.resolve(y) for y in top.operands) if x not in mapping]
-        if missing:
-            stack.extend(reversed(missing))
-            continue
-        stack.pop()
+    for top in operands_first(wanted, mapping, session.operands):
         if top.opcode.name == "parameter":
             raise AssertionError(f"parameter {top.name} has no value")
-        operands = [mapping[session.resolve(x)] for x in top.operands]
+        operands = [mapping[x] for x in session.operands(top)]
         if top.opcode.name == "get-tuple-element" and operands[0].opcode.name == "tuple":
             mapping[top] = operands[0].operands[top["index"]]
             continue

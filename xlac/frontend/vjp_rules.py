@@ -414,42 +414,51 @@ def scatter_winners(
     return lax._convert(lax.eq(x, result), x.dtype), lax._convert(hit, x.dtype)
 
 
-@structural("scatter")
-def _scatter(i: Instruction, g: Tracer, *operands: Tracer) -> Any:
-    if len(operands) != 3:
-        raise trace.trace_error("scatter of several operands has no reverse-mode derivative")
-    x, indices, updates = operands
-    name = monoid(i["to_apply"])
+def scatter_form(i: Instruction, mode: str) -> str:
+    """How a scatter is differentiated: "add", "set", "maximum", "minimum", or at "unique" indices by any function."""
     root = i["to_apply"].root
+    name = monoid(i["to_apply"])
+    if len(i.operands) == 3:
+        if name in ("add", "maximum", "minimum"):
+            return name
+        if root.opcode.name == "parameter" and root["number"] == 1:
+            return "set"
+    if i["unique_indices"]:
+        return "unique"
+    raise trace.trace_error(
+        "only scatter of one operand that adds, replaces, or takes the greatest or least, and any scatter at unique "
+        f"indices (unique_indices=True) has a {mode}-mode derivative"
+    )
 
+
+def _scatter(instruction: Instruction, g: Any, needed: Needed) -> Sequence[Any]:
+    name = scatter_form(instruction, "reverse")
+    if name == "unique":
+        return expanded(instruction, g, needed)
+    return _scatter_one(instruction, g, name, *_tracers(instruction))
+
+
+RULES["scatter"] = _scatter
+
+
+def _scatter_one(i: Instruction, g: Tracer, name: str, x: Tracer, indices: Tracer, updates: Tracer) -> Any:
     def taken(v: Tracer) -> Tracer:
         found, valid = at_updates(i, v, indices, updates)
         return _masked(valid, found)
 
     if name == "add":
         return [g, None, lambda: taken(g)]
-    if root.opcode.name == "parameter" and root["number"] == 1:
+    if name == "set":
         return [
             lambda: _masked(_kept(i, x, indices, updates), g),
             None,
             lambda: _last_writer(i, x, indices, updates, taken(g)),
         ]
-    if name == "multiply" and i["unique_indices"]:
-        return [
-            lambda: emit(op.scatter, g, indices, updates, **i.attrs),
-            None,
-            lambda: taken(g * x),
-        ]
-    if name in ("maximum", "minimum"):
-        result = Tracer(trace.active(), i)
-        hit_x, hit_updates = scatter_winners(i, result, x, indices, updates)
-        add = {**i.attrs, "to_apply": trace.reducer("add", x.dtype)}
-        share = g / lax.max(emit(op.scatter, hit_x, indices, hit_updates, **add), 1)
-        return [lambda: hit_x * share, None, lambda: hit_updates * taken(share)]
-    raise trace.trace_error(
-        "only scatter that adds, replaces, takes the greatest or least, or multiplies at unique indices "
-        "(unique_indices=True) has a reverse-mode derivative"
-    )
+    result = Tracer(trace.active(), i)
+    hit_x, hit_updates = scatter_winners(i, result, x, indices, updates)
+    add = {**i.attrs, "to_apply": trace.reducer("add", x.dtype)}
+    share = g / lax.max(emit(op.scatter, hit_x, indices, hit_updates, **add), 1)
+    return [lambda: hit_x * share, None, lambda: hit_updates * taken(share)]
 
 
 def _kept(i: Instruction, x: Tracer, indices: Tracer, updates: Tracer) -> Tracer:

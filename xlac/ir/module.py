@@ -8,7 +8,7 @@ checks in `verify.py`.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from xlac.errors import VerifyError
@@ -330,6 +330,28 @@ def is_pure(instruction: Instruction, known: dict[Computation, bool] | None = No
             known[computation] = all(is_pure(i, known) for i in computation._instructions)
             stack.pop()
     return all(known[c] for c in called)
+
+
+def operands_first(
+    roots: Sequence[Instruction],
+    known: Container[Instruction],
+    operands: Callable[[Instruction], Sequence[Instruction]] | None = None,
+) -> Iterator[Instruction]:
+    """Each instruction that the roots need and that is not `known`, after its operands.
+
+    The reader puts each into `known` before it asks for the next one. `operands` gives what to look at in place of an
+    instruction's own operands.
+    """
+    stack = list(reversed(roots))
+    while stack:
+        top = stack[-1]
+        if top not in known:
+            missing = [x for x in (operands(top) if operands else top.operands) if x not in known]
+            if missing:
+                stack.extend(reversed(missing))
+                continue
+            yield top
+        stack.pop()
 
 
 def inline(source: Computation, into: Computation, arguments: Iterable[Instruction] | None) -> Instruction:

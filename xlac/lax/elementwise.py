@@ -90,7 +90,6 @@ div = _binary("div", "divide", "x / y; of integers, rounded toward zero.")
 rem = _binary("rem", "remainder", "Remainder of division toward zero: it has the sign of x.")
 max = _binary("max", "maximum", "The greater; NaN if either is.")
 min = _binary("min", "minimum", "The lesser; NaN if either is.")
-pow = _binary("pow", "power", "x^y.")
 atan2 = _binary("atan2", "atan2", "Angle of the point (y, x), given as atan2(y, x).")
 bitwise_and = _binary("bitwise_and", "and", "x & y.")
 bitwise_or = _binary("bitwise_or", "or", "x | y.")
@@ -109,6 +108,15 @@ le = _compare("le", "LE", "x <= y.")
 lt = _compare("lt", "LT", "x < y.")
 lt_to = _compare("lt_to", "LT", "x < y in total order: -NaN < -inf < ... < -0 < 0 < ... < inf < NaN.", "TOTALORDER")
 eq_to = _compare("eq_to", "EQ", "x == y in total order.", "TOTALORDER")
+
+
+@public
+def pow(x: ArrayLike, y: ArrayLike) -> Array:
+    """x^y; integers y beside floats x are taken as floats of that type."""
+    if hasattr(x, "dtype") and hasattr(y, "dtype") and dtypes.is_inexact(x.dtype) and dtypes.is_integer(y.dtype):
+        y = convert(lift(y), x.dtype)
+    a, b = match("pow", (x, y))
+    return emit(op.power, a, b, weak=a.weak_type)
 
 
 @public

@@ -127,9 +127,11 @@ def _mapped(function: Flat, axes: Sequence[int | None], size: int) -> Flat:
     """A flat function for all examples; the axes are those of consts, arguments count the examples first."""
     from xlac.frontend.custom import all_batched, on_axes
 
+    axis_name = trace.active().session.axis_name
+
     def call(*given: Any) -> list[Any]:
         rest = [0] * (len(given) - len(axes))
-        return all_batched(on_axes(function, [*axes, *rest], size), size)(*given)
+        return all_batched(on_axes(function, [*axes, *rest], size, axis_name), size)(*given)
 
     return call
 

@@ -281,7 +281,7 @@ def _emit_scatter(
     )
 
 
-def _scatter_function(function: str, opcode: str | None, what: str) -> Any:
+def _scatter_function(function: str, opcode: str | None, what: str, change: Callable[[Tracer], Any] = lift) -> Any:
     def call(
         operand: ArrayLike,
         scatter_indices: ArrayLike,
@@ -297,7 +297,7 @@ def _scatter_function(function: str, opcode: str | None, what: str) -> Any:
             opcode,
             operand,
             scatter_indices,
-            updates,
+            change(updates),
             dimension_numbers,
             indices_are_sorted,
             unique_indices,
@@ -310,30 +310,7 @@ def _scatter_function(function: str, opcode: str | None, what: str) -> Any:
 scatter = _scatter_function("scatter", None, "Replace elements at computed places; updates outside are dropped.")
 scatter_add = _scatter_function("scatter_add", "add", "Add to elements at computed places.")
 
-
-@public
-def scatter_sub(
-    operand: ArrayLike,
-    scatter_indices: ArrayLike,
-    updates: ArrayLike,
-    dimension_numbers: ScatterDimensionNumbers,
-    *,
-    indices_are_sorted: bool = False,
-    unique_indices: bool = False,
-    mode: Any = None,
-) -> Array:
-    """Subtract from elements at computed places."""
-    return scatter_add(
-        operand,
-        scatter_indices,
-        neg(lift(updates)),
-        dimension_numbers,
-        indices_are_sorted=indices_are_sorted,
-        unique_indices=unique_indices,
-        mode=mode,
-    )
-
-
+scatter_sub = _scatter_function("scatter_sub", "add", "Subtract from elements at computed places.", neg)
 scatter_mul = _scatter_function("scatter_mul", "multiply", "Multiply elements at computed places.")
 scatter_min = _scatter_function("scatter_min", "minimum", "Lower elements at computed places.")
 scatter_max = _scatter_function("scatter_max", "maximum", "Raise elements at computed places.")

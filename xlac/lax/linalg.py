@@ -505,7 +505,7 @@ def _eig_derivative(left: bool, right: bool, vectors: bool) -> Jvp:
         of_left = None
         if left:
             of_left = _vectors_change(conj(w), vl, _product(_general_solve(vl, adjoint(da)), vl))
-        return [_diagonal(inner), of_left, _vectors_change(w, vr, inner) if right else None]
+        return [_diagonal(inner), of_left, _vectors_change(w, vr, inner)]  # of vr: for the second derivative of w
 
     return derivative
 

@@ -87,15 +87,19 @@ def sort_key_val(keys: ArrayLike, values: ArrayLike, dimension: int = -1, is_sta
     return sort((keys, values), dimension, is_stable, 1)
 
 
+def _first_k(x: Tracer, k: int, axis: int, descending: bool) -> tuple[Tracer, Tracer]:
+    axis %= x.ndim
+    values, indices = _sort([x, broadcasted_iota(np.int32, x.shape, axis)], axis, True, 1, descending)
+    return slice_in_dim(values, 0, k, axis=axis), slice_in_dim(indices, 0, k, axis=axis)
+
+
 @public
 def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Array, Array]:
     """The k greatest along an axis, descending, and their indices; of equals the first."""
     x = lift(operand)
     if x.ndim == 0 or not -x.ndim <= axis < x.ndim or not 0 <= k <= x.shape[axis]:
         raise shape_error(f"top_k: k={k} along axis {axis} of an array {trace.shown(x)}; it must be at most the extent")
-    axis %= x.ndim
-    values, indices = _sort([x, broadcasted_iota(np.int32, x.shape, axis)], axis, True, 1, True)
-    return slice_in_dim(values, 0, k, axis=axis), slice_in_dim(indices, 0, k, axis=axis)
+    return _first_k(x, k, axis, True)
 
 
 @public
@@ -121,7 +125,4 @@ def approx_min_k(
     aggregate_to_topk: bool = True,
 ) -> tuple[Array, Array]:
     """The k least along a dimension, and their indices; exactly these, whatever recall is asked for."""
-    x = lift(operand)
-    axis = reduction_dimension % x.ndim
-    values, indices = _sort([x, broadcasted_iota(np.int32, x.shape, axis)], axis, True, 1, False)
-    return slice_in_dim(values, 0, k, axis=axis), slice_in_dim(indices, 0, k, axis=axis)
+    return _first_k(lift(operand), k, reduction_dimension, False)

@@ -238,8 +238,8 @@ def pmean(x: Any, axis_name: Any, *, axis_index_groups: Any = None) -> Any:
     """The mean over the examples; see `psum`."""
     import xlac.numpy as xnp
 
-    count = axis_size(axis_name)
     sums = psum(x, axis_name, axis_index_groups=axis_index_groups)
+    count = axis_size(axis_name)
     return tree.map(lambda s: xnp.true_divide(s, count), sums)
 
 

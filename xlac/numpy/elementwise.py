@@ -248,13 +248,24 @@ cbrt = _math("cbrt", lax.cbrt, "Cube root.")
 _LN2, _LN10 = math.log(2), math.log(10)
 
 
+def _log_over(divisor: float) -> Callable[[Tracer], Tracer]:
+    def function(x: Tracer) -> Tracer:
+        y = lax.log(x)
+        if not dtypes.is_complex(x.dtype):
+            return lax.div(y, _constant(y, divisor))
+        # Part by part: the quotient of two complex numbers would turn infinities into NaN.
+        return lax.complex(*(lax.div(part, _constant(part, divisor)) for part in (lax.real(y), lax.imag(y))))
+
+    return function
+
+
 exp = _math("exp", lax.exp, "e^x.")
 exp2 = _math("exp2", lax.exp2, "2^x.")
 expm1 = _math("expm1", lax.expm1, "e^x - 1.")
 log = _math("log", lax.log, "Natural logarithm.")
 log1p = _math("log1p", lax.log1p, "log(1 + x).")
-log2 = _math("log2", lambda x: lax.div(lax.log(x), _constant(x, _LN2)), "Logarithm to the base 2.")
-log10 = _math("log10", lambda x: lax.div(lax.log(x), _constant(x, _LN10)), "Logarithm to the base 10.")
+log2 = _math("log2", _log_over(_LN2), "Logarithm to the base 2.")
+log10 = _math("log10", _log_over(_LN10), "Logarithm to the base 10.")
 
 
 def _logaddexp(x: Tracer, y: Tracer) -> Tracer:

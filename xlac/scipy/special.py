@@ -14,9 +14,10 @@ from xlac.frontend import trace
 from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
 from xlac.frontend.tracer import Tracer
 from xlac.lax.special import _no_slope, _ruled
+from xlac.nn.functions import logsumexp
 from xlac.numpy import _core, elementwise, reductions
 
-__all__: list[str] = ["psi"]
+__all__: list[str] = ["logsumexp", "psi"]
 
 
 def _public(function: Callable[..., Any], name: str | None = None, what: str | None = None) -> Any:
@@ -263,29 +264,6 @@ def log_ndtr(x: ArrayLike, series_order: int = 3) -> Array:
 
 
 # ---- softmax
-
-
-@_public
-def logsumexp(
-    a: ArrayLike,
-    axis: Axis = None,
-    b: ArrayLike | None = None,
-    keepdims: bool = False,
-    return_sign: bool = False,
-    where: ArrayLike | None = None,
-) -> Any:
-    """log(sum(b e^a)) over axes, without overflow; with `return_sign` of the absolute value, and the sum's sign."""
-    if where is not None:
-        a = elementwise.where(where, a, -math.inf)
-    if not return_sign:
-        return reductions.logsumexp(a, axis, b, keepdims)
-    x = _core.inexact(a)
-    weights = _like(x, 1) if b is None else b
-    x, w = _core.operands_inexact("logsumexp", x, weights)
-    top = lax.stop_gradient(reductions.max(x, axis, keepdims=True))
-    top = lax.select(lax.is_finite(top), top, lax.full_like(top, 0))
-    total = reductions.sum(lax.mul(lax.exp(lax.sub(x, _core.stretch(top, x.shape))), w), axis, keepdims=keepdims)
-    return lax.add(lax.log(lax.abs(total)), lax.reshape(top, total.shape)), lax.sign(total)
 
 
 @_public

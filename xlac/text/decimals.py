@@ -16,7 +16,7 @@ from math import prod
 import numpy as np
 
 # Bytes of text per step: the arrays of a step stay in the cache.
-_STEP = 1 << 19
+_STEP = 1 << 18
 _TENS = 10.0 ** np.arange(23)
 _DIGITS = 18
 # Numbers written per step.
@@ -25,28 +25,27 @@ _ZERO = np.uint8(ord("0"))
 _INTEGER_TENS = np.array([10**i for i in range(20)], np.uint64)
 
 
-def parse_decimals(data: bytes, count: int) -> np.ndarray | None:
-    """`count` doubles from numbers parted by spaces, or None unless `data` holds just so many plain numbers.
+def parse_decimals(data: bytes) -> np.ndarray | None:
+    """The doubles of numbers parted by spaces, or None unless `data` holds plain numbers only.
 
     A plain number is `-?digits`, with a point and an exponent if wanted; nan and inf are not plain.
     """
-    result = np.empty(count, np.float64)
-    done, position, end = 0, 0, len(data)
+    parts = []
+    position, end = 0, len(data)
     while position < end:
         stop = end if end - position <= _STEP else data.rfind(b" ", position, position + _STEP) + 1
         if stop <= position:
             return None  # a word as long as a step
         values = _step(data[position:stop])
-        if values is None or done + values.size > count:
+        if values is None:
             return None
-        result[done : done + values.size] = values
-        done += values.size
+        parts.append(values)
         position = stop
-    return result if done == count else None
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])
 
 
-def parse_integers(data: bytes, count: int, low: int, high: int) -> np.ndarray | None:
-    """`count` integers between `low` and `high` from text parted by spaces, or None unless it holds just those.
+def parse_integers(data: bytes, low: int, high: int) -> np.ndarray | None:
+    """The integers between `low` and `high` from text parted by spaces, or None unless it holds just those.
 
     They are int64, or uint64 where `high` needs it.
     """
@@ -59,9 +58,7 @@ def parse_integers(data: bytes, count: int, low: int, high: int) -> np.ndarray |
             values = np.fromstring(data, dtype, sep=" ")
         except (DeprecationWarning, ValueError):
             return None
-    if values.size != count:
-        return None
-    if count:
+    if values.size:
         # NumPy clamps what exceeds 64 bits; numbers at the very ends are left to those who look closer.
         least, greatest, ends = int(values.min()), int(values.max()), np.iinfo(dtype)
         if least < low or greatest > high or greatest == ends.max or (ends.min and least == ends.min):

@@ -38,8 +38,8 @@ _SHORT = 400
 _FEW = 256
 # Bits of the significand, the hidden one included.
 _PRECISION = {"bf16": 8, "f16": 11, "f32": 24, "f64": 53}
-# Characters of a long text that are read at once where not all of it are plain numbers.
-_PIECE = 1 << 15
+# Characters of a long text that are read at once.
+_PIECE = 1 << 18
 # A vector of which the text gives one element may be this long.
 _MOST_FROM_ONE = 2**20
 
@@ -91,7 +91,7 @@ def _scalar(word: str, row: ElementType, offset: int) -> np.ndarray:
         _set_nans(flat, [_nan_bits(nan[1], nan[2], row, offset)], row)
         return flat.reshape(())
     value = np.array([_value(word, row, offset)], _wide(row))
-    array[...] = _convert(value, row, " " * offset + word)[0]
+    array[...] = _convert(value, row, word, offset)[0]
     array.flags.writeable = False
     return array
 
@@ -158,49 +158,38 @@ def integer_range(row: ElementType) -> tuple[int, int]:
     return -(2 ** (row.bits - 1)), 2 ** (row.bits - 1) - 1
 
 
-def _word(text: str, number: int) -> re.Match[str]:
-    return next(islice(_WORD.finditer(text), number, None))
-
-
 def _numbers(text: str, data: bytes, row: ElementType, size: int) -> np.ndarray:
-    """The numbers of a text whose structure is checked, as a new one-dimensional array of the row's type."""
+    """The numbers of a text whose structure is checked, as a new one-dimensional array of the row's type.
+
+    A long text is read in pieces; those with words that are not plain numbers are read word by word.
+    """
     count = size * 2 if row.is_complex else size
-    wide = _numbers_fast(data, row, count) if len(data) > _SHORT else None
-    if wide is None:
-        wide = _numbers_in_pieces(text, data, row)
-        if wide.size != count:
-            what = "numbers (two for each complex)" if row.is_complex else "numbers"
-            raise TextError(f"the literal has {wide.size} {what} but its shape needs {count}", 0)
-    return _convert(wide, row, text)
-
-
-def _numbers_in_pieces(text: str, data: bytes, row: ElementType) -> np.ndarray:
-    """All numbers; only the pieces of the text with words that are not plain numbers are read word by word."""
-    parts = []
-    start = 0
+    result = np.empty(count, row.real.dtype if row.is_complex else row.dtype)
+    done = start = 0
     while start < len(data):
         end = data.find(b",", start + _PIECE)
         end = end if end >= 0 else len(data)
-        piece = data[start:end]
-        wide = None
-        if len(piece) > _SHORT:
-            wide = _numbers_fast(piece, row, len(piece.translate(_BRACES_TO_SPACE).split()))
+        wide = _numbers_fast(data[start:end], row) if end - start > _SHORT else None
         if wide is None:
-            words = _WORD.finditer(text, start, end)
-            wide = np.array([_value(m[0], row, m.start()) for m in words], _wide(row))
-        parts.append(wide)
+            wide = np.array([_value(m[0], row, m.start()) for m in _WORD.finditer(text, start, end)], _wide(row))
+        if done + wide.size <= count:
+            result[done : done + wide.size] = _convert(wide, row, text[start:end], start)
+        done += wide.size
         start = end
-    return np.concatenate(parts) if parts else np.empty(0, _wide(row))
+    if done != count:
+        what = "numbers (two for each complex)" if row.is_complex else "numbers"
+        raise TextError(f"the literal has {done} {what} but its shape needs {count}", 0)
+    return result.view(row.dtype)
 
 
-def _numbers_fast(data: bytes, row: ElementType, count: int) -> np.ndarray | None:
+def _numbers_fast(data: bytes, row: ElementType) -> np.ndarray | None:
     """The numbers, or None where a word is not a plain number of the type (the careful way then says which)."""
     if row.kind == "p":
         data = data.replace(b"true", b"   1").replace(b"false", b"    0")
     spaced = data.translate(_BRACES_TO_SPACE)
     if not row.is_inexact:
-        return parse_integers(spaced, count, *integer_range(row))
-    plain = parse_decimals(spaced, count)
+        return parse_integers(spaced, *integer_range(row))
+    plain = parse_decimals(spaced)
     # NumPy also takes forms that HLO does not, such as +1, INF and infinity.
     if plain is not None or data.translate(None, _FLOAT_CHARACTERS):
         return plain
@@ -209,25 +198,25 @@ def _numbers_fast(data: bytes, row: ElementType, count: int) -> np.ndarray | Non
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)
         try:
-            values = np.fromstring(spaced, np.float64, sep=" ")
+            return np.fromstring(spaced, np.float64, sep=" ")
         except (DeprecationWarning, ValueError):
             return None
-    return values if values.size == count else None
 
 
-def _convert(wide: np.ndarray, row: ElementType, text: str) -> np.ndarray:
-    """The numbers in the row's own type; `text` tells where in it they are, for errors."""
+def _convert(wide: np.ndarray, row: ElementType, text: str, offset: int) -> np.ndarray:
+    """The numbers in the row's own type, the parts of complex ones in theirs; `text` is what they are written as and
+    `offset` where it starts, for errors."""
     if not row.is_inexact:
         if row.bits < 8:
             wide = wide.astype(np.int8 if row.kind == "s" else np.uint8)
         return wide.astype(row.dtype)
     with np.errstate(all="ignore"):
         result = wide.astype(row.real.dtype)
-    _check_float_range(wide, result, row, text)
-    return result.view(row.dtype) if row.is_complex else result
+    _check_float_range(wide, result, row, text, offset)
+    return result
 
 
-def _check_float_range(wide: np.ndarray, result: np.ndarray, row: ElementType, text: str) -> None:
+def _check_float_range(wide: np.ndarray, result: np.ndarray, row: ElementType, text: str, offset: int) -> None:
     """Raise where a finite number became none, or where the type has no such special value."""
     back = result.astype(np.float64)
     special = ~np.isfinite(wide)
@@ -239,24 +228,22 @@ def _check_float_range(wide: np.ndarray, result: np.ndarray, row: ElementType, t
     if row.bits < 8:  # conversion to such a type saturates
         lost |= np.abs(wide) > float(limits.max)
     if lost.any():
-        word = _word(text, int(np.argmax(lost)))
+        word = next(islice(_WORD.finditer(text), int(np.argmax(lost)), None))
+        place = offset + word.start()
         for name, what in (("nan", "NaN"), ("inf", "infinity")):
             if name in word[0]:
-                raise TextError(f"{row.name} has no {what}", word.start())
+                raise TextError(f"{row.name} has no {what}", place)
         raise TextError(
-            f"{word[0][:40]} is out of range for {row.name}, which holds {limits.min} to {limits.max}", word.start()
+            f"{word[0][:40]} is out of range for {row.name}, which holds {limits.min} to {limits.max}", place
         )
 
 
 def _written_finite(wide: np.ndarray, text: str) -> np.ndarray:
     """Which of the infinities in `wide` are digits in the text, too many for a double."""
-    result = np.zeros(wide.shape, bool)
-    infinite = np.flatnonzero(np.isinf(wide))
-    if text and infinite.size > text.count("inf"):
-        for i, word in enumerate(_WORD.finditer(text)):
-            if np.isinf(wide[i]):
-                result[i] = "inf" not in word[0]
-    return result
+    infinite = np.isinf(wide)
+    if np.count_nonzero(infinite) == text.count("inf"):
+        return np.zeros(wide.shape, bool)
+    return infinite & np.array(["inf" not in m[0] for m in _WORD.finditer(text)])
 
 
 # ---- structure

@@ -14,11 +14,14 @@ from xlac.text.literals import integer_range
 # Larger arrays than this are written as their bytes in hexadecimal, as MLIR does.
 HEX_ABOVE = 100
 
-_ONLY_BRACKETS = {i: None for i in range(128) if chr(i) not in "[],"}
-_NO_BRACKETS = str.maketrans("[]", "  ")
-# Texts longer than this are read by whole-array operations.
+_NOT_BRACKETS = bytes(c for c in range(256) if c not in b"[](),")
+_NO_BRACKETS = bytes.maketrans(b"[]()", b"    ")
+# Pieces of text longer than this are read by whole-array operations.
 _LONG = 400
-_BRACKETS_TO_SPACE = bytes.maketrans(b"[],\t\r\n", b"      ")
+# Characters of a long text that are read at once.
+_PIECE = 1 << 18
+_BRACKETS_TO_SPACE = bytes.maketrans(b"[](),\t\r\n", b"        ")
+_GAP, _OPENING, _CLOSING = (np.isin(np.arange(256), np.frombuffer(c, np.uint8)) for c in (b"[](),", b"[(", b")]"))
 _COMPLEX = re.compile(r"\(([^(),]*),([^(),]*)\)")
 _NUMBER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\Z")
 
@@ -40,46 +43,58 @@ def parse_dense(text: str, shape: ArrayShape) -> np.ndarray:
     if "[" not in body:
         scalar = _numbers([body] if not row.is_complex else _pair(body), row)
         return np.broadcast_to(scalar.reshape(()), shape.dims)
-    flat = body
-    if row.is_complex:
-        flat = _COMPLEX.sub("0", body)
-    found = flat.translate(_ONLY_BRACKETS)
-    if found.count(",") + 1 != shape.size and shape.size:
-        raise ParseError(f"the literal has {found.count(',') + 1} elements but its type, {shape}, has {shape.size}")
-    if len(found) != _skeleton_length(shape.dims) or found != _skeleton(shape.dims):
+    if not body.isascii():
+        raise ParseError(f"{next(c for c in body if ord(c) > 127)!r} cannot stand in a literal")
+    data = body.encode()
+    del body
+    found = data.translate(None, _NOT_BRACKETS)
+    elements = found.count(b"(") if row.is_complex else found.count(b",") + 1
+    if elements != shape.size and shape.size:
+        raise ParseError(f"the literal has {elements} elements but its type, {shape}, has {shape.size}")
+    innermost = b"(,)" if row.is_complex else b""
+    if len(found) != _skeleton_length(shape.dims, len(innermost)) or found != _skeleton(shape.dims, innermost):
+        pairs = " of pairs (real, imaginary)" if row.is_complex else ""
         raise ParseError(
-            f"the literal's lists are not nested as its type, {shape}, asks: {shape.dims} elements a level"
+            f"the literal's lists{pairs} are not nested as its type, {shape}, asks: {shape.dims} elements a level"
         )
-    if not shape.size:
-        return np.zeros(shape.dims, row.dtype)
-    data = flat.encode()
-    if not _each_in_its_place(data, shape.size):
-        raise ParseError(f"a number of the literal of type {shape} does not stand between its commas and brackets")
-    if row.is_complex:
-        if data.translate(None, b" \t\r\n[],") != b"0" * shape.size:
-            raise ParseError(f"the literal of type {shape} must hold pairs (real, imaginary) only")
-        pairs = _COMPLEX.findall(body)
-        if len(pairs) != shape.size:
-            raise ParseError(
-                f"the literal of type {shape} must have {shape.size} pairs (real, imaginary), it has {len(pairs)}"
-            )
-        return _numbers([part for pair in pairs for part in pair], row).reshape(shape.dims)
-    if len(data) > _LONG:
-        many = _many_numbers(data, row, shape.size)
-        if many is not None:
-            return many.reshape(shape.dims)
-    return _numbers(body.translate(_NO_BRACKETS).split(","), row).reshape(shape.dims)
+    result = np.empty(shape.dims, row.dtype)
+    if shape.size:
+        _read_pieces(data, shape, result.reshape(-1).view(row.real.dtype if row.is_complex else row.dtype))
+    return result
 
 
-def _many_numbers(data: bytes, row: ElementType, count: int) -> np.ndarray | None:
+def _read_pieces(data: bytes, shape: ArrayShape, into: np.ndarray) -> None:
+    """Read the numbers of a text whose brackets and commas are right; pieces with words that are not plain numbers are
+    read word by word."""
+    row = shape.element_type
+    start = done = 0
+    while start < len(data):
+        end = data.find(b"(" if row.is_complex else b",", start + _PIECE)
+        if end >= 0 and row.is_complex:
+            end = data.rfind(b",", start, end)
+        end = end if end >= 0 else len(data)
+        piece = data[start:end]
+        count = piece.count(b",") + 1
+        if not _each_in_its_place(piece, count):
+            raise ParseError(f"a number of the literal of type {shape} does not stand between its commas and brackets")
+        numbers = _many_numbers(piece, row.real if row.is_complex else row) if len(piece) > _LONG else None
+        if numbers is None or numbers.size != count:
+            words = piece.translate(_NO_BRACKETS).decode().split(",")
+            numbers = _numbers(words, row.real if row.is_complex else row)
+        into[done : done + count] = numbers
+        done += count
+        start = end + 1
+
+
+def _many_numbers(data: bytes, row: ElementType) -> np.ndarray | None:
     """The numbers of a text whose structure is checked, or None where it takes more care to read them."""
     if row.kind == "p":
         data = data.replace(b"true", b"   1").replace(b"false", b"    0")
     spaced = data.translate(_BRACKETS_TO_SPACE)
     if not row.is_inexact:
-        integers = parse_integers(spaced, count, *integer_range(row))
+        integers = parse_integers(spaced, *integer_range(row))
         return None if integers is None else integers.astype(np.int8 if row.bits < 8 else row.dtype).astype(row.dtype)
-    values = parse_decimals(spaced, count)
+    values = parse_decimals(spaced)
     with np.errstate(all="ignore"):
         return None if values is None else _narrowed(values, row)
 
@@ -87,10 +102,10 @@ def _many_numbers(data: bytes, row: ElementType, count: int) -> np.ndarray | Non
 def _each_in_its_place(data: bytes, count: int) -> bool:
     """Whether each of `count` words stands alone between an opening bracket or comma and a comma or closing bracket."""
     codes = np.frombuffer(b"," + data.translate(None, b" \t\r\n") + b",", np.uint8)
-    gap = (codes == ord(",")) | (codes == ord("[")) | (codes == ord("]"))
+    gap = _GAP[codes]
     starts = np.flatnonzero(gap[:-1] & ~gap[1:])
     ends = np.flatnonzero(gap[1:] & ~gap[:-1]) + 1
-    return starts.size == count and not (codes[starts] == ord("]")).any() and not (codes[ends] == ord("[")).any()
+    return starts.size == count and not _CLOSING[codes[starts]].any() and not _OPENING[codes[ends]].any()
 
 
 def _pair(body: str) -> list[str]:
@@ -100,16 +115,14 @@ def _pair(body: str) -> list[str]:
     return [match[1], match[2]]
 
 
-def _skeleton(dims: tuple[int, ...]) -> str:
-    """The brackets and commas of nested lists of these extents."""
-    inner = ""
+def _skeleton(dims: tuple[int, ...], inner: bytes) -> bytes:
+    """The brackets and commas of nested lists of these extents, with `inner` for each element."""
     for extent in reversed(dims):
-        inner = "[" + ",".join([inner] * extent) + "]"
+        inner = b"[" + ((inner + b",") * extent)[:-1] + b"]"
     return inner
 
 
-def _skeleton_length(dims: tuple[int, ...]) -> int:
-    length = 0
+def _skeleton_length(dims: tuple[int, ...], length: int) -> int:
     for extent in reversed(dims):
         length = 2 + extent * length + max(extent - 1, 0)
     return length

@@ -7,6 +7,7 @@ dictionaries and regions. `Syntax` sorts them into operands, attributes, regions
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator
 from importlib import resources
@@ -262,25 +263,43 @@ def _parser() -> Any:
 
 
 # Lists of numbers go as a whole: they are most of a program with large literals.
-_BRACKET = re.compile(r'\[[-+\w.,\s]*\]|[(\[{)\]}]|"[^"\\\n]*(?:\\.[^"\\\n]*)*(?:"|\\?$)|//[^\n]*', re.MULTILINE)
+_BRACKET = re.compile(r'\[[-+\w.,\s()]*\]|[(\[{)\]}]|"[^"\\\n]*(?:\\.[^"\\\n]*)*(?:"|\\?$)|//[^\n]*', re.MULTILINE)
+_NOT_PARENTHESES = bytes(c for c in range(256) if c not in b"()")
 # What is read recursively, such as a configuration, is refused elsewhere at a smaller depth.
 _DEEP = 4096
 
 
 def check_depth(text: str, path: str | None = None) -> None:
     """Raise if brackets nest so deep that no sensible program can be meant."""
+    too_deep = f"brackets are nested more than {_DEEP} deep"
     depth = 0
     for match in _BRACKET.finditer(text):
         mark = match[0]
-        if mark in "([{":
+        if len(mark) > 1:
+            if mark[0] != "[" or "(" not in mark:
+                continue
+            # Complex numbers: pairs that stand side by side.
+            inside = mark.encode().translate(None, _NOT_PARENTHESES)
+            pairs = len(inside) // 2
+            if inside == b"()" * pairs:
+                continue
+            most = max(itertools.accumulate(1 if c == ord("(") else -1 for c in inside))
+            if depth + most > _DEEP:
+                raise ParseError(
+                    f"brackets are nested more than {_DEEP} deep", *_line_column(text, match.start()), path
+                )
+        elif mark in "([{":
             depth += 1
             if depth > _DEEP:
-                position = match.start()
-                line = text.count("\n", 0, position) + 1
-                column = position - text.rfind("\n", 0, position)
-                raise ParseError(f"brackets are nested more than {_DEEP} deep", line, column, path)
+                raise ParseError(
+                    f"brackets are nested more than {_DEEP} deep", *_line_column(text, match.start()), path
+                )
         elif mark in ")]}":
             depth -= 1
+
+
+def _line_column(text: str, position: int) -> tuple[int, int]:
+    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
 
 
 # ---- types

@@ -72,6 +72,12 @@ _REDUCE = {
     "constrain_layout": BOOL.optional(False),
     "use_global_device_ids": BOOL.optional(False),
 }
+_GATHER = {
+    **GROUPS,
+    "constrain_layout": BOOL.optional(False),
+    "dimensions": INTS,
+    "use_global_device_ids": BOOL.optional(False),
+}
 for _name in ("all-reduce", "all-reduce-start"):
     opcode(
         _name,
@@ -140,12 +146,7 @@ def _resized_value(name: str) -> Callable[..., Any]:
 opcode(
     "all-gather",
     arity=(1, None),
-    attrs={
-        **GROUPS,
-        "constrain_layout": BOOL.optional(False),
-        "dimensions": INTS,
-        "use_global_device_ids": BOOL.optional(False),
-    },
+    attrs=_GATHER,
     shape=_resizing("all-gather", grows=True),
     evaluate=_resized_value("all-gather"),
     declared=True,
@@ -194,12 +195,7 @@ def started_result(name: str) -> dict[str, Any]:
 opcode(
     "all-gather-start",
     arity=(1, None),
-    attrs={
-        **GROUPS,
-        "constrain_layout": BOOL.optional(False),
-        "dimensions": INTS,
-        "use_global_device_ids": BOOL.optional(False),
-    },
+    attrs=_GATHER,
     shape=_gather_start_shape,
     evaluate=_gather_start,
     declared=True,

@@ -59,20 +59,26 @@ def check_reducer(name: str, reducer: Computation, types: list[ArrayShape]) -> N
         raise ShapeError(f"{name}: computation {reducer.name} gives {len(results)} results; it must give {n}")
 
 
-def _reduce_shape(*operands: Shape, dimensions: tuple[int, ...], to_apply: Computation) -> Shape:
+def inputs_and_inits(name: str, operands: Sequence[Shape]) -> tuple[list[ArrayShape], list[ArrayShape]]:
+    """The arrays of a reduction, of equal dimensions, and their scalar initial values. ShapeError if they are not."""
     if len(operands) % 2:
-        raise ShapeError(f"reduce: got {len(operands)} operands; it takes arrays and as many initial values")
+        raise ShapeError(f"{name}: got {len(operands)} operands; it takes arrays and as many initial values")
     n = len(operands) // 2
-    arrays = [require_array("reduce", i, s) for i, s in enumerate(operands)]
+    arrays = [require_array(name, i, s) for i, s in enumerate(operands)]
     inputs, inits = arrays[:n], arrays[n:]
     for i, shape in enumerate(inputs):
         if shape.dims != inputs[0].dims:
             raise ShapeError(
-                f"reduce: operand {i} is {shape} but operand 0 is {inputs[0]}; the dimensions must be equal"
+                f"{name}: operand {i} is {shape} but operand 0 is {inputs[0]}; the dimensions must be equal"
             )
     for i, shape in enumerate(inits):
         if shape.dims:
-            raise ShapeError(f"reduce: operand {n + i} is {shape}; an initial value must be a scalar")
+            raise ShapeError(f"{name}: operand {n + i} is {shape}; an initial value must be a scalar")
+    return inputs, inits
+
+
+def _reduce_shape(*operands: Shape, dimensions: tuple[int, ...], to_apply: Computation) -> Shape:
+    inputs, inits = inputs_and_inits("reduce", operands)
     check_dims("reduce", "dimensions", dimensions, inputs[0].rank)
     check_reducer("reduce", to_apply, inits)
     results = list(to_apply.root.shape) if isinstance(to_apply.root.shape, TupleShape) else [to_apply.root.shape]

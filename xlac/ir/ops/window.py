@@ -15,7 +15,7 @@ from xlac.errors import ShapeError
 from xlac.ir.opcode import COMPUTATION, WINDOW, opcode
 from xlac.ir.ops.elementwise import is_narrow, quiet, require_array
 from xlac.ir.ops.movement import pad_array
-from xlac.ir.ops.reduction import as_parameters, check_reducer, map_scalars, monoid, monoid_parts
+from xlac.ir.ops.reduction import as_parameters, check_reducer, inputs_and_inits, map_scalars, monoid, monoid_parts
 from xlac.ir.ops.scatter import combine_at
 from xlac.ir.shape import ArrayShape, Shape, TupleShape
 from xlac.ir.window import Window, scan_form
@@ -68,19 +68,7 @@ def has_holes(window: Window) -> bool:
 
 
 def _reduce_window_shape(*operands: Shape, window: Window, to_apply: Computation) -> Shape:
-    if len(operands) % 2:
-        raise ShapeError(f"reduce-window: got {len(operands)} operands; it takes arrays and as many initial values")
-    n = len(operands) // 2
-    arrays = [require_array("reduce-window", i, s) for i, s in enumerate(operands)]
-    inputs, inits = arrays[:n], arrays[n:]
-    for i, shape in enumerate(inputs):
-        if shape.dims != inputs[0].dims:
-            raise ShapeError(
-                f"reduce-window: operand {i} is {shape} but operand 0 is {inputs[0]}; the dimensions must be equal"
-            )
-    for i, shape in enumerate(inits):
-        if shape.dims:
-            raise ShapeError(f"reduce-window: operand {n + i} is {shape}; an initial value must be a scalar")
+    inputs, inits = inputs_and_inits("reduce-window", operands)
     check_window("reduce-window", window, inputs[0].rank, f"operand 0, {inputs[0]},")
     check_reducer("reduce-window", to_apply, inits)
     dims = tuple(d.positions(extent) for d, extent in zip(window, inputs[0].dims))
