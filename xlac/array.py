@@ -144,6 +144,9 @@ class Array(np.ndarray, metaclass=_ArrayType):
     def __repr__(self) -> str:
         return repr(self.view(np.ndarray))
 
+    def __str__(self) -> str:
+        return str(self.view(np.ndarray))
+
     def __hash__(self) -> int:
         """Of an array of no dimension, its number's, as NumPy's scalars have it."""
         if self.ndim:

@@ -23,6 +23,8 @@ def test_results_are_numpy_arrays_of_this_class():
     assert isinstance(x, np.ndarray)
     assert isinstance(x, xlac.Array)
     assert repr(x) == "array([1., 1., 1.], dtype=float32)"
+    for values in (np.float32(0.1), np.array([0.1, 1 / 3], np.float32)):
+        assert str(xnp.asarray(values)) == str(values)
     assert type(np.asarray(x)) is np.ndarray
     assert np.shares_memory(np.asarray(x), x)
 

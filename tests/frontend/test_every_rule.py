@@ -79,7 +79,7 @@ def test_every_rule_and_every_form_of_it_has_a_case():
                     forms.add((name, "running" if running else "windows", monoid(i["to_apply"])))
                 elif name == "convolution":
                     forms |= {("groups", i["feature_group_count"], i["batch_group_count"]), len(i["window"])}
-    without_difference = {"rng", "stochastic-convert", "copy"}  # tested below; copies are gone from finished modules
+    without_difference = {"rng", "copy"}  # below; copies are gone from finished modules
     assert set(vjp_rules.RULES) | set(jvp_rules.RULES) == (seen & set(vjp_rules.RULES)) | without_difference
     functions = ("add", "multiply", "maximum", "minimum", None)
     assert forms >= {"FFT", "IFFT", "RFFT", "IRFFT", 0, 1, 2, 3, ("groups", 2, 1), ("groups", 1, 2)}
@@ -128,20 +128,21 @@ def test_vmap_of_gradients_is_a_loop_over_them(name):
 @pytest.mark.parametrize("name", [name for name in REVERSIBLE if len(CASES[name][1]) == 1])
 def test_gradients_go_through_scan_cond_checkpoint_and_jit(name):
     function, (x,) = CASES[name]
-    value = evaluated(function)(x)
-    if not (value.shape == x.shape and value.dtype == x.dtype):
-        return
-    inner = xlac.checkpoint(xlac.jit(function))
+
+    def number(v):
+        y = lax.real(function(v))
+        return lax.reduce_sum(y, range(y.ndim)) * 0.01
+
+    inner = xlac.checkpoint(xlac.jit(number))
 
     def nested(v):
         def turn(c, _):
-            f = lax.cond(lax.lt(lax.real(lax.reduce_sum(c, range(c.ndim))), 1e9), inner, lambda u: u, c)
-            return v + f * 0.01, None
+            return v + lax.cond(lax.lt(number(c), 1e9), inner, lambda u: 0.0, c), None
 
         return lax.scan(turn, v, None, length=2)[0]
 
     def plain(v):
-        return v + function(v + function(v) * 0.01) * 0.01
+        return v + number(v + number(v))
 
     g = along([x], 2)[0]
     same(evaluated(pulled(xlac, nested, g))(x), evaluated(pulled(xlac, plain, g))(x), 1e-10)
@@ -166,7 +167,7 @@ EDGES = {
     "clamp at its ends": (lambda lax, x: lax.clamp(np.float64(0), x, np.float64(1)), (0.0, 0.5, 1.0), (0, 1, 0)),
     "abs at 0": (lambda lax, x: lax.abs(x), (-1.0, 0.0, 1.0), (-1, 1, 1)),
     "sign at 0": (lambda lax, x: lax.sign(x), (-1.0, 0.0, 1.0), (0, 0, 0)),
-    "base 0": (lambda lax, x: lax.pow(x, np.array([0.0, 1.0, 2.0, 3.0])), np.zeros(4), (0, 1, 0, 0)),
+    "base 0": (lambda lax, x: lax.pow(x, np.array([1.0, 2.0, 3.0])), np.zeros(3), (1, 0, 0)),
     "exponent of base 0": (lambda lax, y: lax.pow(np.zeros(3), y), (0.5, 1.0, 2.0), (0, 0, 0)),
     "integer powers at 0": (lambda lax, x: lax.integer_pow(x, 1) + lax.integer_pow(x, 2), (0.0, 0.0), (1, 1)),
     "sqrt at 0": (lambda lax, x: lax.sqrt(x), (0.0,), (np.inf,)),
@@ -203,22 +204,19 @@ def test_second_derivatives_of_powers_at_0_are_finite():
     assert [float(second(0.0, n)) for n in (0.0, 1.0, 2.0, 3.0)] == [0, 0, 2, 0]
 
 
-def test_random_numbers_and_stochastic_roundings_have_the_derivative_of_their_mean():
+def test_random_numbers_and_integers_have_no_slope():
     def drawn(x):
-        return lax.reduce_sum(x * 0 + lax.rng_uniform(x[0], x[1], (2,)), (0,))
-
-    np.testing.assert_array_equal(evaluated(xlac.grad(drawn))(np.array([0.0, 1.0])), 0)
+        return lax.reduce_sum(lax.rng_uniform(x[0], x[1], (2,)) + x, (0,))
 
     def rounded(x):
-        bits = trace.lift(np.arange(4, dtype=np.uint32) << 30)
-        half = ArrayShape(element_type(np.float16), (4,))
-        return trace.emit(OPCODES["stochastic-convert"], x, bits, shape=half)
+        bits = trace.lift(np.arange(2, dtype=np.uint32) << 30)
+        whole = trace.emit(OPCODES["stochastic-convert"], x, bits, shape=ArrayShape(element_type(np.int32), (2,)))
+        return lax.reduce_sum(lax.convert_element_type(whole, np.float32) + x, (0,))
 
-    x = np.linspace(0, 1, 4, dtype=np.float32)
-    value, slope = evaluated(lambda v: xlac.jvp(rounded, (v,), (v,)))(x)
-    np.testing.assert_array_equal(slope, x.astype(np.float16))
-    (back,) = evaluated(pulled(xlac, rounded, np.ones(4, np.float16)))(x)
-    np.testing.assert_array_equal(back, np.ones(4, np.float32))
+    x = np.array([0.25, 1.0], np.float32)
+    for function in (drawn, rounded):
+        np.testing.assert_array_equal(evaluated(xlac.grad(function))(x), 1)
+        assert evaluated(lambda v, f=function: xlac.jvp(f, (v,), (v,))[1])(x) == 1.25
 
 
 # ---- what has no derivative says so
@@ -226,6 +224,8 @@ def test_random_numbers_and_stochastic_roundings_have_the_derivative_of_their_me
 MATRIX = rules.MATRICES[0]
 ROWS = lax.ScatterDimensionNumbers((1,), (0,), (0,))
 REFUSED = {
+    "a foreign function": (lambda x: opcodes.emit("custom-call", x, shape=(3, 3), custom_call_target="f"), "custom-call"),
+    "a sum over devices": (lambda x: opcodes.emit("all-reduce", x, to_apply=trace.reducer("add", x.dtype)), "all-reduce"),
     "schur": (lambda x: lax.linalg.schur(x)[0], "schur has no derivative"),
     "eigenvectors": (lambda x: lax.real(lax.linalg.eig(x)[1]), "eigenvectors have derivatives where"),
     "a loop of unknown length": (lambda x: rules.CASES["while_loop"][0](lax, x), "cannot go through while_loop"),

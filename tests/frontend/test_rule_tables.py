@@ -7,6 +7,7 @@ from xlac.ir.opcode import OPCODES
 DISCRETE = {
     "not", "popcnt", "count-leading-zeros", "is-finite", "and", "or", "xor", "shift-left", "shift-right-arithmetic",
     "shift-right-logical", "mulhi", "compare", "iota", "constant", "get-dimension-size", "rng-bit-generator",
+    "stochastic-convert",
 }  # fmt: skip
 DEVICES = {
     "all-reduce", "all-reduce-start", "all-reduce-done", "all-gather", "all-gather-start", "all-gather-done",

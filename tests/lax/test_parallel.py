@@ -58,14 +58,14 @@ def mapped(module, lax, np, name):
     return module.vmap(CASES[name](lax, np), axis_name="i")
 
 
+def weigh(module, np, results):
+    """A number made of all elements, which each count by another weight."""
+    leaves = module.tree.leaves(results)
+    return sum(np.sum(x * np.cos(np.arange(x.size, dtype="float64")).reshape(x.shape)) for x in leaves)
+
+
 def weighted(module, lax, np, name):
-    """A number made of the results, which each count by another weight."""
-
-    def loss(x):
-        leaves = module.tree.leaves(mapped(module, lax, np, name)(x))
-        return sum(np.sum(leaf * np.cos(np.arange(leaf.size, dtype="float64")).reshape(leaf.shape)) for leaf in leaves)
-
-    return loss
+    return lambda x: weigh(module, np, mapped(module, lax, np, name)(x))
 
 
 def test_each_example_sees_what_all_have():
@@ -204,10 +204,6 @@ def test_values_and_gradients_are_those_of_jax(name):
         same(xlac.grad(weighted(xlac, lax, xnp, name))(X), jax.grad(weighted(jax, jax.lax, jnp, name))(X))
 
         def each(module, lax, np):
-            def loss(x):
-                found = module.tree.leaves(CASES[name](lax, np)(x))
-                return sum(np.sum(leaf * np.cos(np.arange(leaf.size, dtype="float64")).reshape(leaf.shape)) for leaf in found)
-
-            return module.vmap(module.grad(loss), axis_name="i")
+            return module.vmap(module.grad(lambda x: weigh(module, np, CASES[name](lax, np)(x))), axis_name="i")
 
         same(each(xlac, lax, xnp)(X), each(jax, jax.lax, jnp)(X))

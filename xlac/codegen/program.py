@@ -34,6 +34,8 @@ class ProgramEmitter:
     def __init__(self, module: ModuleEmitter) -> None:
         self.module = module
         self.functions: dict[str, str] = {}  # kernel code to the name of its function
+        # By template and sharing of memory: the name of the function, and the template's buffers in its table.
+        self.shared: dict[tuple[Kernel, tuple[int, ...]], tuple[str, list[Buffer]]] = {}
         self.parts = 0
 
     def emit(self, program: Program) -> str:
@@ -93,25 +95,39 @@ class ProgramEmitter:
             e.at(done)
 
     def kernel(self, kernel: Kernel) -> None:
-        """Call a kernel; equal code is emitted once."""
-        name = f"kernel_{len(self.functions)}"
-        emitter = KernelEmitter(self.module, kernel, name)
-        emitter.emit()
-        code = emitter.e.text().split("(", 1)[1]
-        name = self.functions.setdefault(code, name)
-        if name != emitter.e.name:
-            self.module.discard(emitter.e.name)
+        """Call a kernel."""
+        name, buffers = self.function(kernel)
         e = self.e
-        table = e.alloca(f"[{max(1, len(emitter.buffers))} x ptr]", 8)
-        for i, buffer in enumerate(emitter.buffers):
+        table = e.alloca(f"[{max(1, len(buffers))} x ptr]", 8)
+        for i, buffer in enumerate(buffers):
             e.store(self.pointer(buffer), e.gep(table, 8 * i), 8)
         if kernel.parallel is None:
             e.call(name, "void", table, e.const("i64", 0), e.const("i64", 0))
             return
-        loop = kernel.body[0]
+        loop = kernel.template.body[0]
         units = -(-kernel.parallel.extent // loop.width)  # type: ignore[union-attr]
         counts = (e.const("i64", units), e.const("i64", kernel.grain))
         e.call(PARALLEL_FOR, "void", Value(f"@{name}", "ptr"), table, *counts)
+
+    def function(self, kernel: Kernel) -> tuple[str, list[Buffer]]:
+        """The function of a kernel, and the buffers in its table; equal code is emitted once."""
+        # Kernels of one template have the same code where their buffers share memory in the same way.
+        used = [b for found in kernel.template.buffers for b in found]
+        places: dict[Buffer, int] = {}
+        pattern = tuple(places.setdefault(kernel.own(b).resolve(), len(places)) for b in used)
+        key = (kernel.template, pattern)
+        if key not in self.shared:
+            name = f"kernel_{len(self.functions)}"
+            emitter = KernelEmitter(self.module, kernel, name)
+            emitter.emit()
+            code = emitter.e.text().split("(", 1)[1]
+            name = self.functions.setdefault(code, name)
+            if name != emitter.e.name:
+                self.module.discard(emitter.e.name)
+            homes = {kernel.own(b).resolve(): b for b in used}
+            self.shared[key] = name, [homes[b] for b in emitter.buffers]
+        name, buffers = self.shared[key]
+        return name, [kernel.own(b).resolve() for b in buffers]
 
     def pointer(self, buffer: Buffer) -> Value:
         e, buffer = self.e, buffer.resolve()

@@ -87,7 +87,10 @@ def plan_index(x: Tracer, index: Any, bounds: Bounds | None = None) -> Plan:
                 raise trace.shape_error(f"an index is of type {item.dtype}; it must be integer")
         elif not (item is None or item is Ellipsis or isinstance(item, slice) or _is_int(item)):
             if isinstance(item, (bool, np.bool_)):
-                raise trace.shape_error("a single bool is no index; use xlac.numpy.where")
+                if not item:
+                    raise trace.shape_error("False is no index: nothing would be left; use xlac.numpy.where")
+                expanded.append(None)
+                continue
             raise trace.shape_error(f"{item!r} is no index; use integers, slices, None, ... or integer arrays")
         expanded.append(item)
 

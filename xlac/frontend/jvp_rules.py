@@ -82,8 +82,8 @@ def _complex(i: Instruction, tangents: Sequence[Any], x: Tracer, y: Tracer) -> A
     return again(i, _or_zeros(tangents[0], x), _or_zeros(tangents[1], y))
 
 
-@rule("convert", "stochastic-convert")
-def _convert(i: Instruction, tangents: Sequence[Any], x: Tracer, *_: Tracer) -> Any:
+@rule("convert")
+def _convert(i: Instruction, tangents: Sequence[Any], x: Tracer) -> Any:
     return None if tangents[0] is None else lax._convert(tangents[0], i.shape.dtype)  # type: ignore[union-attr]
 
 

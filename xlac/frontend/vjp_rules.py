@@ -162,11 +162,6 @@ def _sign(g: Tracer, y: Tracer, x: Tracer) -> Any:
     return [lambda: lax.conj(y) * lax.complex(_zeros(across), lax.neg(across))]
 
 
-@structural("stochastic-convert")
-def _stochastic_convert(i: Instruction, g: Tracer, x: Tracer, random: Tracer) -> Any:
-    return [lambda: lax._convert(g, x.dtype), None]
-
-
 # ---- elementwise, two and three operands
 
 

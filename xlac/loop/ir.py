@@ -12,6 +12,7 @@ are computed once.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Union
@@ -552,6 +553,52 @@ class Kernel:
     body: list[Statement]
     parallel: Var | None = None
     grain: int = 1
+
+    @property
+    def template(self) -> Kernel:
+        """The kernel whose code this one shares: itself, unless it is a `SharedKernel`."""
+        return self
+
+    def own(self, buffer: Buffer) -> Buffer:
+        """The buffer that this kernel uses where its template uses `buffer`."""
+        return buffer
+
+    @functools.cached_property
+    def buffers(self) -> tuple[dict[Buffer, None], dict[Buffer, None]]:
+        """The buffers it loads from and those it stores to, in order, local ones included."""
+        loaded: dict[Buffer, None] = {}
+        stored: dict[Buffer, None] = {}
+        for statement in statements(self.body):
+            loaded.update((x.buffer, None) for x in loads(statement_values(statement)))
+            if isinstance(statement, (Store, Transpose)):
+                stored[statement.buffer] = None
+        return loaded, stored
+
+
+class SharedKernel(Kernel):
+    """A kernel that does to other buffers what its template does; it has statements of its own only when asked."""
+
+    def __init__(self, name: str, template: Kernel, buffers: dict[Buffer, Buffer]) -> None:
+        self.name, self.parallel, self.grain = name, template.parallel, template.grain
+        self._template, self._own = template, buffers
+
+    @property
+    def template(self) -> Kernel:
+        return self._template
+
+    def own(self, buffer: Buffer) -> Buffer:
+        return self._own.get(buffer, buffer)
+
+    @functools.cached_property
+    def body(self) -> list[Statement]:  # type: ignore[override]
+        from xlac.loop.rewrite import Rewriter
+
+        return Rewriter(lambda i: i, buffer=self.own).body(self._template.body)
+
+    @functools.cached_property
+    def buffers(self) -> tuple[dict[Buffer, None], dict[Buffer, None]]:
+        loaded, stored = ({self.own(b): None for b in found} for found in self._template.buffers)
+        return loaded, stored
 
 
 @dataclass(eq=False)

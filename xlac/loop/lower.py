@@ -7,19 +7,19 @@ it can.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 
 import numpy as np
 
 from xlac.errors import CompileError
 from xlac.ir.module import Computation, Instruction, Module
-from xlac.ir.opcode import op
+from xlac.ir.opcode import Kind, op
 from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape
 from xlac.ir.window import scan_form
 from xlac.loop import ir
 from xlac.loop.elemental import Storage, has_code
 from xlac.loop.host import host_call
-from xlac.loop.ir import Buffer, Copy, HostCall, Program, Step, Switch, While
+from xlac.loop.ir import Buffer, Copy, HostCall, Kernel, Program, SharedKernel, Step, Switch, While
 from xlac.loop.scan import schedule_scan
 from xlac.loop.scatter import schedule_scatter, schedule_select_and_scatter
 from xlac.loop.schedule import Machine, schedule
@@ -63,6 +63,25 @@ def check_expansion(module: Module) -> None:
         )
 
 
+def instruction_key(instruction: Instruction) -> Hashable:
+    """Equal for instructions that do the same to operands of the same shapes."""
+    rows: list[Hashable] = []
+    numbers: dict[Instruction, int] = {}
+    inside = instruction["calls"].post_order() if instruction.is_a("fusion") else ()
+    for i in (*inside, instruction):
+        attrs: list[Hashable] = []
+        for name, attr in i.opcode.attrs.items():
+            value = i.attrs[name]
+            if attr.kind is Kind.LITERAL:
+                value = (value.dtype, value.tobytes()) if value.nbytes <= SMALL_LITERAL else id(value)
+            if name != "calls":
+                attrs.append(value)
+        operands = tuple(numbers[x] if i is not instruction else x.shape for x in i.operands)
+        numbers[i] = len(rows)
+        rows.append((i.opcode, i.shape, operands, tuple(attrs)))
+    return tuple(rows), numbers[instruction["calls"].root] if inside else None
+
+
 def storage_leaves(storage: Storage) -> Iterator[Storage]:
     """The buffers and scalars of a tree, in order."""
     if isinstance(storage, tuple):
@@ -70,6 +89,10 @@ def storage_leaves(storage: Storage) -> Iterator[Storage]:
             yield from storage_leaves(part)
     else:
         yield storage
+
+
+# Literals of up to this many bytes are compared by their contents, larger ones by identity.
+SMALL_LITERAL = 256
 
 
 class Lowering:
@@ -80,6 +103,8 @@ class Lowering:
         self.constants: dict[int, Buffer] = {}
         self.steps: list[Step] = []
         self.host_calls: list[HostCall] = []
+        # By what an instruction is and how its operands are stored: their storage, the result's, and the steps made.
+        self._made: dict[Hashable, tuple[list[Storage], Storage, list[Step]]] = {}
         self._numbers: dict[str, int] = {}
         self._literals: list[np.ndarray] = []
 
@@ -146,7 +171,10 @@ class Lowering:
                 continue
             operands = [values[x] for x in instruction.operands]
             rule = _RULES.get(instruction.opcode.name)
-            values[instruction] = (rule or Lowering.kernel)(self, instruction, operands)
+            if rule is None or rule in _SHARED:
+                values[instruction] = self.shared(instruction, operands, rule or Lowering.kernel)
+            else:
+                values[instruction] = rule(self, instruction, operands)
         return values[computation.root]
 
     def sub(self, computation: Computation, arguments: list[Storage]) -> tuple[Storage, list[Step]]:
@@ -155,6 +183,50 @@ class Lowering:
         storage = self.computation(computation, arguments)
         steps, self.steps = self.steps, outer
         return storage, steps
+
+    def shared(self, instruction: Instruction, operands: list[Storage], how: Rule) -> Storage:
+        """What `how` makes of an instruction; where it made kernels of an equal one before, they lend their code."""
+        leaves = [leaf for operand in operands for leaf in storage_leaves(operand)]
+        places: dict[Storage, int] = {}
+        pattern = tuple(
+            places.setdefault(part, len(places)) if isinstance(part, Buffer) else part
+            for leaf in leaves
+            for part in ((leaf, leaf.resolve()) if isinstance(leaf, Buffer) else (leaf,))
+        )
+        key = (instruction_key(instruction), pattern)
+        found = self._made.get(key)
+        if found is None:
+            first = len(self.steps)
+            result = how(self, instruction, operands)
+            steps = self.steps[first:]
+            if all(isinstance(step, (Kernel, Copy)) for step in steps):
+                self._made[key] = leaves, result, steps
+            return result
+        before, result, steps = found
+        own = {a: b for a, b in zip(before, leaves) if isinstance(a, Buffer) and isinstance(b, Buffer)}
+
+        def mine(storage: Storage) -> Storage:
+            if isinstance(storage, tuple):
+                return tuple(map(mine, storage))
+            if not isinstance(storage, Buffer):
+                return storage
+            if storage not in own:
+                if storage.space in ("constant", "local"):
+                    return storage
+                own[storage] = Buffer(self.name(instruction.name), storage.element_type, storage.size)
+            return own[storage]
+
+        for step in steps:
+            if isinstance(step, Kernel):
+                for buffer in (b for found in step.buffers for b in found):
+                    mine(buffer)
+                self.steps.append(SharedKernel(self.name(f"k.{instruction.name}"), step.template, own))
+            else:
+                assert isinstance(step, Copy)
+                source, target = mine(step.source), mine(step.target)
+                assert isinstance(source, Buffer) and isinstance(target, Buffer)
+                self.steps.append(Copy(source, target))
+        return mine(result)
 
     def kernel(self, instruction: Instruction, operands: list[Storage]) -> Storage:
         """One instruction as a kernel."""
@@ -338,3 +410,5 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(_SCHEDULES, Lowering.ordered),
     "reduce-window": Lowering.window,
 }
+# Rules that make kernels of one instruction by itself.
+_SHARED = (Lowering.fusion, Lowering.ordered, Lowering.window)

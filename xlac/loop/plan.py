@@ -224,10 +224,10 @@ class Plan:
                     break
 
     def _in_place(self, kernel: Kernel, read: Buffer, written: Buffer) -> bool:
-        accesses = self._accesses.get(kernel)
+        accesses = self._accesses.get(kernel.template)
         if accesses is None:
-            accesses = self._accesses[kernel] = Accesses(kernel)
-        return in_place(accesses, read, written)
+            accesses = self._accesses[kernel.template] = Accesses(kernel.template)
+        return in_place(accesses, kernel, read, written)
 
     # ---- the arena
 
@@ -253,13 +253,8 @@ class Plan:
 
 def kernel_buffers(kernel: Kernel) -> tuple[set[Buffer], set[Buffer]]:
     """The buffers a kernel loads from and stores to, those on its stack left out."""
-    reads: set[Buffer] = set()
-    writes: set[Buffer] = set()
-    for statement in ir.statements(kernel.body):
-        reads.update(x.buffer.resolve() for x in ir.loads(ir.statement_values(statement)))
-        if isinstance(statement, Store):
-            writes.add(statement.buffer.resolve())
-    return {b for b in reads if b.space != "local"}, {b for b in writes if b.space != "local"}
+    reads, writes = ({b.resolve() for b in found if b.space != "local"} for found in kernel.buffers)
+    return reads, writes
 
 
 def store_groups(body: list[ir.Statement]) -> Iterator[list[Store]]:
@@ -297,17 +292,17 @@ class Accesses:
         }
 
 
-def in_place(accesses: Accesses, read: Buffer, written: Buffer) -> bool:
+def in_place(accesses: Accesses, kernel: Kernel, read: Buffer, written: Buffer) -> bool:
     """Whether each element of `read` is loaded only by the group of stores that writes the same element of
-    `written`."""
-    if any(buffer.resolve() is read for buffer in accesses.elsewhere):
+    `written`; `accesses` are those of the kernel's template."""
+    if any(kernel.own(buffer).resolve() is read for buffer in accesses.elsewhere):
         return False
     allowed = 0
     for group, loads in accesses.groups:
-        own = [access for access in loads if access.buffer.resolve() is read]
+        own = [access for access in loads if kernel.own(access.buffer).resolve() is read]
         if not own:
             continue
-        stores = [s for s in group if s.buffer.resolve() is written]
+        stores = [s for s in group if kernel.own(s.buffer).resolve() is written]
         places = {s.index for s in stores}
         for access in own:
             size = access.buffer.element_type.dtype.itemsize

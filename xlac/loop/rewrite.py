@@ -9,6 +9,7 @@ from xlac.loop.ir import (
     Accumulate,
     Apply,
     Assign,
+    Buffer,
     FloorDiv,
     For,
     FromIndex,
@@ -75,15 +76,16 @@ def indices_of(body: Iterable[Statement]) -> set[Index]:
 
 class Rewriter:
     """Rebuilds statements with every index's terms changed by a function, and the values in `known` replaced; loads
-    for which `guard` gives a condition are made under it."""
+    for which `guard` gives a condition are made under it, and `buffer` gives the buffer that takes another's place."""
 
     def __init__(
         self,
         change: Callable[[Index], Index],
         known: Mapping[Value, Value] | None = None,
         guard: Callable[[Load], Value | None] = lambda _: None,
+        buffer: Callable[[Buffer], Buffer] = lambda b: b,
     ) -> None:
-        self._change, self._guard = change, guard
+        self._change, self._guard, self._buffer = change, guard, buffer
         self._indices: dict[Index, Index] = {}
         self._values: dict[Value, Value] = dict(known or {})
 
@@ -116,7 +118,7 @@ class Rewriter:
             conditions = [self._guard(value), None if value.guard is None else self.value(value.guard)]
             known = [c for c in conditions if c is not None]
             guard = apply("and", PRED, *known) if len(known) == 2 else known[0] if known else None
-            result = load(value.buffer, self.index(value.index), guard)
+            result = load(self._buffer(value.buffer), self.index(value.index), guard)
         elif isinstance(value, FromIndex):
             result = from_index(self.index(value.index), value.element_type)
         elif isinstance(value, InRange):
@@ -131,7 +133,7 @@ class Rewriter:
             return For(s.var, self.body(s.body), s.kind, s.width)
         if isinstance(s, Store):
             guard = None if s.guard is None else self.value(s.guard)
-            return Store(s.buffer, self.index(s.index), self.value(s.value), guard)
+            return Store(self._buffer(s.buffer), self.index(s.index), self.value(s.value), guard)
         if isinstance(s, Assign):
             return Assign(s.register, self.value(s.value))
         if isinstance(s, Accumulate):

@@ -7,33 +7,22 @@ the arrays beside them, and created floats are float32, integers int32.
 
 from __future__ import annotations
 
-import ml_dtypes as _ml_dtypes
 import numpy as _np
 from numpy import array_repr as array_repr
 from numpy import array_str as array_str
 from numpy import (
-    bool_,
     character,
-    complex64,
-    complex128,
     complexfloating,
     dtype,
     e,
     euler_gamma,
     flexible,
-    float16,
-    float32,
-    float64,
     floating,
     generic,
     get_printoptions,
     index_exp,
     inexact,
     inf,
-    int8,
-    int16,
-    int32,
-    int64,
     integer,
     isscalar,
     issubdtype,
@@ -51,10 +40,6 @@ from numpy import (
     savez,
     set_printoptions,
     signedinteger,
-    uint8,
-    uint16,
-    uint32,
-    uint64,
     unsignedinteger,
 )
 from numpy.exceptions import ComplexWarning
@@ -97,17 +82,9 @@ from xlac.numpy.types import ArrayNamespaceInfo as _ArrayNamespaceInfo
 from xlac.numpy.ufuncs import *  # noqa: F403
 from xlac.numpy.ufuncs import Methods as ufunc
 
-# The standard's name of the truth type; the module's own functions do not read it.
-bool = bool_
-bfloat16 = _ml_dtypes.bfloat16
-float8_e3m4, float8_e4m3 = _ml_dtypes.float8_e3m4, _ml_dtypes.float8_e4m3
-float8_e4m3b11fnuz, float8_e4m3fn = _ml_dtypes.float8_e4m3b11fnuz, _ml_dtypes.float8_e4m3fn
-float8_e4m3fnuz, float8_e5m2 = _ml_dtypes.float8_e4m3fnuz, _ml_dtypes.float8_e5m2
-float8_e5m2fnuz, float8_e8m0fnu = _ml_dtypes.float8_e5m2fnuz, _ml_dtypes.float8_e8m0fnu
-float4_e2m1fn = _ml_dtypes.float4_e2m1fn
-int2, int4, uint2, uint4 = _ml_dtypes.int2, _ml_dtypes.int4, _ml_dtypes.uint2, _ml_dtypes.uint4
-single, double, csingle, cdouble = _np.single, _np.double, _np.csingle, _np.cdouble
-float_, int_, uint, complex_ = float32, int32, uint32, complex64
+# Names of NumPy's and of the standard; the module's own functions do not read them.
+bool, float_, int_, uint, complex_ = bool_, float32, int32, uint32, complex64  # noqa: F405
+half, single, double, csingle, cdouble = float16, float32, float64, complex64, complex128  # noqa: F405
 r_, c_ = _np.r_, _np.c_
 einsum_path = _np.einsum_path
 
@@ -139,15 +116,11 @@ __all__ = [
     "ComplexWarning",
     "array_repr",
     "array_str",
-    "bfloat16",
     "bool",
-    "bool_",
     "broadcast_shapes",
     "c_",
     "cdouble",
     "character",
-    "complex128",
-    "complex64",
     "complex_",
     "complexfloating",
     "csingle",
@@ -158,31 +131,14 @@ __all__ = [
     "euler_gamma",
     "fft",
     "flexible",
-    "float16",
-    "float32",
-    "float4_e2m1fn",
-    "float64",
-    "float8_e3m4",
-    "float8_e4m3",
-    "float8_e4m3b11fnuz",
-    "float8_e4m3fn",
-    "float8_e4m3fnuz",
-    "float8_e5m2",
-    "float8_e5m2fnuz",
-    "float8_e8m0fnu",
     "float_",
     "floating",
     "generic",
     "get_printoptions",
+    "half",
     "index_exp",
     "inexact",
     "inf",
-    "int16",
-    "int2",
-    "int32",
-    "int4",
-    "int64",
-    "int8",
     "int_",
     "integer",
     "isscalar",
@@ -208,11 +164,5 @@ __all__ = [
     "trace",
     "ufunc",
     "uint",
-    "uint16",
-    "uint2",
-    "uint32",
-    "uint4",
-    "uint64",
-    "uint8",
     "unsignedinteger",
 ]

@@ -534,12 +534,29 @@ heaviside = _two_math("heaviside", _heaviside, "0 below 0, x2 at 0, 1 above.")
 
 @_public
 def ldexp(x1: ArrayLike, x2: ArrayLike, /) -> Array:
-    """x1 * 2^x2."""
-    x = inexact(x1)
-    a, b = _core.broadcast("ldexp", [x, lax.convert_element_type(as_tracer(x2), x.dtype)])
-    half = lax.floor(lax.mul(b, 0.5))
-    two = _constant(b, 2)
-    return lax.mul(lax.mul(a, lax.pow(two, half)), lax.pow(two, lax.sub(b, half)))
+    """x1 * 2^x2 for integers x2, rounded once."""
+    x, shift = inexact(x1), as_tracer(x2)
+    if not dtypes.is_integer(shift.dtype) or _is_complex(x):
+        raise trace.shape_error(
+            f"ldexp: operands are {trace.shown(x)} and {trace.shown(shift)}; they must be real numbers and integers"
+        )
+    narrow = x.dtype
+    x = lax.convert_element_type(x, np.float32) if narrow.itemsize < 4 else x
+    # More than this gives 0 or infinity, whatever is multiplied.
+    most = np.iinfo(shift.dtype).max
+    shift = lax.clamp(_constant(shift, -min(3000, most + 1)), shift, _constant(shift, min(3000, most)))
+    a, rest = _core.broadcast("ldexp", [x, lax.convert_element_type(shift, np.int32)])
+    mantissa, bias = (23, 127) if a.dtype.itemsize == 4 else (52, 1023)
+    integer = np.dtype(f"i{a.dtype.itemsize}")
+    # As far as the exponent can fall without a loss, and then the rest, which rounds.
+    room = lax.max(lax.add(frexp(lax.stop_gradient(a))[1], bias - 2), _constant(rest, 0))
+    for last in (False, False, True):
+        least = _constant(rest, 1 - bias)
+        step = lax.clamp(least if last else lax.max(least, lax.neg(room)), rest, _constant(rest, bias))
+        rest, room = lax.sub(rest, step), lax.add(room, step)
+        raw = lax.shift_left(lax.convert_element_type(lax.add(step, bias), integer), integer.type(mantissa))
+        a = lax.mul(a, lax.bitcast_convert_type(raw, a.dtype))
+    return lax.convert_element_type(a, narrow)
 
 
 @_public

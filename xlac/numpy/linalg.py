@@ -324,12 +324,17 @@ def _rank_limit(name: str, s: Tracer, shape: Sequence[int], rtol: Any) -> Tracer
 
 
 @_public
-def matrix_rank(M: ArrayLike, rtol: ArrayLike | None = None, *, tol: ArrayLike | None = None) -> Array:
-    """How many singular values are above rtol times the greatest, or above tol."""
+def matrix_rank(
+    M: ArrayLike, rtol: ArrayLike | None = None, *, tol: ArrayLike | None = None, hermitian: bool = False
+) -> Array:
+    """How many singular values are above rtol times the greatest, or above tol.
+
+    Of a Hermitian matrix they are the absolute eigenvalues; with `hermitian` the lower triangle alone is read.
+    """
     x = _core.inexact(M)
     if x.ndim < 2:
         return lax._convert(reductions.any(lax.ne(x, lax.full_like(x, 0))), dtypes.INT32)
-    s = svdvals(x)
+    s = lax.abs(eigvalsh(x)) if hermitian else svdvals(x)
     limit = _rank_limit("matrix_rank", s, x.shape, rtol)
     if tol is not None:
         limit = _core.stretch(lax.convert_element_type(as_tracer(tol), s.dtype), s.shape[:-1])

@@ -48,9 +48,11 @@ def _sum_type(x: Tracer, dtype: Any) -> tuple[np.dtype, np.dtype]:
 
 
 def _accumulate(
-    name: str, opcode: str, a: Any, axis: Axis, dtype: Any, keepdims: bool, initial: Any, where: Any
+    name: str, opcode: str, a: Any, axis: Axis, dtype: Any, keepdims: bool, initial: Any, where: Any, widen: bool
 ) -> Tracer:
     x = as_tracer(a)
+    if not widen and dtype is None and dtypes.is_integer(x.dtype):
+        dtype = x.dtype
     compute, result = _sum_type(x, dtype)
     weak = x.weak_type and dtype is None
     x = _masked(lax._convert(x, compute), where, opcode)
@@ -70,10 +72,14 @@ def sum(
     keepdims: bool = False,
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
+    promote_integers: bool = True,
 ) -> Array:
-    """Sum over axes. Integers narrower than 32 bits are added as int32; float16 and bfloat16 in float32."""
+    """Sum over axes; float16 and bfloat16 are added in float32.
+
+    Integers narrower than 32 bits are added as int32 or uint32, or with `promote_integers=False` in their own type.
+    """
     _core.no_out("sum", out)
-    return _accumulate("sum", "add", a, axis, dtype, keepdims, initial, where)
+    return _accumulate("sum", "add", a, axis, dtype, keepdims, initial, where, promote_integers)
 
 
 @_public
@@ -85,10 +91,11 @@ def prod(
     keepdims: bool = False,
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
+    promote_integers: bool = True,
 ) -> Array:
-    """Product over axes."""
+    """Product over axes, in types as `sum`'s."""
     _core.no_out("prod", out)
-    return _accumulate("prod", "multiply", a, axis, dtype, keepdims, initial, where)
+    return _accumulate("prod", "multiply", a, axis, dtype, keepdims, initial, where, promote_integers)
 
 
 def _extreme(name: str, opcode: str, a: Any, axis: Axis, out: Any, keepdims: bool, initial: Any, where: Any) -> Tracer:
@@ -363,19 +370,19 @@ def nanmean(
 @_public
 def nanvar(
     a: ArrayLike, axis: Axis = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False,
-    where: ArrayLike | None = None,
+    where: ArrayLike | None = None, mean: ArrayLike | None = None,
 ) -> Array:  # fmt: skip
-    """Variance over axes of what is not NaN."""
-    return var(a, axis, dtype, out, ddof, keepdims, where=_both(_valid(a), where))
+    """Variance over axes of what is not NaN; `mean` is their mean where it is known."""
+    return var(a, axis, dtype, out, ddof, keepdims, where=_both(_valid(a), where), mean=mean)
 
 
 @_public
 def nanstd(
     a: ArrayLike, axis: Axis = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False,
-    where: ArrayLike | None = None,
+    where: ArrayLike | None = None, mean: ArrayLike | None = None,
 ) -> Array:  # fmt: skip
-    """Standard deviation over axes of what is not NaN."""
-    return lax.sqrt(var(a, axis, dtype, out, ddof, keepdims, where=_both(_valid(a), where)))
+    """Standard deviation over axes of what is not NaN; see `nanvar`."""
+    return lax.sqrt(nanvar(a, axis, dtype, out, ddof, keepdims, where, mean))
 
 
 def _nan_extreme(function: Any, opcode: str, a: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Tracer:

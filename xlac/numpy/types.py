@@ -158,3 +158,54 @@ def check_device(device: Any) -> None:
     """
     if device is not None and str(device) != "cpu" and "cpu" not in str(device).lower():
         raise ValueError(f"device={device!r}; there is only 'cpu'")
+
+
+class ScalarType(type):
+    """The class of the types of elements: each is taken where a dtype is, and called, makes an array of its type.
+
+    Unlike NumPy's, `xlac.numpy.float32` can be called with a traced value.
+    """
+
+    dtype: np.dtype
+
+    def __new__(cls, name: str, dtype: Any) -> ScalarType:
+        return super().__new__(cls, name, (), {"dtype": np.dtype(dtype), "__module__": "xlac.numpy"})
+
+    def __init__(cls, name: str, dtype: Any) -> None:
+        super().__init__(name, (), {})
+
+    def __call__(cls, x: Any = 0, /) -> Any:
+        """`x` as an array of this type.
+
+        Raises:
+          ShapeError: `x` is no array and no number.
+        """
+        from xlac.numpy.creation import asarray
+
+        return asarray(x, cls.dtype)
+
+    def __eq__(cls, other: object) -> bool:
+        return cls is other or cls.dtype.type is other or (isinstance(other, (np.dtype, str)) and cls.dtype == other)
+
+    def __hash__(cls) -> int:
+        return hash(cls.dtype.type)
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, cls.dtype.type)
+
+    def __repr__(cls) -> str:
+        return f"xlac.numpy.{cls.__name__}"
+
+
+def _scalar_types() -> dict[str, ScalarType]:
+    names = (
+        "bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128 bfloat16 "
+        "float8_e3m4 float8_e4m3 float8_e4m3b11fnuz float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz "
+        "float8_e8m0fnu float4_e2m1fn int2 int4 uint2 uint4"
+    )
+    return {n: ScalarType(n, getattr(np, n, None) or getattr(ml_dtypes, n)) for n in names.split()}
+
+
+_SCALARS = _scalar_types()
+globals().update(_SCALARS)
+__all__ += _SCALARS  # noqa: PLE0605

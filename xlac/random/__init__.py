@@ -1,11 +1,11 @@
 """`xlac.random`: random numbers that are functions of a key, with the names and the bits of `jax.random`.
 
 Keys are arrays in two forms, which give the same numbers: `key(seed)` makes a uint64[] that holds both words, with the
-shape of JAX's typed keys, so that arrays of keys have the keys' shape; `PRNGKey(seed)` makes the words, uint32[2]. Every
-function takes both, and keys made from keys have their form. Use every key once; get more with `split` or `fold_in`. The
-same key always gives the same numbers, on arrays and under `jit`: those of JAX's default generator (threefry2x32,
-partitionable). They are equal bit for bit where integers and exact float operations are
-involved alone (bits, uniform in [0, 1), randint, bernoulli, permutation, ...), and as far as rounding goes otherwise.
+shape of JAX's typed keys, so that arrays of keys have the keys' shape; `PRNGKey(seed)` makes the words, uint32[2].
+Every function takes both, and keys made from keys have their form. Use every key once; get more with `split` or
+`fold_in`. The same key always gives the same numbers, on arrays and under `jit`: those of JAX's default generator
+(threefry2x32, partitionable). They are equal bit for bit where integers and exact float operations are involved alone
+(bits, uniform in [0, 1), randint, bernoulli, permutation, ...), and as far as rounding goes otherwise.
 
 Without a dtype, samples are float32 and int32. Samples of gamma, and of what is made from them, have derivatives by
 their parameters, at fixed quantiles.

@@ -79,8 +79,8 @@ def key_words(name: str, key: Any) -> Words:
     if not is_keys(x) or x.shape != key_dims(x):
         what = "several keys, of which it takes one" if is_keys(x) else "no key"
         raise shape_error(
-            f"{name}: key is {x._instruction.shape}, {what}; a key is u64[], as xlac.random.key(seed) gives, or u32[2], "
-            "as xlac.random.PRNGKey(seed) does"
+            f"{name}: key is {x._instruction.shape}, {what}; a key is u64[], as xlac.random.key(seed) gives, or "
+            "u32[2], as xlac.random.PRNGKey(seed) does"
         )
     return words_of(x)
 

@@ -164,7 +164,8 @@ def _numbers(text: str, data: bytes, row: ElementType, size: int) -> np.ndarray:
     A long text is read in pieces; those with words that are not plain numbers are read word by word.
     """
     count = size * 2 if row.is_complex else size
-    result = np.empty(count, row.real.dtype if row.is_complex else row.dtype)
+    # There are at most as many numbers as characters, whatever the shape says.
+    result = np.empty(min(count, len(data)), row.real.dtype if row.is_complex else row.dtype)
     done = start = 0
     while start < len(data):
         end = data.find(b",", start + _PIECE)
@@ -172,7 +173,7 @@ def _numbers(text: str, data: bytes, row: ElementType, size: int) -> np.ndarray:
         wide = _numbers_fast(data[start:end], row) if end - start > _SHORT else None
         if wide is None:
             wide = np.array([_value(m[0], row, m.start()) for m in _WORD.finditer(text, start, end)], _wide(row))
-        if done + wide.size <= count:
+        if done + wide.size <= result.size:
             result[done : done + wide.size] = _convert(wide, row, text[start:end], start)
         done += wide.size
         start = end

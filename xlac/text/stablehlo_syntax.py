@@ -285,15 +285,11 @@ def check_depth(text: str, path: str | None = None) -> None:
                 continue
             most = max(itertools.accumulate(1 if c == ord("(") else -1 for c in inside))
             if depth + most > _DEEP:
-                raise ParseError(
-                    f"brackets are nested more than {_DEEP} deep", *_line_column(text, match.start()), path
-                )
+                raise ParseError(too_deep, *_line_column(text, match.start()), path)
         elif mark in "([{":
             depth += 1
             if depth > _DEEP:
-                raise ParseError(
-                    f"brackets are nested more than {_DEEP} deep", *_line_column(text, match.start()), path
-                )
+                raise ParseError(too_deep, *_line_column(text, match.start()), path)
         elif mark in ")]}":
             depth -= 1
 
