@@ -5,6 +5,7 @@ Run under a Python that has JAX, it prints the results: `python -m tests.random_
 
 import json
 
+import ml_dtypes
 import numpy as np
 
 SEED = 1701
@@ -44,6 +45,32 @@ for _type in "float16 bfloat16 float32 float64".split():
 for _type in "float32 float64".split():
     for _function in "gamma loggamma".split():
         case(f"{_function} {_type}", _function, SHAPES.astype(_type), dtype=_type, ulps=4 * LOG1P[_type])
+for _type in "float16 bfloat16 float64".split():
+    _shapes, _one, _two = (np.asarray(v).astype(ml_dtypes.finfo(_type).dtype) for v in (SHAPES, 1.25, 2.5))
+    for _function, _args, _ulps in (
+        ("gamma", (_shapes,), 16),
+        ("loggamma", (_shapes,), 16),
+        ("beta", (_shapes, _two), 16),
+        ("dirichlet", (_shapes, (2,)), 16),
+        ("t", (_shapes[1:],), 16),
+        ("pareto", (_shapes,), 16),
+        ("chisquare", (_shapes,), 16),
+        ("f", (_shapes[1:], _two), 16),
+        ("generalized_normal", (1.5, (5,)), 16),
+        ("ball", (3, 2.0, (2,)), 16),
+        ("maxwell", ((5,),), 16),
+        ("double_sided_maxwell", (_one, _two, (5,)), 16),
+        ("weibull_min", (_two, _one, (5,)), 16),
+        ("rayleigh", (_two, (5,)), 16),
+        ("wald", (_two, (5,)), 16),
+        ("triangular", (-_one, _one, _two, (5,)), 16),
+        ("lognormal", (_one, (5,)), 16),
+        ("rademacher", ((5,),), 0),
+        ("multivariate_normal", (_shapes[:3], np.eye(3, dtype=_shapes.dtype) * _two, (2,)), 16),
+    ):
+        # JAX's Cholesky factors, and so its joint normals, are of floats and doubles alone.
+        if f"{_function} {_type}" not in CASES and (_function != "multivariate_normal" or _type == "float64"):
+            case(f"{_function} {_type}", _function, *_args, dtype=_type, ulps=_ulps)
 case("beta", "beta", SHAPES, SHAPES[:3, None], ulps=16)
 case("dirichlet", "dirichlet", SHAPES, (2,), ulps=16)
 case("t", "t", SHAPES[1:], (2, 4), ulps=16)

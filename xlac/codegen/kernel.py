@@ -250,7 +250,9 @@ class KernelEmitter:
         whole, rest = divmod(extent, width)
         partial = self.open_accumulators(loop, registers)
         self.vector, self.width = loop.var, width
-        if whole:
+        if whole == 1 and not parallel:
+            self.once(loop, 0, registers, buffers)
+        elif whole:
             if parallel:
                 units = e.const("i64", whole)
                 last = e.smin(self.high, units) if rest else self.high
@@ -263,24 +265,36 @@ class KernelEmitter:
             if parallel:
                 tail, done = e.new_block("tail"), e.new_block("done")
                 e.cond_br(e.icmp("sgt", self.high, e.const("i64", whole)), tail, done)
-                self.enter(Scope(loop.var, True, registers, buffers))
                 e.at(tail)
-            else:
-                self.enter(Scope(loop.var, False, registers, buffers))
-            self.variables[loop.var] = e.const("i64", whole * width)
             self.mask = e.lane_const(vector(width, "i1"), [i < rest for i in range(width)])
-            self.scopes[-2].insert = e.current_block
-            if not parallel:
-                # The rest is straight-line code: nothing needs a block before it.
-                self.scopes[-1].barrier = True
-            self.body(loop.body)
+            self.once(loop, whole * width, registers, buffers, done)
             self.mask = None
-            if done is not None:
-                e.br(done)
-                e.at(done)
-            self.leave()
         self.vector, self.width = None, 1
         self.close_accumulators(partial)
+
+    def once(
+        self,
+        loop: For,
+        start: int,
+        registers: frozenset[Register],
+        buffers: frozenset[Buffer],
+        done: Block | None = None,
+    ) -> None:
+        """A loop's body with its variable at `start`; then on to the block `done`, if the body may be passed by."""
+        e, body = self.e, self.e.new_block("once")
+        self.enter(Scope(loop.var, done is not None, registers, buffers))
+        outer = self.scopes[-2]
+        e.at(body)
+        self.variables[loop.var] = e.const("i64", start)
+        self.body(loop.body)
+        last = e.current_block
+        e.at(outer.insert)
+        e.br(body)
+        e.at(last)
+        if done is not None:
+            e.br(done)
+            e.at(done)
+        self.leave()
 
     def open_accumulators(self, loop: For, registers: frozenset[Register]) -> list[tuple[Register, Slot, Slot, str]]:
         """Give each register that the vector loop accumulates one accumulator a lane, from the identity."""

@@ -60,16 +60,6 @@ class ArrayFunction(Dispatching):
         remember(self)
         self.traced = function
         self._programs: dict[Any, Any] = {}
-        self._names: list[str] = []
-        self._data: set[str] = set()
-        self._variadic: str | None = None
-        for p in inspect.signature(function).parameters.values():
-            if "ArrayLike" in str(p.annotation):
-                self._data.add(p.name)
-            if p.kind is p.VAR_POSITIONAL:
-                self._variadic = p.name
-            elif p.kind is not p.KEYWORD_ONLY:
-                self._names.append(p.name)
 
     def __repr__(self) -> str:
         return f"<function {self.traced.__qualname__}>"
@@ -82,11 +72,27 @@ class ArrayFunction(Dispatching):
         forget(self)
         self._programs.clear()
 
+    @functools.cached_property
+    def _parameters(self) -> tuple[list[str], str | None, set[str]]:
+        """The names of positional parameters, of the one that takes the rest of them, and of those that are data."""
+        names: list[str] = []
+        data: set[str] = set()
+        variadic = None
+        for p in inspect.signature(self.traced).parameters.values():
+            if "ArrayLike" in str(p.annotation):
+                data.add(p.name)
+            if p.kind is p.VAR_POSITIONAL:
+                variadic = p.name
+            elif p.kind is not p.KEYWORD_ONLY:
+                names.append(p.name)
+        return names, variadic, data
+
     def _is_setting(self, key: int | str) -> bool:
         """Whether the argument at a position, or with a name, is no data."""
+        names, variadic, data = self._parameters
         if isinstance(key, int):
-            return (self._names[key] if key < len(self._names) else self._variadic) not in self._data
-        return key not in self._data
+            key = names[key] if key < len(names) else variadic  # type: ignore[assignment]
+        return key not in data
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if trace.current() is not None:

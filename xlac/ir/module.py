@@ -221,6 +221,10 @@ class Computation:
         for start in self._instructions:
             if start in done:
                 continue
+            if done.issuperset(start.operands) and done.issuperset(start._predecessors):
+                done.add(start)
+                order.append(start)
+                continue
             stack = [start]
             path: set[Instruction] = set()
             while stack:

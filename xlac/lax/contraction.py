@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +16,7 @@ from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
 from xlac.lax._core import Declared, convert
 
-__all__: list[str] = ["Precision", "RaggedDotDimensionNumbers"]
+__all__: list[str] = ["DotAlgorithm", "DotAlgorithmPreset", "Precision", "PrecisionLike", "RaggedDotDimensionNumbers"]
 _declared = Declared(__name__, __all__)
 public, named = _declared.public, _declared.named
 
@@ -42,9 +44,9 @@ def dot_general(
         "rhs_batch_dims": tuple(rhs_batch),
         "rhs_contracting_dims": tuple(rhs_contracting),
     }
-    if precision is not None:
-        words = (precision, precision) if isinstance(precision, str) or not isinstance(precision, tuple) else precision
-        attrs["operand_precision"] = tuple(str(getattr(w, "name", w)).lower() for w in words)
+    words = operand_precision("dot_general", precision)
+    if words:
+        attrs["operand_precision"] = words
     if preferred_element_type is None and a.dtype != b.dtype:
         raise shape_error(
             f"dot_general: the operands are of types {a.dtype.name} and {b.dtype.name}; they must be equal, or give "
@@ -197,7 +199,60 @@ def batch_matmul(lhs: ArrayLike, rhs: ArrayLike, precision: Any = None) -> Array
     return dot_general(a, b, (((a.ndim - 1,), (b.ndim - 2,)), (batch, batch)), precision)
 
 
-class Precision:
-    """How exact products are; sums of float32 are always taken in float32."""
+class Precision(enum.Enum):
+    """How exact products are asked to be; sums of float32 are always taken in float32."""
 
     DEFAULT, HIGH, HIGHEST = "default", "high", "highest"
+
+
+@dataclass(frozen=True)
+class DotAlgorithm:
+    """How a device may take products apart; every one asks for no more than the operands' own type, which is used."""
+
+    lhs_precision_type: Any
+    rhs_precision_type: Any
+    accumulation_type: Any
+    lhs_component_count: int = 1
+    rhs_component_count: int = 1
+    num_primitive_operations: int = 1
+    allow_imprecise_accumulation: bool = False
+
+
+DotAlgorithmPreset = enum.Enum(  # type: ignore[misc]
+    "DotAlgorithmPreset",
+    "DEFAULT ANY_F8_ANY_F8_F32 ANY_F8_ANY_F8_F32_FAST_ACCUM ANY_F8_ANY_F8_ANY ANY_F8_ANY_F8_ANY_FAST_ACCUM F16_F16_F16 "
+    "F16_F16_F32 BF16_BF16_BF16 BF16_BF16_F32 BF16_BF16_F32_X3 BF16_BF16_F32_X6 BF16_BF16_F32_X9 TF32_TF32_F32 "
+    "TF32_TF32_F32_X3 F32_F32_F32 F64_F64_F64",
+    module=__name__,
+)
+DotAlgorithmPreset.__doc__ = "Names of `DotAlgorithm`s."
+PrecisionLike = Any
+
+_WORDS = {word.value: word.value for word in Precision} | {
+    "fastest": "default",
+    "bfloat16": "default",
+    "bfloat16_3x": "high",
+    "tensorfloat32": "high",
+    "float32": "highest",
+}
+
+
+def operand_precision(name: str, precision: Any) -> tuple[str, ...]:
+    """HLO's words for a `precision` argument, one for each operand; none for None and for algorithms.
+
+    Raises:
+      ShapeError: it is, or holds, something else than a `Precision` or its name in JAX, or a `DotAlgorithm`.
+    """
+    if precision is None or isinstance(precision, (DotAlgorithm, DotAlgorithmPreset)):
+        return ()
+    if isinstance(precision, str) and precision.upper() in DotAlgorithmPreset.__members__.keys() - {"DEFAULT"}:
+        return ()
+    words = tuple(precision) if isinstance(precision, (tuple, list)) else (precision, precision)
+    texts = ["default" if w is None else str(getattr(w, "value", w)).lower() for w in words]
+    found = [_WORDS.get(text) for text in texts]
+    if len(found) != 2 or None in found:
+        raise shape_error(
+            f"{name}: precision={precision!r}; it must be None, a lax.Precision, one of {', '.join(_WORDS)}, a pair of "
+            "those, or a lax.DotAlgorithm"
+        )
+    return tuple(map(str, found))

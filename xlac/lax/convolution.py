@@ -16,7 +16,7 @@ from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
 from xlac.ir.window import ConvolutionDims, WindowDim
 from xlac.lax._core import Declared, as_dims, convert
-from xlac.lax.contraction import dot_general
+from xlac.lax.contraction import dot_general, operand_precision
 from xlac.lax.movement import rev, transpose
 from xlac.lax.windows import padtype_to_pads
 
@@ -88,13 +88,6 @@ def conv_general_permutations(dimension_numbers: Sequence[str], rank: int | None
     return [tuple(word.index(c) for c in (*marks, *space)) for word, marks in ((lhs, "NC"), (rhs, "OI"), (out, "NC"))]
 
 
-def _precision(precision: Any) -> tuple[str, ...]:
-    if precision is None:
-        return ()
-    words = precision if isinstance(precision, tuple) else (precision, precision)
-    return tuple(str(getattr(w, "name", w)).lower() for w in words)
-
-
 @public
 def conv_general_dilated(
     lhs: ArrayLike,
@@ -149,7 +142,7 @@ def conv_general_dilated(
         "dim_labels": labels,
         "feature_group_count": feature_group_count,
         "batch_group_count": batch_group_count,
-        "operand_precision": _precision(precision),
+        "operand_precision": operand_precision("conv_general_dilated", precision),
     }
     if preferred_element_type is None and x.dtype != kernel.dtype:
         raise shape_error(

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xlac import tree
 from xlac.errors import AxisNameError
 from xlac.frontend import dtypes, trace
-from xlac.frontend.batching import Batched
 from xlac.frontend.trace import emit_instruction, lift, shape_error, trace_error
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
@@ -24,6 +23,9 @@ from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape
 from xlac.lax import creation, elementwise, indexing, movement, reductions
 from xlac.lax._core import convert, expand
+
+if TYPE_CHECKING:
+    from xlac.frontend.batching import Batched
 
 __all__ = [
     "all_gather",
@@ -85,8 +87,8 @@ class _Collective:
         """The result's shape."""
         return dims
 
-    def along(self, x: Batched) -> Batched:
-        """The result of arrays that differ along the axis."""
+    def along(self, x: Batched) -> tuple[Tracer, int | None]:
+        """The result of arrays that differ along the axis, and its batch dimension."""
         raise NotImplementedError
 
     def transposed(self, place: Tracer, cotangent: Tracer) -> Tracer:
@@ -113,23 +115,23 @@ class _Collective:
         return [None, self.transposed(Tracer(trace.active(), instruction.operands[0]), lift(cotangent))]
 
     def batch(self, instruction: Instruction, values: Sequence[Batched], size: int) -> Batched:
-        place, x = values
-        if place.axis is not None:
-            return self.along(x)
-        return self.across(place.value, x)
+        from xlac.frontend.batching import Batched
 
-    def across(self, place: Tracer, x: Batched) -> Batched:
+        place, x = values
+        return Batched(*(self.across(place.value, x) if place.axis is None else self.along(x)))
+
+    def across(self, place: Tracer, x: Batched) -> tuple[Tracer, int | None]:
         """The operation on examples of another axis, which are a further dimension to it."""
-        return Batched(self(place, x.value), x.axis)
+        return self(place, x.value), x.axis
 
 
 class _Sum(_Collective):
     name = "psum"
 
-    def along(self, x: Batched) -> Batched:
+    def along(self, x: Batched) -> tuple[Tracer, int | None]:
         if x.axis is None:
-            return Batched(elementwise.mul(x.value, convert(lift(self.size), x.value.dtype)), None)
-        return Batched(reductions.reduce_sum(x.value, (x.axis,)), None)
+            return elementwise.mul(x.value, convert(lift(self.size), x.value.dtype)), None
+        return reductions.reduce_sum(x.value, (x.axis,)), None
 
     def transposed(self, place: Tracer, cotangent: Tracer) -> Tracer:
         return self(place, cotangent)
@@ -141,12 +143,12 @@ class _Gather(_Collective):
     def shape(self, dims: tuple[int, ...]) -> tuple[int, ...]:
         return (self.size, *dims)
 
-    def along(self, x: Batched) -> Batched:
-        return Batched(x.front(self.size), None)
+    def along(self, x: Batched) -> tuple[Tracer, int | None]:
+        return x.front(self.size), None
 
-    def across(self, place: Tracer, x: Batched) -> Batched:
+    def across(self, place: Tracer, x: Batched) -> tuple[Tracer, int | None]:
         assert x.axis is not None
-        return Batched(self(place, x.value), x.axis + 1)
+        return self(place, x.value), x.axis + 1
 
     def transposed(self, place: Tracer, cotangent: Tracer) -> Tracer:
         return _at(_Sum(self.size)(place, cotangent), place, 0)
@@ -161,7 +163,7 @@ class _Permute(_Collective):
         super().__init__(len(sources))
         self.sources = tuple(sources)
 
-    def along(self, x: Batched) -> Batched:
+    def along(self, x: Batched) -> tuple[Tracer, int | None]:
         import xlac.numpy as xnp
 
         sources = np.array(self.sources, np.int32)
@@ -169,7 +171,7 @@ class _Permute(_Collective):
         if (sources < 0).any():
             kept = expand(lift(sources >= 0), rows.shape, (0,))
             rows = elementwise.select(kept, rows, creation.full_like(rows, 0))
-        return Batched(rows, 0)
+        return rows, 0
 
     def transposed(self, place: Tracer, cotangent: Tracer) -> Tracer:
         back = [-1] * self.size

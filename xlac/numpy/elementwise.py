@@ -270,11 +270,26 @@ log10 = _math("log10", _log_over(_LN10), "Logarithm to the base 10.")
 
 def _logaddexp(x: Tracer, y: Tracer) -> Tracer:
     """By selections, not by max and abs, so that derivatives of all orders hold where x = y too."""
+    if _is_complex(x):
+        return _complex_logaddexp(x, y)
     above = lax.gt(x, y)
     # Equal infinities have no difference; their sum is the number itself.
     same = lax.bitwise_and(lax.eq(x, y), lax.eq(lax.abs(x), math.inf))
     gap = lax.select(above, lax.sub(y, x), lax.sub(x, y))
     return lax.add(lax.select(above, x, y), lax.log1p(lax.exp(lax.select(same, _constant(x, 0), gap))))
+
+
+def _complex_logaddexp(x: Tracer, y: Tracer) -> Tracer:
+    """By way of the number with the greater real part; the result's imaginary part is from -pi to pi."""
+    above = lax.gt(lax.real(x), lax.real(y))
+    most, least = lax.select(above, x, y), lax.select(above, y, x)
+    gap = lax.sub(least, most)
+    # Real parts that are equal infinities count as equal.
+    real = lax.select(lax.eq(lax.real(x), lax.real(y)), _constant(lax.real(gap), 0), lax.real(gap))
+    total = lax.add(most, lax.log1p(lax.exp(lax.complex(real, lax.imag(gap)))))
+    imag = lax.imag(total)
+    turns = lax.round(lax.div(imag, _constant(imag, 2 * math.pi)))
+    return lax.complex(lax.real(total), lax.sub(imag, lax.mul(turns, _constant(imag, 2 * math.pi))))
 
 
 logaddexp = _two_math("logaddexp", _logaddexp, "log(e^x1 + e^x2), without overflow.")

@@ -97,8 +97,8 @@ def _at_share(rows: Tracer, share: Tracer, method: str, skip_nan: bool) -> Trace
     if method == "midpoint":
         weight = lax.full_like(weight, 0.5)
     if method in ("linear", "midpoint"):
-        mixed = lax.add(first, lax.mul(lax.sub(second, first), weight))
-        # Equal infinities have no difference.
+        # No difference of the two: it overflows, and those of infinities are NaN.
+        mixed = lax.add(lax.mul(first, lax.sub(1, weight)), lax.mul(second, weight))
         result = lax.select(lax.eq(first, second), first, mixed)
     else:
         result = first

@@ -253,8 +253,8 @@ def methods_of(name: str, function: Callable[..., Any]) -> Methods:
 def install(namespace: dict[str, Any]) -> None:
     """Give the functions of a namespace that are ufuncs in NumPy the methods and attributes of ufuncs."""
     for name, function in namespace.items():
-        row = getattr(np, name, None)
-        if isinstance(row, np.ufunc) and callable(function) and hasattr(function, "traced"):
+        row = getattr(np, name, None) if hasattr(function, "traced") else None
+        if isinstance(row, np.ufunc):
             methods = methods_of(name, function)
             for attribute in ("nin", "nout", "nargs", "identity", "reduce", "accumulate", "outer", "reduceat", "at"):
                 setattr(function, attribute, getattr(methods, attribute))

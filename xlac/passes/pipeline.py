@@ -37,6 +37,7 @@ from xlac.passes.expand import (
 )
 from xlac.passes.fold import fold
 from xlac.passes.fusion import fusion
+from xlac.passes.hoist import hoist
 from xlac.passes.inline_calls import inline_calls
 from xlac.passes.simplify import simplify
 from xlac.passes.while_state import while_state
@@ -97,6 +98,7 @@ PASSES: dict[str, Pass] = {
             expand_topk,
             fold,
             fusion,
+            hoist,
             inline_calls,
             simplify,
             while_state,
@@ -125,7 +127,7 @@ def pipeline(options: Options) -> list[Step]:
         "expand_initial_values",
         "dce",
         # Each of these makes work for the others: a folded condition inlines a branch, a merged operand cancels.
-        Fixpoint(("simplify", "fold", "cse", "while_state", "expand_sizes")),
+        Fixpoint(("simplify", "fold", "cse", "while_state", "hoist", "expand_sizes")),
         "dce",
     ]
     if options.fusion is not False:

@@ -22,7 +22,7 @@ def while_state(module: Module) -> bool:
     callers: Counter[Computation] | None = None
     for computation in control_computations(module):
         for loop in [i for i in computation._instructions if i.opcode.name == "while"]:
-            if _has_plain_state(loop):
+            if has_plain_state(loop):
                 callers = callers or _callers(module)
                 # Condition and body may have other callers, which must not see them change.
                 changed |= _forward_invariant(loop, shared=any(callers[c] > 1 for c in loop.called))
@@ -34,7 +34,7 @@ def while_state(module: Module) -> bool:
     return changed
 
 
-def _has_plain_state(loop: Instruction) -> bool:
+def has_plain_state(loop: Instruction) -> bool:
     """Whether the state is a tuple that is built, read and returned element by element, and no effect depends on
     order."""
     body, condition = loop["body"], loop["condition"]
@@ -59,7 +59,8 @@ def _readers(computation: Computation) -> dict[int, list[Instruction]]:
     return result
 
 
-def _invariant(loop: Instruction) -> list[int]:
+def invariant_elements(loop: Instruction) -> list[int]:
+    """The elements that the body returns as it got them."""
     body = loop["body"]
     return [
         i
@@ -72,7 +73,7 @@ def _forward_invariant(loop: Instruction, *, shared: bool) -> bool:
     changed = False
     outer = loop.parent
     assert outer is not None
-    invariant = _invariant(loop)
+    invariant = invariant_elements(loop)
     for user in list(loop.users):
         if user["index"] in invariant and (user.users or user.is_root):
             outer.replace(user, loop.operands[0].operands[user["index"]])

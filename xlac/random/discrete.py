@@ -106,7 +106,8 @@ def bernoulli(key: ArrayLike, p: ArrayLike = 0.5, shape: Sequence[int] | None = 
 def rademacher(key: ArrayLike, shape: Sequence[int] = (), dtype: Any = None) -> Array:
     """-1 and 1 with equal probability; int32 without a dtype."""
     kind = dtypes.as_dtype(int if dtype is None else dtype)
-    heads = bernoulli(key, np.float32(0.5), as_dims(shape))
+    # JAX draws doubles where its 64-bit types are on, and has no 64-bit results where they are not.
+    heads = bernoulli(key, np.asarray(0.5, "f8" if kind in ("i8", "u8", "f8", "c16") else "f4"), as_dims(shape))
     return lax.select(heads, lax.full(heads.shape, 1, kind), lax.neg(lax.full(heads.shape, 1, kind)))
 
 
