@@ -253,6 +253,7 @@ def main() -> int:
         f"|---|---:|---:|---:|---:|---:|{'---:|' * len(STAGES)}",
     ]
     print(*lines, sep="\n", flush=True)
+    load = os.getloadavg()[0]
     for name, (smallest, _) in PROGRAMS.items():
         if arguments.only not in name:
             continue
@@ -266,7 +267,9 @@ def main() -> int:
     if arguments.write:
         RESULTS.mkdir(exist_ok=True)
         head = (
-            "# Compilation\n\nSeconds of processor time, and the stages of the largest size. Growth is 4n over n.\n\n"
+            "# Compilation\n\nSeconds of processor time, and the stages of the largest size. Growth is 4n over n.\n"
+            f"Sizes at scale {arguments.scale:g}; {os.cpu_count()} processors, whose load was {load:.1f} at the start "
+            f"and {os.getloadavg()[0]:.1f} at the end.\n\n"
         )
         (RESULTS / "compile_time.md").write_text(head + "\n".join(lines) + "\n")
     return 0

@@ -7,12 +7,12 @@ import pytest
 
 import xlac
 import xlac.numpy as xnp
+from tests.evaluated import EVALUATED
 from xlac import lax, tree, tree_util
 from xlac.ad_checkpoint import checkpoint_name
 from xlac.errors import ShapeError, TraceError
 from xlac.test_util import check_grads
 
-EVALUATED = xlac.Options(evaluate=True)
 evaluated = functools.partial(xlac.jit, options=EVALUATED)
 
 

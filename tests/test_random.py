@@ -11,12 +11,12 @@ import pytest
 import xlac
 import xlac.numpy as xnp
 from tests import random_cases
+from tests.evaluated import EVALUATED
 from tests.random_cases import CASES, SEED
 from xlac import lax, random
 from xlac.errors import ShapeError, TraceError
 
 GOLDEN = json.loads(pathlib.Path(__file__).with_name("random_golden.json").read_text())
-EVALUATED = xlac.Options(evaluate=True)
 # One of each family: the others are made of the same parts.
 TRACED = [
     "split in a matrix",

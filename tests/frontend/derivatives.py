@@ -140,3 +140,15 @@ case("cond in scan", lambda np, lax, nn, x: lax.scan(
 case("scan in cond", lambda np, lax, nn, x: lax.cond(
     x[0, 0] > -9, lambda x: lax.scan(lambda c, r: (c * r, c), x[0], x)[0], lambda x: x[1], x), A)  # fmt: skip
 case("switch", lambda np, lax, nn, x: lax.switch(INDEX[3], [lambda x: x, lambda x: x * x, lambda x: x**3], x), A)
+
+
+def weighted(name, xnp, lax, nn):
+    """A case as a scalar, its result times fixed weights and summed, with the modules given; and its arguments."""
+    function, arrays = CASES[name]
+
+    def scalar(*given):
+        result = function(xnp, lax, nn, *given)
+        weights = np.random.default_rng(7).uniform(0.5, 1.5, np.shape(result))
+        return xnp.sum(result * weights)
+
+    return scalar, arrays

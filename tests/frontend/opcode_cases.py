@@ -146,6 +146,22 @@ case(
     draw(4, 3),
     draw(3, 3, seed=2),
 )
+
+
+def scatter_pairs(x, y, u, v):
+    """Complex numbers x + iy multiplied by u + iv at places that are given once."""
+    scalars = [ArrayShape(element_type(np.float64))] * 4
+    times = trace.scalar_computation("times", scalars, lambda a, b, c, d: [a * c - b * d, a * d + b * c])
+    numbers = {"update_window_dims": (1,), "inserted_window_dims": (0,), "scatter_dims_to_operand_dims": (0,)}
+    real, imaginary = emit("scatter", x, y, ROWS[1:], u, v, **numbers, input_batching_dims=(), index_vector_dim=1,
+                           scatter_indices_batching_dims=(), indices_are_sorted=False, unique_indices=True,
+                           to_apply=times)  # fmt: skip
+    return real * imaginary
+
+
+case(
+    "scatter of pairs at unique indices", scatter_pairs, draw(4, 3), draw(4, 3, seed=1), draw(3, 3), draw(3, 3, seed=1)
+)
 case("three sorted together", lambda x, y, z: lax.sort((x, y, z), dimension=0, num_keys=2)[2] ** 2,
      draw(5, 2), draw(5, 2, seed=1), draw(5, 2, seed=2))  # fmt: skip
 case("topk", lambda x: emit("topk", x, k=2, largest=True)[0], draw(3, 5))
@@ -246,6 +262,7 @@ case(
 case("batch norm, grad", norm_grad, CHANNELS, SCALE, OFFSET, VARIANCE, draw(4, 3, 2, seed=5))
 
 # ---- the rest
+
 
 def after_nothing(x):
     """x, once a token is there."""

@@ -51,7 +51,9 @@ each("igamma igammac", np.array([0.4, 1.0, 7.5]), np.array([1.3, 0.2, 9.0]), suf
 case("igamma by its argument", lambda lax, x: lax.igamma(POSITIVE, x), ABOVE)
 case("zeta", lambda lax, q: lax.zeta(np.full(3, 2.5), q), np.array([0.5, 1.5, 7.0]), jax=False)
 case("polygamma", lambda lax, x: lax.polygamma(np.full(3, 2.0), x), np.array([0.5, 1.5, 7.0]))
-case("betainc", lambda lax, x: lax.betainc(np.full((3, 4), 1.5), np.full((3, 4), 2.5), x), draw(3, 4, low=0.1, high=0.9))
+case(
+    "betainc", lambda lax, x: lax.betainc(np.full((3, 4), 1.5), np.full((3, 4), 2.5), x), draw(3, 4, low=0.1, high=0.9)
+)
 case("round", lambda lax, x: lax.round(x, 0) + lax.round(x * 3, 1) + x, X)
 for _n in (5, 2, 1, 0, -1, -3):
     case(f"integer_pow {_n}", lambda lax, x, n=_n: lax.integer_pow(x, n), X)
@@ -63,7 +65,9 @@ case("select", lambda lax, x, y: lax.select(lax.gt(x, y), x * y, y), X, Y)
 case("select_n", lambda lax, x, y: lax.select_n(np.array([0, 2, 1, 0]), x, y, x * y), V, V * V)
 case("convert to single and back", lambda lax, x: lax.convert_element_type(x, np.float64) * x, X)
 case("convert to complex", lambda lax, x: lax.square(lax.convert_element_type(x, np.complex128)), X)
-case("convert to integers", lambda lax, x: lax.convert_element_type(lax.convert_element_type(x, np.int32), DOUBLE) * x, X)
+case(
+    "convert to integers", lambda lax, x: lax.convert_element_type(lax.convert_element_type(x, np.int32), DOUBLE) * x, X
+)
 case("reduce_precision", lambda lax, x: lax.reduce_precision(x, 11, 52) * x, X)
 case("stop_gradient", lambda lax, x: lax.sin(x) + lax.stop_gradient(lax.floor(x)), X)
 case("optimization_barrier", lambda lax, x, y: lax.mul(*lax.optimization_barrier((lax.sin(x), y))), X, Y, jax=False)
@@ -84,14 +88,18 @@ case("complex reductions", lambda lax, z: lax.reduce_sum(z * z, (0,)) + lax.redu
 
 # ---- movement
 
-case("broadcasts", lambda lax, v, c: lax.broadcast_in_dim(v, (2, 4, 3), (1,)) * lax.broadcast_in_dim(c, (2, 4, 3), (0, 2)),
-     V, draw(2, 3))  # fmt: skip
+case("broadcasts", lambda lax, v, c:
+     lax.broadcast_in_dim(v, (2, 4, 3), (1,)) * lax.broadcast_in_dim(c, (2, 4, 3), (0, 2)), V, draw(2, 3))  # fmt: skip
 case("broadcast that stretches", lambda lax, x: lax.broadcast_in_dim(x, (3, 4, 2), (0, 2)) ** 2, draw(3, 1))
 case("reshape", lambda lax, x, y: lax.reshape(x, (2, 6)) * lax.reshape(y, (2, 6)), X, Y)
 case("transpose", lambda lax, x: lax.transpose(x, (2, 0, 1)) * lax.transpose(lax.sin(x), (2, 0, 1)), CUBE)
 case("rev", lambda lax, x: lax.rev(x, (0, 1)) * x, X)
 case("slice", lambda lax, x: lax.slice(x, (1, 0), (3, 4), (1, 3)) ** 2, X)
-case("slice of nothing", lambda lax, x: lax.reduce_sum(lax.slice(x, (1, 0), (1, 4)), (0,)) + lax.reduce_sum(x * x, (0,)), X)
+case(
+    "slice of nothing",
+    lambda lax, x: lax.reduce_sum(lax.slice(x, (1, 0), (1, 4)), (0,)) + lax.reduce_sum(x * x, (0,)),
+    X,
+)
 case("concatenate", lambda lax, x, y: lax.concatenate([x, y * y, x], 1) ** 2, X, Y)
 case("pad and cut", lambda lax, x, v: lax.pad(x, v, [(1, -1, 2), (-2, 3, 1)]) ** 2, X, np.array(0.7))
 case("pad inside", lambda lax, x, v: lax.pad(x, v, [(0, 0, 1), (2, 0, 0)]) ** 2, X, np.array(0.7))
@@ -219,8 +227,16 @@ case("dot_general with batches", lambda lax, x, y: lax.dot_general(x, y, (((1, 3
      draw(2, 3, 2, 4), draw(4, 2, 3, 2))  # fmt: skip
 case("dot_general, preferred type", lambda lax, x, y: lax.dot_general(
     x, y, (((1,), (1,)), ((), ())), preferred_element_type=np.complex128), X, Y, jax=False)  # fmt: skip
-case("ragged_dot", lambda lax, x, y: lax.ragged_dot(x, y, np.array([2, 0, 3], np.int32)) ** 2, draw(5, 4), draw(3, 4, 2))
-case("scaled_dot", lambda lax, x, y: lax.scaled_dot(x, y, preferred_element_type=DOUBLE) ** 2, CUBE, draw(2, 4, 3), jax=False)
+case(
+    "ragged_dot", lambda lax, x, y: lax.ragged_dot(x, y, np.array([2, 0, 3], np.int32)) ** 2, draw(5, 4), draw(3, 4, 2)
+)
+case(
+    "scaled_dot",
+    lambda lax, x, y: lax.scaled_dot(x, y, preferred_element_type=DOUBLE) ** 2,
+    CUBE,
+    draw(2, 4, 3),
+    jax=False,
+)
 
 CONVOLUTIONS = {
     "no dimension": ((2, 3), (4, 3), "NC", {"window_strides": (), "padding": []}),
@@ -229,14 +245,15 @@ CONVOLUTIONS = {
     "dilated": ((1, 2, 5, 6), (3, 2, 3, 2), "NCHW", {"window_strides": (1, 2), "padding": [(2, 1), (1, 3)],
                 "lhs_dilation": (2, 1), "rhs_dilation": (1, 2)}),
     "cut": ((1, 2, 6, 7), (3, 2, 3, 2), "NCHW", {"window_strides": (1, 2), "padding": [(-1, 2), (1, -2)]}),
-    "feature groups": ((2, 4, 7), (6, 2, 3), "NCH", {"window_strides": (2,), "padding": "VALID", "feature_group_count": 2}),
+    "feature groups": ((2, 4, 7), (6, 2, 3), "NCH",
+                       {"window_strides": (2,), "padding": "VALID", "feature_group_count": 2}),
     "batch groups": ((4, 3, 7), (6, 3, 3), "NCH", {"window_strides": (2,), "padding": "SAME", "batch_group_count": 2}),
     "three dimensions": ((1, 2, 3, 4, 3), (2, 2, 2, 2, 2), "NCDHW", {"window_strides": (1, 2, 1), "padding": "SAME"}),
 }  # fmt: skip
 for _name, (_lhs, _rhs, _layout, _settings) in CONVOLUTIONS.items():
     _kernel = "HWIO" if _layout == "NHWC" else _layout.replace("N", "O", 1).replace("C", "I", 1)
-    case(f"convolution, {_name}", lambda lax, x, k, a=(_layout, _kernel, _layout), s=_settings: lax.conv_general_dilated(
-         x, k, dimension_numbers=a, **s) ** 2, draw(*_lhs), draw(*_rhs))  # fmt: skip
+    case(f"convolution, {_name}", lambda lax, x, k, a=(_layout, _kernel, _layout), s=_settings:
+         lax.conv_general_dilated(x, k, dimension_numbers=a, **s) ** 2, draw(*_lhs), draw(*_rhs))  # fmt: skip
 case("conv_transpose", lambda lax, x, k: lax.conv_transpose(x, k, (2,), "SAME") ** 2, draw(2, 5, 3), draw(3, 3, 2))
 
 # ---- transforms
@@ -286,7 +303,8 @@ for _type, _m in (("", MATRICES), (" of complex", draw_complex(2, 3, 3))):
             for _lower, _unit in ((True, False), (False, True)):
                 case(f"triangular_solve{_type}, left={_left}, lower={_lower}, unit={_unit}, {' '.join(_turn)}",
                      lambda lax, a, b, s=dict(left_side=_left, lower=_lower, unit_diagonal=_unit, **_turn):
-                     lax.linalg.triangular_solve(a + 3 * np.eye(3), b, **s), _m, _m[..., :2] if _left else _m[:, :2])  # fmt: skip
+                     lax.linalg.triangular_solve(a + 3 * np.eye(3), b, **s),
+                     _m, _m[..., :2] if _left else _m[:, :2])  # fmt: skip
 case("wide lu", lambda lax, a: lax.linalg.lu(a)[0], CUBE)
 case("tall lu", lambda lax, a: lax.linalg.lu(a)[0], draw(4, 2), jax=False)
 case("tall qr", lambda lax, a: modulus(lax, lax.linalg.qr(a, full_matrices=False)[0]), draw(4, 3))

@@ -1,39 +1,21 @@
 """Gradients: against central differences in float64, again of gradients, and what cannot be differentiated."""
 
-import importlib.util
-import pathlib
-
 import numpy as np
 import pytest
 
 import xlac
 import xlac.numpy as xnp
+from tests.evaluated import EVALUATED, run
+from tests.frontend import derivatives
 from xlac import lax, nn
 from xlac.errors import TraceError
 from xlac.scipy import special
 
-_spec = importlib.util.spec_from_file_location("derivatives", pathlib.Path(__file__).with_name("derivatives.py"))
-derivatives = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(derivatives)
-
-EVALUATED = xlac.Options(evaluate=True)
 X = np.arange(6, dtype=np.float64).reshape(2, 3) / 3 + 0.1
 
 
-def run(function, *arrays):
-    return xlac.jit(function, options=EVALUATED)(*arrays)
-
-
 def weighted(name):
-    """The case as a scalar: its result times fixed weights, summed."""
-    function, arrays = derivatives.CASES[name]
-
-    def scalar(*given):
-        result = function(xnp, lax, nn, *given)
-        weights = np.random.default_rng(7).uniform(0.5, 1.5, np.shape(result))
-        return xnp.sum(result * weights)
-
-    return scalar, arrays
+    return derivatives.weighted(name, xnp, lax, nn)
 
 
 def differences(function, arrays, step):

@@ -3,17 +3,12 @@
 import numpy as np
 import pytest
 
-import xlac
 import xlac.numpy as xnp
+from tests.evaluated import run
 from xlac import lax
 from xlac.errors import TraceError
 
 XS = np.arange(12, dtype=np.float32).reshape(4, 3)
-EVALUATED = xlac.Options(evaluate=True)
-
-
-def run(function, *arrays):
-    return xlac.jit(function, options=EVALUATED)(*arrays)
 
 
 def test_while_loop_runs_until_its_condition_fails():

@@ -7,10 +7,10 @@ import pytest
 
 import xlac
 import xlac.numpy as xnp
+from tests.evaluated import EVALUATED
 from xlac import lax
 from xlac.errors import TraceError
 
-EVALUATED = xlac.Options(evaluate=True)
 X = np.array([0.3, -0.7, 1.2])
 
 

@@ -1,12 +1,12 @@
 """Every derivative rule: against central differences in both modes and orders, under transformations, and under JAX."""
 
-import importlib.util
-import pathlib
-
 import numpy as np
 import pytest
 
 import xlac
+from tests.evaluated import evaluated
+from tests.frontend import opcode_cases as opcodes
+from tests.frontend import rule_cases as rules
 from xlac import lax, tree
 from xlac.errors import TraceError
 from xlac.frontend import jvp_rules, trace, vjp_rules
@@ -16,23 +16,9 @@ from xlac.ir.shape import ArrayShape, element_type
 from xlac.ir.window import scan_form
 from xlac.test_util import _difference, _inner, _random_like
 
-
-def _load(name):
-    spec = importlib.util.spec_from_file_location(name, pathlib.Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-rules, opcodes = _load("rule_cases"), _load("opcode_cases")
-EVALUATED = xlac.Options(evaluate=True)
 CASES = {name: ((lambda *a, f=f: f(lax, *a)), arrays) for name, (f, arrays) in rules.CASES.items()}
 CASES |= {f"opcode: {name}": given for name, given in opcodes.CASES.items()}
 REVERSIBLE = [name for name in CASES if name not in rules.FORWARD]
-
-
-def evaluated(function):
-    return xlac.jit(function, options=EVALUATED)
 
 
 def same(got, want, tolerance):
@@ -224,12 +210,15 @@ def test_random_numbers_and_integers_have_no_slope():
 MATRIX = rules.MATRICES[0]
 ROWS = lax.ScatterDimensionNumbers((1,), (0,), (0,))
 REFUSED = {
-    "a foreign function": (lambda x: opcodes.emit("custom-call", x, shape=(3, 3), custom_call_target="f"), "custom-call"),
-    "a sum over devices": (lambda x: opcodes.emit("all-reduce", x, to_apply=trace.reducer("add", x.dtype)), "all-reduce"),
+    "a foreign function": (
+        lambda x: opcodes.emit("custom-call", x, shape=(3, 3), custom_call_target="f"), "custom-call"),
+    "a sum over devices": (
+        lambda x: opcodes.emit("all-reduce", x, to_apply=trace.reducer("add", x.dtype)), "all-reduce"),
     "schur": (lambda x: lax.linalg.schur(x)[0], "schur has no derivative"),
     "eigenvectors": (lambda x: lax.real(lax.linalg.eig(x)[1]), "eigenvectors have derivatives where"),
     "a loop of unknown length": (lambda x: rules.CASES["while_loop"][0](lax, x), "cannot go through while_loop"),
-    "igamma twice": (lambda x: xlac.jvp(lambda v: lax.igamma(v, v + 1), (x,), (x,))[1], "igamma_grad_a has no derivative"),
+    "igamma twice": (
+        lambda x: xlac.jvp(lambda v: lax.igamma(v, v + 1), (x,), (x,))[1], "igamma_grad_a has no derivative"),
     "products at repeated places": (
         lambda x: lax.scatter_mul(x, np.array([[0], [0]], np.int32), x[:2], ROWS), "at unique indices"),
 }  # fmt: skip

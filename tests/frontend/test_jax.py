@@ -2,13 +2,15 @@
 
 import importlib.util
 import itertools
-import pathlib
 
 import numpy as np
 import pytest
 
 import xlac
 import xlac.numpy as xnp
+from tests.evaluated import EVALUATED
+from tests.frontend import derivatives
+from tests.frontend.derivatives import weighted
 from xlac import lax, nn
 
 pytestmark = pytest.mark.jax
@@ -17,11 +19,7 @@ if importlib.util.find_spec("jax") is not None:
     import jax
     import jax.numpy as jnp
 
-_spec = importlib.util.spec_from_file_location("derivatives", pathlib.Path(__file__).with_name("derivatives.py"))
-derivatives = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(derivatives)
 
-EVALUATED = xlac.Options(evaluate=True)
 DTYPES = ["bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "bfloat16", "float16",
           "float32", "float64", "complex64", "complex128"]  # fmt: skip
 
@@ -30,17 +28,6 @@ DTYPES = ["bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32
 def wide_types():
     with jax.enable_x64(True) if hasattr(jax, "enable_x64") else jax.experimental.enable_x64():
         yield
-
-
-def weighted(name, np_, lax_, nn_):
-    function, arrays = derivatives.CASES[name]
-
-    def scalar(*given):
-        result = function(np_, lax_, nn_, *given)
-        weights = np.random.default_rng(7).uniform(0.5, 1.5, np.shape(result))
-        return np_.sum(result * weights)
-
-    return scalar, arrays
 
 
 @pytest.mark.parametrize("name", derivatives.CASES)

@@ -9,10 +9,10 @@ import pytest
 
 import xlac
 import xlac.numpy as xnp
+from tests.evaluated import EVALUATED
 from xlac.errors import ShapeError, TraceError
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
-EVALUATED = xlac.Options(evaluate=True)
 
 
 def jit(f=None, **settings):

@@ -1,20 +1,15 @@
 """Functions of `xlac.numpy` give NumPy's values: inside jit, outside it, and called by plain NumPy's name."""
 
-import importlib.util
-import pathlib
-
 import numpy as np
 import pytest
 
 import xlac
 import xlac.numpy as xnp
-from xlac import tree
+from tests.evaluated import EVALUATED
+from tests.frontend import functions
+from xlac import lax, tree
+from xlac.errors import ShapeError
 
-_spec = importlib.util.spec_from_file_location("functions", pathlib.Path(__file__).with_name("functions.py"))
-functions = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(functions)
-
-EVALUATED = xlac.Options(evaluate=True)
 IDS = [f"{i}-{name}" for i, (name, _, _) in enumerate(functions.CASES)]
 
 
@@ -169,3 +164,56 @@ def test_sums_of_narrow_floats_are_taken_in_float32():
     total = xlac.jit(xnp.sum, options=EVALUATED)(x)
     assert total.dtype == xnp.bfloat16
     assert float(total) == 4096.0
+
+
+def test_types_of_elements_can_be_called():
+    assert xnp.float32 == np.float32 and np.dtype(xnp.bfloat16).name == "bfloat16"
+    assert {np.int8: 1}[xnp.int8] == 1
+    made = xlac.jit(lambda x: (xnp.float32(x), xnp.int8(2.7), xnp.complex64(x)))(np.arange(3))
+    assert [m.dtype for m in made] == [np.float32, np.int8, np.complex64]
+    assert made[1] == 2
+    assert xnp.float16(1.5).dtype == xnp.float16
+    assert isinstance(np.float32(1), xnp.float32)
+
+
+def test_ldexp_rounds_once_over_the_whole_range_of_exponents():
+    x = np.array([1.0, 1.0, 3.0, 0.0, np.inf, 5e-324, 1e308, 2.0**-1000, 1.7, -1.3])
+    shift = np.array([2000, -2000, -1074, 10**6, -(10**6), 2100, -2098, 2000, -1040, -1060])
+    with np.errstate(all="ignore"):
+        want = np.ldexp(x, shift)
+    np.testing.assert_array_equal(xnp.ldexp(x, shift), want)
+    np.testing.assert_allclose(xlac.grad(lambda v: xnp.sum(xnp.ldexp(v, 3)))(np.array([1.5, 0.1])), [8, 8])
+
+
+def test_quantiles_between_infinite_elements():
+    x = np.array([1.0, np.inf, 2.0, -np.inf])
+    np.testing.assert_array_equal(xnp.quantile(x, np.array([0.25, 0.5, 0.9])), [-np.inf, 1.5, np.inf])
+    assert np.isnan(xnp.median(np.array([-np.inf, np.inf])))
+    assert xnp.quantile(np.array([-1.5e308, 1.5e308]), 0.5) == 0
+
+
+def test_settings_that_jax_has_and_numpy_has_not():
+    small = np.array([100, 100], np.int8)
+    assert xnp.sum(small, promote_integers=False).dtype == np.int8
+    assert xnp.prod(small).dtype == np.int32
+    x = np.array([1.0, np.nan, 3.0])
+    assert xnp.nanvar(x, mean=np.array(1.0)) == 2
+    assert xnp.linalg.matrix_rank(np.array([[1.0, 2.0], [2.0, 4.0]]), hermitian=True) == 1
+    y = np.array([1 + 2j, -3j])
+    np.testing.assert_allclose(xnp.logaddexp(y, 1j), np.log(np.exp(y) + np.exp(1j)))
+    assert xlac.jit(lambda v: v[True])(x).shape == (1, 3)
+    matrix = np.eye(2, dtype=np.float32)
+    for precision in ("tensorfloat32", lax.Precision.HIGH, lax.DotAlgorithmPreset.F32_F32_F32, "BF16_BF16_F32_X3"):
+        np.testing.assert_array_equal(xnp.matmul(matrix, matrix, precision=precision), matrix)
+    with pytest.raises(ShapeError, match="precision='exact'"):
+        xnp.matmul(matrix, matrix, precision="exact")
+
+
+def test_unique_numbers_of_narrow_floats_with_nan():
+    x = np.array([np.nan, 1, np.nan, 2, 1, np.nan]).astype(xnp.bfloat16)
+    np.testing.assert_array_equal(np.asarray(xnp.unique(x), np.float32), [1, 2, np.nan])
+
+
+def test_gradient_reads_the_neighbours_only():
+    x = np.array([1.0, 2.0, -np.inf, 3.0, 4.0, 5.0])
+    np.testing.assert_array_equal(xnp.gradient(x), np.gradient(x))

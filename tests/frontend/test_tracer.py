@@ -5,17 +5,13 @@ import pytest
 
 import xlac
 import xlac.numpy as xnp
+from tests.evaluated import run
 from xlac.errors import ShapeError, TraceError
 
 X = np.arange(12, dtype=np.float32).reshape(3, 4) - 5
 Y = np.linspace(0.5, 2, 4, dtype=np.float32)
 N = np.arange(12, dtype=np.int32).reshape(3, 4) - 5
 CUBE = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
-EVALUATED = xlac.Options(evaluate=True)
-
-
-def run(function, *arrays):
-    return xlac.jit(function, options=EVALUATED)(*arrays)
 
 
 OPERATORS = {

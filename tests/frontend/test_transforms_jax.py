@@ -1,13 +1,15 @@
 """Transformations under JAX: the same functions, the same nesting, the same numbers."""
 
 import importlib.util
-import pathlib
 
 import numpy as np
 import pytest
 
 import xlac
 import xlac.numpy as xnp
+from tests.evaluated import EVALUATED, run
+from tests.frontend import derivatives
+from tests.frontend import opcode_cases as opcodes
 from xlac import lax, nn
 
 pytestmark = pytest.mark.jax
@@ -17,15 +19,6 @@ if importlib.util.find_spec("jax") is not None:
     import jax.numpy as jnp
 
 
-def _load(name):
-    spec = importlib.util.spec_from_file_location(name, pathlib.Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-derivatives, opcodes = _load("derivatives"), _load("opcode_cases")
-EVALUATED = xlac.Options(evaluate=True)
 NAMES = (
     "tanh,maximum,power,prod,max,sort,cumprod,gather,scatter set,scatter add,dynamic slice,dynamic update,einsum,"
     "softmax,scan,reverse scan,scan in scan,cond,cond in scan,switch,top k,interpolation,clip by arrays,relu"
@@ -51,10 +44,6 @@ def same(got, want):
     for g, w in zip(found, wanted):
         assert g.shape == w.shape and g.dtype == w.dtype
         np.testing.assert_allclose(g, w, rtol=1e-8, atol=1e-9)
-
-
-def run(function, *arrays):
-    return xlac.jit(function, options=EVALUATED)(*arrays)
 
 
 def stack(arrays, size=3):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from xlac.cli_files import parse_program
 from xlac.compiler import compile_module
 from xlac.errors import XlacError
+from xlac.ir.opcode import OPCODES
 from xlac.ir.shape import ArrayShape, leaves
 from xlac.options import Options
 
@@ -28,6 +29,16 @@ PIECES = [
 ]
 WORD = re.compile(r"[\w.\-%]+|[^\s\w]")
 
+# Words of one kind, and what stands in for one of them beside the others of its kind in the text: such programs often
+# get past the parser.
+KINDS = {
+    re.compile(r"(?<![\w.])-?\d+(?![\w.])"): "0 1 -1 2 3 5 100 65536 1000000000000 4611686018427387904".split(),
+    re.compile(r"%[\w.\-]+(?=[,)])|(?<=[( ])[a-z_][\w.\-]*(?=[,)])"): [],
+    re.compile(r"(?<= )[a-z][a-z\-]+(?=\()"): sorted(OPCODES),
+    re.compile(r"(?<=stablehlo\.)[a-z_]+"): [name.replace("-", "_") for name in sorted(OPCODES)],
+    re.compile(r"\b(?:pred|c64|bf16|[fsui]+\d+)\b"): "f32 f64 bf16 s4 s32 u8 pred c64 i32 i1 f8e4m3fn c128".split(),
+}
+
 
 @st.composite
 def damaged(draw: st.DrawFn, text: str) -> str:
@@ -36,7 +47,7 @@ def damaged(draw: st.DrawFn, text: str) -> str:
         words = [m.span() for m in WORD.finditer(text)] or [(0, 0)]
         start, end = draw(st.sampled_from(words))
         other = draw(st.sampled_from(words))
-        kind = draw(st.integers(0, 6))
+        kind = draw(st.integers(0, 9))
         if kind == 0:
             text = text[:start] + draw(st.sampled_from(PIECES)) + text[end:]
         elif kind == 1:
@@ -53,8 +64,15 @@ def damaged(draw: st.DrawFn, text: str) -> str:
             if draw(st.booleans()):
                 lines.insert(draw(st.integers(0, len(lines))), line)
             text = "".join(lines)
-        else:
+        elif kind == 6:
             text = text[: draw(st.integers(0, len(text)))]
+        else:
+            pattern = draw(st.sampled_from(list(KINDS)))
+            found = [m.span() for m in pattern.finditer(text)]
+            if found:
+                start, end = draw(st.sampled_from(found))
+                others = sorted({text[slice(*span)] for span in found})
+                text = text[:start] + draw(st.sampled_from([*others, *KINDS[pattern]])) + text[end:]
     return text
 
 

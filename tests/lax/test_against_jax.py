@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import xlac
+from tests.evaluated import EVALUATED
 from xlac import lax, tree
 
 jax = pytest.importorskip("jax", reason="jax is not installed")
 pytestmark = pytest.mark.jax
-EVALUATED = xlac.Options(evaluate=True)
 
 
 def floats(*shape, seed=0, low=-2.0, high=2.0):

@@ -5,14 +5,10 @@ import pytest
 
 import xlac
 import xlac.numpy as xnp
+from tests.evaluated import evaluated
 from xlac.errors import ShapeError, TraceError
 from xlac.lax import linalg
 from xlac.test_util import check_grads
-
-
-def evaluated(function):
-    """`function` compiled for the reference evaluator, which starts at once."""
-    return xlac.jit(function, options=xlac.Options(evaluate=True))
 
 
 def matrices(*shape, complex_=False, seed=0):

@@ -8,11 +8,11 @@ import pytest
 
 import xlac
 import xlac.numpy as xnp
+from tests.evaluated import EVALUATED
 from xlac import tree
 
 jax = pytest.importorskip("jax", reason="jax is not installed")
 pytestmark = pytest.mark.jax
-EVALUATED = xlac.Options(evaluate=True)
 
 # name -> (function of (package, its numpy), relative tolerance)
 CASES = {}

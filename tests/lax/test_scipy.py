@@ -7,10 +7,10 @@ import pytest
 
 import xlac
 import xlac.scipy
+from tests.evaluated import EVALUATED
 from xlac import tree
 
 scipy = pytest.importorskip("scipy", reason="SciPy is not installed")
-EVALUATED = xlac.Options(evaluate=True)
 
 
 def floats(*shape, low=-3.0, high=3.0, seed=0):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from xlac.codegen import math as real
 from xlac.codegen.emit import FunctionEmitter, Value
 from xlac.codegen.float_parts import avx512, format_of, power_of_two
-from xlac.codegen.hyperbolic import _quarter_expm1
+from xlac.codegen.hyperbolic import quarter_expm1
 from xlac.codegen.lanes import Lanes, fma, polynomial, select
 from xlac.codegen.power import power as power_of
 from xlac.codegen.trigonometry import atan2, sin_and_cos
@@ -203,7 +203,7 @@ def _exp_parts(a: Lanes) -> tuple[Lanes, Lanes]:
     """p and n with exp(a) = p 2^n, for all that may become a finite number when multiplied by one."""
     f = format_of(a)
     limit = 2.5 * f.exp_inf
-    _, n, r, _ = real._reduce_exp(a.at_most(limit).at_least(-limit))
+    _, n, r, _ = real.reduce_exp(a.at_most(limit).at_least(-limit))
     return 1 + fma(r * r, polynomial(r, f.exp), r), n
 
 
@@ -239,7 +239,7 @@ def _logistic(a: Lanes, b: Lanes) -> Pair:
 def _sinh_and_cosh(a: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     """s, c and n with sinh(a) = s 2^n and cosh(a) = c 2^n, which do not overflow; n is 0 for small a."""
     f, size = format_of(a), a.abs()
-    q, p = _quarter_expm1(size.at_most(f.tanh_one))
+    q, p = quarter_expm1(size.at_most(f.tanh_one))
     s, c = q + q / fma(q, 4.0, 1.0), p + 0.0625 / p
     s = select(size < f.epsilon, size, s + s)
     large, n = _exp_parts(size)
@@ -330,7 +330,7 @@ def _inverse(x: Lanes, y: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     less = select(inside, v * v * below, above)
     root = select(inside & ~on_edge, v * (below * (mean + 1)).call("sqrt"), (less * (mean + 1)).call("sqrt"))
     less, root = select(inside & on_edge, v * 0.5, less), select(inside & on_edge, v.call("sqrt"), root)
-    near = real._log1p(less + root)
+    near = real.log1p_of_lanes(less + root)
     imag = select(huge, _log_of_size(x, y) + math.log(2), near)
     return select(huge, x, u), select(huge, y, denominator), imag
 
@@ -374,7 +374,7 @@ def _atanh(a: Lanes, b: Lanes) -> Pair:
     u, v = select(huge, 1.0, x), select(huge, 1.0, y)
     w = 1 - u
     square = v * v
-    near = real._log1p(u * 4 / fma(w, w, square)) * 0.25
+    near = real.log1p_of_lanes(u * 4 / fma(w, w, square)) * 0.25
     # 1 + iy for tiny y, whose square would vanish
     edge = w.eq(0.0) & (v < f.epsilon)
     near = select(edge, (math.log(2) - real._log(v)) * 0.5, near)

@@ -13,7 +13,7 @@ from xlac.codegen import trigonometry
 from xlac.codegen.emit import Value
 from xlac.codegen.float_parts import format_of, power_of_two
 from xlac.codegen.lanes import Lanes, fma, polynomial, select
-from xlac.codegen.math import _function, _log1p, _reduce_exp
+from xlac.codegen.math import elementary, log1p_of_lanes, reduce_exp
 
 # Bounds of the error in units in the last place, over all arguments, in float and in double.
 ULP: dict[str, float] = {
@@ -27,10 +27,10 @@ ULP: dict[str, float] = {
 }
 
 
-def _quarter_expm1(a: Lanes) -> tuple[Lanes, Lanes]:
+def quarter_expm1(a: Lanes) -> tuple[Lanes, Lanes]:
     """(exp(a) - 1)/4 and exp(a)/4 for a >= 0; they overflow only where exp(a)/2 does, and NaN stays."""
     f = format_of(a)
-    _, ni, r, low = _reduce_exp(a.at_most(f.exp_inf + 0.6))
+    _, ni, r, low = reduce_exp(a.at_most(f.exp_inf + 0.6))
     s = power_of_two(ni - 2, a.type)
     low = fma(r * r, polynomial(r, f.exp), low)
     return fma(s, low, fma(s, r, s - 0.25)), fma(s, r + low, s)
@@ -38,7 +38,7 @@ def _quarter_expm1(a: Lanes) -> tuple[Lanes, Lanes]:
 
 def _sinh(x: Lanes) -> Lanes:
     a = x.abs()
-    q, _ = _quarter_expm1(a)
+    q, _ = quarter_expm1(a)
     # sinh = (m + m/(m + 1))/2 with m = exp(a) - 1 = 4q
     result = q + q / fma(q, 4.0, 1.0)
     result = select(a.not_less(format_of(x).exp_inf + 0.6), a + math.inf, result + result)
@@ -47,7 +47,7 @@ def _sinh(x: Lanes) -> Lanes:
 
 def _cosh(x: Lanes) -> Lanes:
     a = x.abs()
-    _, p = _quarter_expm1(a)
+    _, p = quarter_expm1(a)
     result = p + 0.0625 / p
     return select(a.not_less(format_of(x).exp_inf + 0.6), a + math.inf, result + result)
 
@@ -62,7 +62,7 @@ def _acos(x: Lanes) -> Lanes:
 
 def _log1p_or_log(large: Lanes, a: Lanes, small: Lanes) -> Lanes:
     """log(1 + small), or log(2a) where `large`, which then is that to the last place."""
-    return _log1p(select(large, a, small)) + select(large, a.like(math.log(2)), 0.0)
+    return log1p_of_lanes(select(large, a, small)) + select(large, a.like(math.log(2)), 0.0)
 
 
 def _asinh(x: Lanes) -> Lanes:
@@ -82,15 +82,15 @@ def _acosh(x: Lanes) -> Lanes:
 
 def _atanh(x: Lanes) -> Lanes:
     a = x.abs()
-    return (_log1p((a + a) / (1 - a)) * 0.5).with_sign_of(x)
+    return (log1p_of_lanes((a + a) / (1 - a)) * 0.5).with_sign_of(x)
 
 
 HYPERBOLIC: dict[str, Callable[..., Value]] = {
-    "sinh": _function(_sinh),
-    "cosh": _function(_cosh),
-    "asin": _function(_asin),
-    "acos": _function(_acos),
-    "asinh": _function(_asinh),
-    "acosh": _function(_acosh),
-    "atanh": _function(_atanh),
+    "sinh": elementary(_sinh),
+    "cosh": elementary(_cosh),
+    "asin": elementary(_asin),
+    "acos": elementary(_acos),
+    "asinh": elementary(_asinh),
+    "acosh": elementary(_acosh),
+    "atanh": elementary(_atanh),
 }

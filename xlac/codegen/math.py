@@ -97,7 +97,7 @@ _RECIPROCAL_CBRT = (  # m^(-1/3) for m in [3/4, 3/2], to 17 bits
 # Exponentials: x = n ln 2 + r (Cody and Waite), exp(x) = 2^n (1 + r + r^2 P(r)).
 
 
-def _reduce_exp(x: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:
+def reduce_exp(x: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:
     """n (twice: float, integer), and r = x - n ln 2 as a sum whose second part is a rounding error."""
     f = format_of(x)
     n, ni = rounded(x, 1 / math.log(2))
@@ -108,7 +108,7 @@ def _reduce_exp(x: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:
 
 def _exp_normal(x: Lanes) -> Lanes:
     """exp where the result is a normal number."""
-    n, ni, r, _ = _reduce_exp(x)
+    n, ni, r, _ = reduce_exp(x)
     p = 1 + fma(r * r, polynomial(r, format_of(x).exp), r)
     result = avx512("mask.scalef", p, n)
     return p * power_of_two(ni, x.type) if result is None else result
@@ -119,14 +119,14 @@ def _exp(x: Lanes) -> Lanes:
     # Lanes that end as 0 are taken out first: each vector in which a result underflows costs a microcode assist on some
     # processors, a hundred times the time of everything else.
     zero = x < f.exp_zero
-    n, ni, r, _ = _reduce_exp(select(zero, 0.0, x.at_most(f.exp_inf)))
+    n, ni, r, _ = reduce_exp(select(zero, 0.0, x.at_most(f.exp_inf)))
     p = 1 + fma(r * r, polynomial(r, f.exp), r)
     return select(zero, 0.0, scaled(p, n, ni))
 
 
 def _expm1(x: Lanes) -> Lanes:
     f = format_of(x)
-    _, ni, r, low = _reduce_exp(x.at_most(f.exp_inf).at_least(f.expm1_low))
+    _, ni, r, low = reduce_exp(x.at_most(f.exp_inf).at_least(f.expm1_low))
     s = power_of_two(ni - 1, x.type)  # half of what is meant, lest it overflow
     low = fma(r * r, polynomial(r, f.exp), low)
     result = fma(s, low, fma(s, r, s - 0.5))
@@ -208,7 +208,7 @@ def _log_of_sum(u: Lanes, c: Lanes, shift: Lanes | None = None) -> Lanes:
     return _log_of(high, scaled - (high - (m - 1)), e if shift is None else e + shift)
 
 
-def _log1p(x: Lanes) -> Lanes:
+def log1p_of_lanes(x: Lanes) -> Lanes:
     f = format_of(x)
     u = x + 1
     result = _log_of_sum(u, x - (u - 1))  # the rounding error is exact where it matters
@@ -256,7 +256,7 @@ def _cbrt(x: Lanes) -> Lanes:
     return select(finite, y.with_sign_of(x), x + x)
 
 
-def _function(compute: Callable[..., Lanes]) -> Callable[..., Value]:
+def elementary(compute: Callable[..., Lanes]) -> Callable[..., Value]:
     """The same for values: half and bfloat in float, and no fast-math flags, which would undo the compensations."""
 
     @wraps(compute)
@@ -274,21 +274,21 @@ def _function(compute: Callable[..., Lanes]) -> Callable[..., Value]:
     return emit
 
 
-exp = _function(_exp)
-expm1 = _function(_expm1)
-log = _function(_log)
-log1p = _function(_log1p)
-tanh = _function(_tanh)
-logistic = _function(_logistic)
-erf = _function(_erf)
-sin = _function(trigonometry.sin)
-cos = _function(trigonometry.cos)
-tan = _function(trigonometry.tan)
-sqrt = _function(_sqrt)
-rsqrt = _function(_rsqrt)
-cbrt = _function(_cbrt)
-power = _function(powers.power)
-atan2 = _function(trigonometry.atan2)
+exp = elementary(_exp)
+expm1 = elementary(_expm1)
+log = elementary(_log)
+log1p = elementary(log1p_of_lanes)
+tanh = elementary(_tanh)
+logistic = elementary(_logistic)
+erf = elementary(_erf)
+sin = elementary(trigonometry.sin)
+cos = elementary(trigonometry.cos)
+tan = elementary(trigonometry.tan)
+sqrt = elementary(_sqrt)
+rsqrt = elementary(_rsqrt)
+cbrt = elementary(_cbrt)
+power = elementary(powers.power)
+atan2 = elementary(trigonometry.atan2)
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {
     "exponential": exp,

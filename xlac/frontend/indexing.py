@@ -155,9 +155,9 @@ def _slice_of(item: slice, n: int) -> tuple[int, int, int]:
 
 def _listed(item: list) -> Any:
     """A list in an index as an array."""
-    from xlac.numpy._core import _has_tracer, as_tracer
+    from xlac.numpy._core import as_tracer, has_tracer
 
-    return as_tracer(item) if _has_tracer(item) else np.asarray(item)
+    return as_tracer(item) if has_tracer(item) else np.asarray(item)
 
 
 def _checked(item: Any, dim: int, x: Tracer, bounds: Bounds | None) -> Any:

@@ -72,7 +72,7 @@ def expanded(name: str, *operands: ArrayLike) -> Tracer:
 Slope = Callable[..., Tracer]
 
 
-def _ruled(name: str, build: Callable[..., Tracer], *slopes: Slope) -> Callable[..., Tracer]:
+def ruled(name: str, build: Callable[..., Tracer], *slopes: Slope) -> Callable[..., Tracer]:
     """A function of floats of one shape, NaN where an operand is, whose derivatives are the slopes.
 
     `slopes[k](*operands, result)` is the derivative by operand k, in place of that of the opcodes it is made of.
@@ -97,7 +97,7 @@ def _ruled(name: str, build: Callable[..., Tracer], *slopes: Slope) -> Callable[
     return call
 
 
-def _no_slope(name: str, by: str) -> Slope:
+def no_slope(name: str, by: str) -> Slope:
     def refuse(*_: Tracer) -> Tracer:
         raise trace.trace_error(f"{name} has no derivative by {by}")
 
@@ -105,15 +105,15 @@ def _no_slope(name: str, by: str) -> Slope:
 
 
 def _chlo(name: str, *slopes: Slope) -> Callable[..., Tracer]:
-    return _ruled(name, functools.partial(expanded, name), *slopes)
+    return ruled(name, functools.partial(expanded, name), *slopes)
 
 
 _erf_inv = _chlo("erf_inv", lambda x, y: mul(math.sqrt(math.pi) / 2, exp(mul(y, y))))
 _erfc = _chlo("erfc", lambda x, y: mul(-2 / math.sqrt(math.pi), exp(mul(x, -x))))
 _digamma = _chlo("digamma", lambda x, y: polygamma(full_like(x, 1), x))
 _lgamma = _chlo("lgamma", lambda x, y: digamma(x))
-_zeta = _chlo("zeta", _no_slope("zeta", "x"), lambda x, q, y: mul(neg(x), zeta(add(x, full_like(x, 1)), q)))
-_polygamma = _chlo("polygamma", _no_slope("polygamma", "m"), lambda m, x, y: polygamma(add(m, full_like(m, 1)), x))
+_zeta = _chlo("zeta", no_slope("zeta", "x"), lambda x, q, y: mul(neg(x), zeta(add(x, full_like(x, 1)), q)))
+_polygamma = _chlo("polygamma", no_slope("polygamma", "m"), lambda m, x, y: polygamma(add(m, full_like(m, 1)), x))
 
 
 @public
@@ -201,7 +201,7 @@ def _i1e_slope(x: Tracer, y: Tracer) -> Tracer:
     return select(zero, full_like(x, 0.5), away)
 
 
-_bessel_i0e = _ruled("bessel_i0e", _i0e, lambda x, y: sub(bessel_i1e(x), mul(sign(x), y)))
+_bessel_i0e = ruled("bessel_i0e", _i0e, lambda x, y: sub(bessel_i1e(x), mul(sign(x), y)))
 _bessel_i1e = _chlo("bessel_i1e", _i1e_slope)
 
 
@@ -344,21 +344,21 @@ def _sample_slope(a: Tracer, sample: Tracer) -> Tracer:
     return neg(div(_igamma_by_a(a, sample), _igamma_slope(a, sample)))
 
 
-_igamma_grad_a = _ruled(
-    "igamma_grad_a", functools.partial(_in_doubles, _igamma_by_a), *(_no_slope("igamma_grad_a", w) for w in "ax")
+_igamma_grad_a = ruled(
+    "igamma_grad_a", functools.partial(_in_doubles, _igamma_by_a), *(no_slope("igamma_grad_a", w) for w in "ax")
 )
-_random_gamma_grad = _ruled(
+_random_gamma_grad = ruled(
     "random_gamma_grad",
     functools.partial(_in_doubles, _sample_slope),
-    *(_no_slope("random_gamma_grad", w) for w in ("a", "sample")),
+    *(no_slope("random_gamma_grad", w) for w in ("a", "sample")),
 )
-_igamma = _ruled(
+_igamma = ruled(
     "igamma",
     functools.partial(_wide, lambda a, x: _incomplete(a, x, False)),
     lambda a, x, y: igamma_grad_a(a, x),
     lambda a, x, y: _igamma_slope(a, x),
 )
-_igammac = _ruled(
+_igammac = ruled(
     "igammac",
     functools.partial(_wide, lambda a, x: _incomplete(a, x, True)),
     lambda a, x, y: neg(igamma_grad_a(a, x)),
@@ -441,8 +441,8 @@ def _betainc_slope(a: Tracer, b: Tracer, x: Tracer, y: Tracer) -> Tracer:
     return exp(sub(add(mul(sub(a, one), log(x)), mul(sub(b, one), log1p(neg(x)))), _log_beta(a, b)))
 
 
-_beta_cdf = _ruled(
-    "betainc", functools.partial(_wide, _betainc), _no_slope("betainc", "a"), _no_slope("betainc", "b"), _betainc_slope
+_beta_cdf = ruled(
+    "betainc", functools.partial(_wide, _betainc), no_slope("betainc", "a"), no_slope("betainc", "b"), _betainc_slope
 )
 
 

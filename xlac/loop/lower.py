@@ -218,9 +218,9 @@ class Lowering:
 
         for step in steps:
             if isinstance(step, Kernel):
-                for buffer in (b for found in step.buffers for b in found):
-                    mine(buffer)
-                self.steps.append(SharedKernel(self.name(f"k.{instruction.name}"), step.template, own))
+                used = [b for found in step.template.buffers for b in found]
+                buffers = {b: mine(step.own(b)) for b in used}
+                self.steps.append(SharedKernel(self.name(f"k.{instruction.name}"), step.template, buffers))  # type: ignore[arg-type]
             else:
                 assert isinstance(step, Copy)
                 source, target = mine(step.source), mine(step.target)

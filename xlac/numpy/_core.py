@@ -22,7 +22,7 @@ def as_tracer(value: Any) -> Tracer:
 
 
 def _from_sequence(value: Sequence[Any]) -> Tracer:
-    if not _has_tracer(value):
+    if not has_tracer(value):
         return lift(sequence_array(value))
     parts = [as_tracer(v) for v in value]
     dtype, weak = dtypes.promote(*((p.dtype, p.weak_type) for p in parts))
@@ -33,9 +33,9 @@ def _from_sequence(value: Sequence[Any]) -> Tracer:
     return lax.concatenate(rows, 0)
 
 
-def _has_tracer(value: Any) -> bool:
+def has_tracer(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
-        return any(_has_tracer(v) for v in value)
+        return any(has_tracer(v) for v in value)
     return isinstance(value, Tracer)
 
 

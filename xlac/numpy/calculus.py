@@ -113,7 +113,6 @@ def _slope(x: Tracer, d: int, step: Tracer, order: int) -> Tracer:
         gaps = lax.sub(lax.slice_in_dim(step, 1, n), lax.slice_in_dim(step, 0, n - 1))
     else:
         gaps = lax._broadcast(step, (n - 1,), ())
-    h0, h1 = lax.slice_in_dim(gaps, 0, max(n - 2, 0)), lax.slice_in_dim(gaps, min(1, n - 1), n - 1)
     parts = []
     left, right = lax.slice_in_dim(gaps, 0, 1), lax.slice_in_dim(gaps, n - 2, n - 1)
     first, last = over(lax.sub(part(1, 2), part(0, 1)), left), over(lax.sub(part(n - 1, n), part(n - 2, n - 1)), right)
@@ -126,9 +125,12 @@ def _slope(x: Tracer, d: int, step: Tracer, order: int) -> Tracer:
         turn = lax.div(right, lax.add(right, before))
         last = lax.add(last, lax.mul(lax.sub(last, previous), wide(turn, last)))
     parts.append(first)
-    if n > 2:
+    if n > 2 and not step.ndim:
+        parts.append(over(lax.sub(part(2, n), part(0, n - 2)), lax.mul(step, 2)))
+    elif n > 2:
         ahead, behind = lax.sub(part(2, n), part(1, n - 1)), lax.sub(part(1, n - 1), part(0, n - 2))
         # The slopes on both sides, each weighted by the other side's distance.
+        h0, h1 = lax.slice_in_dim(gaps, 0, n - 2), lax.slice_in_dim(gaps, 1, n - 1)
         both = lax.add(h0, h1)
         parts.append(
             lax.add(

@@ -80,7 +80,7 @@ def take(
 
 
 def _traced(value: Any) -> bool:
-    return _core._has_tracer(value)
+    return _core.has_tracer(value)
 
 
 @_public
@@ -297,7 +297,7 @@ def insert(arr: ArrayLike, obj: Any, values: ArrayLike, axis: int | None = None)
 
 
 @array_function
-def _places(mask: ArrayLike, size: int, fill: int) -> Array:
+def nonzero_places(mask: ArrayLike, size: int, fill: int) -> Array:
     """The flat indices of the first `size` true elements; `fill` where there are fewer."""
     x = elementwise.truth(as_tracer(mask))
     n = x.size
@@ -312,7 +312,7 @@ def _places(mask: ArrayLike, size: int, fill: int) -> Array:
 
 
 def _concrete(*values: Any) -> bool:
-    return not _core._has_tracer(list(values))
+    return not _core.has_tracer(list(values))
 
 
 def _unsized(name: str) -> Exception:
@@ -345,7 +345,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
             raise trace.shape_error("nonzero: a scalar has no indices; use atleast_1d")
         return tuple(_given(i) for i in array.nonzero())
     shape = np.shape(a) if not hasattr(a, "shape") else tuple(a.shape)
-    flat = _places(a, int(size), -1)
+    flat = nonzero_places(a, int(size), -1)
     fills = fill_value if isinstance(fill_value, (tuple, list)) else [fill_value or 0] * len(shape)
     return tuple(_unflatten(flat, shape, d, fills[d]) for d in range(len(shape)))
 

@@ -329,7 +329,7 @@ def matrix_rank(
 ) -> Array:
     """How many singular values are above rtol times the greatest, or above tol.
 
-    Of a Hermitian matrix they are the absolute eigenvalues; with `hermitian` the lower triangle alone is read.
+    With `hermitian`, they are found as the absolute values of its eigenvalues, as `eigvalsh` computes them.
     """
     x = _core.inexact(M)
     if x.ndim < 2:

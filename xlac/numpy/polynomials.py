@@ -178,7 +178,7 @@ def roots(p: Any, *, strip_zeros: bool = True) -> Any:
     """
     if not strip_zeros:
         return _roots(p)
-    if _core._has_tracer([p]):
+    if _core.has_tracer([p]):
         raise trace.trace_error("roots: leading zeros of traced coefficients are not known; give strip_zeros=False")
     short, extra = _stripped(p)
     found = _roots(short) if len(short) else np.zeros(0, np.complex64)
@@ -191,7 +191,7 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
     Raises:
       TraceError: the array is traced, so that the size of the result is not known.
     """
-    if _core._has_tracer([filt]):
+    if _core.has_tracer([filt]):
         raise trace.trace_error("trim_zeros: the size of its result depends on values, which are not known")
     result = np.trim_zeros(np.asarray(filt), trim)
     return made(result)

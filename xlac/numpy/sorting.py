@@ -155,7 +155,7 @@ def sort_complex(a: ArrayLike) -> Array:
 
 
 def _concrete(*values: Any) -> bool:
-    return not _core._has_tracer(list(values))
+    return not _core.has_tracer(list(values))
 
 
 def _unsized(name: str) -> Exception:
@@ -260,14 +260,19 @@ def unique(
         if not _concrete(ar):
             raise _unsized("unique")
         array = np.asarray(ar)
-        found = np.unique(array, True, True, True, axis, equal_nan=equal_nan)
-        parts: tuple[Any, ...] = (_values(found[0]), *(_places(i) for i in found[1:]))
+        found = np.unique(_sortable(array), True, True, True, axis, equal_nan=equal_nan)
+        parts: tuple[Any, ...] = (_values(found[0].astype(array.dtype, copy=False)), *(_places(i) for i in found[1:]))
     else:
         values, first, inverse, counts = _unique_sized(ar, axis, int(size), fill_value, equal_nan)
         shape = tuple(ar.shape) if hasattr(ar, "shape") else np.shape(ar)
         parts = (values, first, inverse.reshape(shape) if axis is None else inverse, counts)
     chosen = [p for p, wanted in zip(parts, asked) if wanted]
     return chosen[0] if len(chosen) == 1 else tuple(chosen)
+
+
+def _sortable(array: np.ndarray) -> np.ndarray:
+    """The numbers in a type whose NaN NumPy sorts to the end, as it does not in the float types of ml_dtypes."""
+    return array if array.dtype.isbuiltin == 1 or not dtypes.is_float(array.dtype) else array.astype(np.float32)
 
 
 class UniqueAllResult(NamedTuple):
@@ -352,10 +357,10 @@ def _joined(name: str, ar1: Any, ar2: Any) -> tuple[Tracer, Tracer]:
 
 @array_function
 def _select_sized(values: ArrayLike, keep: ArrayLike, size: int, fill_value: ArrayLike | None) -> Array:
-    from xlac.numpy.indexing import _places as places
+    from xlac.numpy.indexing import nonzero_places
 
     x = as_tracer(values)
-    where = places(as_tracer(keep), size, -1)
+    where = nonzero_places(as_tracer(keep), size, -1)
     found = take(x, lax.max(where, np.int32(0)), mode="clip")
     if fill_value is None:
         fill = lax._broadcast(lax.index_in_dim(found, 0, keepdims=False), found.shape, ()) if size else found
@@ -380,7 +385,8 @@ def setdiff1d(
     if size is None:
         if not _concrete(ar1, ar2):
             raise _unsized("setdiff1d")
-        return _values(np.setdiff1d(ar1, ar2, assume_unique))
+        x, y = np.asarray(ar1), np.asarray(ar2)
+        return _values(np.setdiff1d(_sortable(x), _sortable(y), assume_unique).astype(x.dtype, copy=False))
     return _difference(ar1, ar2, int(size), fill_value)
 
 

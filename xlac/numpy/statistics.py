@@ -109,72 +109,36 @@ def _at_share(rows: Tracer, share: Tracer, method: str, skip_nan: bool) -> Trace
     return lax.select(lax._broadcast(bad, full, lead), missing, result)
 
 
-@_public
-def quantile(
-    a: ArrayLike,
-    q: ArrayLike,
-    axis: Axis = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: ArrayLike | None = None,
-) -> Array:
-    """The element below which a share q lies; between two, by `method`: linear, lower, higher, midpoint or nearest."""
-    _core.no_out("quantile", out)
-    return _quantile("quantile", a, q, axis, method, keepdims, False, weights)
+def _quantile_function(name: str, percent: bool, skip_nan: bool, what: str) -> Any:
+    def call(
+        a: ArrayLike,
+        q: ArrayLike,
+        axis: Axis = None,
+        out: None = None,
+        overwrite_input: bool = False,
+        method: str = "linear",
+        keepdims: bool = False,
+        *,
+        weights: ArrayLike | None = None,
+    ) -> Array:
+        _core.no_out(name, out)
+        share = elementwise.true_divide(q, 100) if percent else q
+        return _quantile(name, a, share, axis, method, keepdims, skip_nan, weights)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = what
+    return _public(call)
 
 
-@_public
-def nanquantile(
-    a: ArrayLike,
-    q: ArrayLike,
-    axis: Axis = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: ArrayLike | None = None,
-) -> Array:
-    """As `quantile`, of what is not NaN."""
-    _core.no_out("nanquantile", out)
-    return _quantile("nanquantile", a, q, axis, method, keepdims, True, weights)
-
-
-@_public
-def percentile(
-    a: ArrayLike,
-    q: ArrayLike,
-    axis: Axis = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: ArrayLike | None = None,
-) -> Array:
-    """As `quantile`, the share in percent."""
-    _core.no_out("percentile", out)
-    return _quantile("percentile", a, elementwise.true_divide(q, 100), axis, method, keepdims, False, weights)
-
-
-@_public
-def nanpercentile(
-    a: ArrayLike,
-    q: ArrayLike,
-    axis: Axis = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: ArrayLike | None = None,
-) -> Array:
-    """As `percentile`, of what is not NaN."""
-    _core.no_out("nanpercentile", out)
-    return _quantile("nanpercentile", a, elementwise.true_divide(q, 100), axis, method, keepdims, True, weights)
+quantile = _quantile_function(
+    "quantile",
+    False,
+    False,
+    "The element below which a share q lies; between two, by `method`: linear, lower, higher, midpoint or nearest.",
+)
+nanquantile = _quantile_function("nanquantile", False, True, "As `quantile`, of what is not NaN.")
+percentile = _quantile_function("percentile", True, False, "As `quantile`, the share in percent.")
+nanpercentile = _quantile_function("nanpercentile", True, True, "As `percentile`, of what is not NaN.")
 
 
 @_public
@@ -222,7 +186,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
       TraceError: the vector is traced and no length is given.
     """
     if length is None:
-        if _core._has_tracer([x]):
+        if _core.has_tracer([x]):
             raise trace.trace_error(
                 "bincount: the size of its result depends on values, which are not known while tracing; give length="
             )

@@ -13,7 +13,7 @@ from xlac import lax
 from xlac.frontend import trace
 from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
 from xlac.frontend.tracer import Tracer
-from xlac.lax.special import _no_slope, _ruled
+from xlac.lax.special import no_slope, ruled
 from xlac.nn.functions import logsumexp
 from xlac.numpy import _core, elementwise, reductions
 
@@ -321,8 +321,8 @@ def _ei(x: Tracer) -> Tracer:
 
 
 _EULER = 0.5772156649015329
-_expi = _ruled("expi", _ei, lambda x, y: lax.div(lax.exp(x), x))
-_exp1 = _ruled(
+_expi = ruled("expi", _ei, lambda x, y: lax.div(lax.exp(x), x))
+_exp1 = ruled(
     "exp1",
     lambda x: lax.select(lax.lt(x, 0), _like(x, math.nan), _e1(lax.abs(x))),
     lambda x, y: lax.neg(lax.div(lax.exp(lax.neg(x)), x)),
@@ -378,7 +378,7 @@ def _en_slope(n: Tracer, x: Tracer, y: Tracer) -> Tracer:
     return lax.select(lax.eq(n, 0), end, lax.neg(below))
 
 
-_expn = _ruled("expn", _en, _no_slope("expn", "n"), _en_slope)
+_expn = ruled("expn", _en, no_slope("expn", "n"), _en_slope)
 
 
 def _dilogarithm(x: Tracer) -> Tracer:
@@ -422,7 +422,7 @@ def _bernoulli_numbers(n: int) -> list[Fraction]:
 
 _BERNOULLI = _bernoulli_numbers(20)
 spence = _one(
-    "spence", _ruled("spence", _dilogarithm, _dilogarithm_slope), "Spence's function, of log(t) / (1 - t) from 1 to x."
+    "spence", ruled("spence", _dilogarithm, _dilogarithm_slope), "Spence's function, of log(t) / (1 - t) from 1 to x."
 )
 
 

@@ -337,7 +337,7 @@ def parse_aliases(text: str, parameters: Sequence[Shape], result: Shape) -> list
 
     Raises:
       TextError: the text has another form, there is no such parameter, result or part of one, one of them is named
-        twice, or they are not arrays of the same size.
+        twice, or one is not an array.
     """
     numbers: set[int] = set()
     outputs: set[int] = set()
@@ -348,12 +348,6 @@ def parse_aliases(text: str, parameters: Sequence[Shape], result: Shape) -> list
         for shape, what in ((parameter, "parameter"), (output, "result")):
             if not isinstance(shape, ArrayShape):
                 raise TextError(f"the {what} of {match[0].strip()} is {shape}; only arrays share memory", match.start())
-        assert isinstance(parameter, ArrayShape) and isinstance(output, ArrayShape)
-        if parameter.byte_size != output.byte_size:
-            raise TextError(
-                f"{match[0].strip()}: the parameter is {parameter} but the result {output}; they must have one size",
-                match.start(),
-            )
         for seen, new, what in ((outputs, given, "result"), (numbers, taken, "parameter")):
             if not seen.isdisjoint(new):
                 raise TextError(f"{match[0].strip()}: that {what} has an alias already", match.start())
