@@ -7,9 +7,9 @@ import textwrap
 import numpy as np
 import pytest
 
+import xlac
 from tests.loop.checked import program_of
 from tests.values import random_array
-import xlac
 from xlac.compiler import compile_module
 from xlac.loop.printer import print_program
 from xlac.options import Options
