@@ -165,8 +165,10 @@ def test_a_map_over_keys_gives_what_each_of_them_gives(key):
         np.testing.assert_allclose(found, np.stack(wanted), rtol=1e-6)
 
 
-def test_key_data_are_the_key(key):
-    np.testing.assert_array_equal(random.key_data(random.wrap_key_data(random.clone(key))), key)
+def test_key_data_are_the_words_of_a_key(key):
+    words = random.key_data(random.clone(key))
+    np.testing.assert_array_equal(words, random.PRNGKey(SEED))
+    np.testing.assert_array_equal(random.wrap_key_data(words), key)
 
 
 # ---- distributions: the mean and variance of n samples, within five standard deviations of what they estimate
