@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 
 import pytest
 
@@ -10,6 +11,10 @@ os.environ["XLAC_VERIFY"] = "1"
 os.environ["XLAC_CACHE"] = "0"
 for name in ("XLAC_DEBUG", "XLAC_DUMP_TO", "XLAC_EVALUATE", "XLAC_FUSION", "XLAC_TARGET", "XLAC_DEFAULT_FLOAT"):
     os.environ.pop(name, None)
+
+# A shell's background job ignores interrupts, and so would the processes that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 try:
     from hypothesis import settings
