@@ -20,7 +20,7 @@ _HOW = {"sum": ("add", "add"), "prod": ("multiply", "multiply"), "max": ("maximu
 @array_function
 def _segments(data: ArrayLike, segment_ids: ArrayLike, how: str, count: int, mode: Any) -> Array:
     import xlac.numpy as xnp
-    from xlac.lax._core import identity
+    from xlac.lax.operands import identity
 
     rows, ids = xnp.asarray(data), xnp.asarray(segment_ids)
     if ids.dtype.kind not in "iu" or rows.shape[: ids.ndim] != ids.shape:

@@ -23,6 +23,7 @@ from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape, element_type
+from xlac.lax.operands import expand
 
 __all__ = [
     "CheckError",
@@ -178,7 +179,7 @@ class _Checks:
         active.effects[self.code] = active.use(lax.select(first, lift(np.int32(number + 1)), before))
         for part, x in zip(self.parts[number], shown):
             old = Tracer(active, active.effect(part))
-            active.effects[part] = active.use(lax.select(lax._broadcast(first, x.shape, ()), x, old))
+            active.effects[part] = active.use(lax.select(expand(first, x.shape, ()), x, old))
 
     def error(self) -> Error:
         """What was found by the end of the owner's recording."""

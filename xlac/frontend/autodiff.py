@@ -21,6 +21,7 @@ from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape, element_type
+from xlac.lax.operands import expand
 
 
 def differentiable(instruction: Instruction) -> bool:
@@ -182,9 +183,8 @@ def _marked(
 
 
 def _zeros_like(x: Tracer) -> Tracer:
-    from xlac import lax
 
-    return lax._broadcast(lift(np.zeros((), x.dtype)), x.shape, ())
+    return expand(lift(np.zeros((), x.dtype)), x.shape, ())
 
 
 def value_and_grad(

@@ -21,6 +21,7 @@ from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Computation, Instruction
 from xlac.ir.opcode import op
 from xlac.ir.shape import TOKEN, ArrayShape
+from xlac.lax.operands import expand
 
 
 def _any(instruction: Instruction) -> bool:
@@ -48,7 +49,7 @@ def _root(computation: Computation, values: list[Batched], size: int) -> Value:
 
 def _choose(mask: Tracer, on_true: Tracer, on_false: Tracer) -> Tracer:
     """`on_true` for the examples of the mask."""
-    return lax.select(lax._broadcast(mask, on_true.shape, (0,)), on_true, on_false)
+    return lax.select(expand(mask, on_true.shape, (0,)), on_true, on_false)
 
 
 def while_batch(instruction: Instruction, values: list[Value], size: int) -> Value:

@@ -22,6 +22,7 @@ from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction, operands_first
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape
+from xlac.lax.operands import expand
 
 
 class Batched:
@@ -50,7 +51,7 @@ class Batched:
         x = self.value
         if self.axis is None:
             shape = (*x.shape[:axis], size, *x.shape[axis:])
-            return lax._broadcast(x, shape, [d for d in range(len(shape)) if d != axis])
+            return expand(x, shape, [d for d in range(len(shape)) if d != axis])
         if self.axis == axis:
             return x
         order = [d for d in range(x.ndim) if d != self.axis]

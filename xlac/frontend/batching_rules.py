@@ -22,6 +22,7 @@ from xlac.ir.opcode import OPCODES, op
 from xlac.ir.ops.reduction import monoid
 from xlac.ir.shape import ArrayShape, TupleShape
 from xlac.ir.window import WindowDim
+from xlac.lax.operands import convert, expand, identity
 
 Rule = Callable[[Instruction, list[Value], int], Value]
 
@@ -91,7 +92,7 @@ def _elementwise(i: Instruction, values: list[Value], size: int) -> Value:
         elif v.axis is None:
             operands.append(v.value)  # a scalar that the opcode takes beside arrays
         else:
-            operands.append(lax._broadcast(v.value, _shape(i, size, axis).dims, (axis,)))
+            operands.append(expand(v.value, _shape(i, size, axis).dims, (axis,)))
     return _emit(i, size, *operands, axis=axis)
 
 
@@ -147,7 +148,7 @@ def _pad(i: Instruction, size: int, x: Batched, value: Batched) -> Value:
     filler = lift(np.zeros((), operand.dtype))
     padded = emit(op.pad, operand, filler, padding=padding)
     inside = emit(op.pad, lax.full(operand.shape, True), lift(np.asarray(False)), padding=padding)
-    return Batched(lax.select(inside, padded, lax._broadcast(value.value, padded.shape, (0,))), 0)
+    return Batched(lax.select(inside, padded, expand(value.value, padded.shape, (0,))), 0)
 
 
 # ---- indices that are data
@@ -156,7 +157,7 @@ def _pad(i: Instruction, size: int, x: Batched, value: Batched) -> Value:
 def _start_vectors(starts: Sequence[Batched], size: int) -> Tracer:
     """The start indices of each example, [size, n], in one integer type."""
     wide = max((s.value.dtype for s in starts), key=lambda d: d.itemsize)
-    columns = [lax.reshape(lax._convert(s.front(size), wide), (size, 1)) for s in starts]
+    columns = [lax.reshape(convert(s.front(size), wide), (size, 1)) for s in starts]
     return lax.concatenate(columns, 1)
 
 
@@ -186,7 +187,7 @@ def _dynamic_update_slice(i: Instruction, size: int, x: Batched, update: Batched
     where = _start_vectors(starts, size)
     # Scatter drops what would leave the operand; here it is moved inside.
     top = trace.literal(np.array([a - b for a, b in zip(x.dims, update.dims)], where.dtype))
-    where = lax.min(where, lax._broadcast(top, where.shape, (1,)))
+    where = lax.min(where, expand(top, where.shape, (1,)))
     if where.dtype.kind == "i":
         where = lax.max(where, 0)
     numbers = lax.ScatterDimensionNumbers(tuple(range(1, n + 1)), (), tuple(range(1, n + 1)), (0,), (0,))
@@ -349,9 +350,9 @@ def _reduced(i: Instruction, size: int, values: Sequence[Batched], **attrs: Any)
     name = monoid(i["to_apply"])
     if n == 1 and name is not None:
         # From the neutral value, and then each example's own.
-        neutral = lift(lax._identity(name, arrays[0].value.dtype))
+        neutral = lift(identity(name, arrays[0].value.dtype))
         made = _emit_all(i, size, arrays[0].front(size), neutral, **attrs)
-        start = lax._broadcast(inits[0].value, made.value.shape, (0,))
+        start = expand(inits[0].value, made.value.shape, (0,))
         return Batched(emit(OPCODES[name], start, made.value), 0)
     return one_by_one(i, list(values), size)
 

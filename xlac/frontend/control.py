@@ -21,6 +21,7 @@ from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Computation, Instruction
 from xlac.ir.opcode import op
 from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape, element_type
+from xlac.lax.operands import convert
 
 _MAX_PROMOTIONS = 4
 _NONE_GIVEN = object()
@@ -33,9 +34,8 @@ def _lifted(value: Any) -> tuple[list[Tracer], tree.Structure, list[str]]:
 
 
 def _convert(x: Tracer, dtype: np.dtype, weak: bool = False) -> Tracer:
-    from xlac import lax
 
-    return lax._convert(x, dtype, weak)
+    return convert(x, dtype, weak)
 
 
 def _record_loop(

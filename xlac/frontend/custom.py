@@ -24,6 +24,7 @@ from xlac.frontend.trace import emit_instruction, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
+from xlac.lax.operands import convert
 
 Flat = Callable[..., Sequence[Any]]
 
@@ -254,14 +255,13 @@ def _derivative(value: Any, like: Tracer, what: str) -> Any:
     Raises:
       TraceError: shape or type differ.
     """
-    from xlac import lax
 
     if not dtypes.is_inexact(like.dtype) or value is None or is_float0(value):
         return None
     t = lift(value)
     if t.shape != like.shape or (t.dtype != like.dtype and not t.weak_type):
         raise trace.trace_error(f"{what} is {t._instruction.shape}; it must be {like._instruction.shape}")
-    return lax._convert(t, like.dtype)
+    return convert(t, like.dtype)
 
 
 def _captured(name: str) -> Exception:
@@ -277,7 +277,6 @@ def _replaced(instruction: Instruction, found: Sequence[Any], rule: str, moved: 
     Raises:
       TraceError: a shape differs.
     """
-    from xlac import lax
 
     effects = {r for _, r, _ in effects_of(instruction)}
     outs = [t for k, t in enumerate(trace.elements(instruction)) if k not in effects]
@@ -287,7 +286,7 @@ def _replaced(instruction: Instruction, found: Sequence[Any], rule: str, moved: 
             raise trace.trace_error(
                 f"{rule} gives {r._instruction.shape} as result {n}; the function gives {o._instruction.shape}"
             )
-    redirect_results(instruction, [lax._convert(r, o.dtype) for r, o in zip(results, outs)], moved)
+    redirect_results(instruction, [convert(r, o.dtype) for r, o in zip(results, outs)], moved)
     return outs
 
 

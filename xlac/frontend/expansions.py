@@ -19,6 +19,7 @@ from xlac.ir.module import Computation, Instruction
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape, element_type
 from xlac.ir.window import WindowDim, scan_form
+from xlac.lax.operands import convert, expand
 
 EXPANSIONS: dict[str, Callable[..., Sequence[Tracer]]] = {}
 
@@ -52,11 +53,11 @@ def _training(i: Instruction, x: Tracer, scale: Tracer, offset: Tracer) -> Seque
     centred = x - _along(mean, x, feature)
     variance = _mean(centred * centred, feature)
     (normal,) = _inference(i, x, scale, offset, mean, variance)
-    return normal, lax._convert(mean, scale.dtype), lax._convert(variance, scale.dtype)
+    return normal, convert(mean, scale.dtype), convert(variance, scale.dtype)
 
 
 def _along(v: Tracer, x: Tracer, feature: int) -> Tracer:
-    return lax._broadcast(lax._convert(v, x.dtype), x.shape, (feature,))
+    return expand(convert(v, x.dtype), x.shape, (feature,))
 
 
 @expansion("batch-norm-inference")
@@ -75,13 +76,13 @@ def _grad(i: Instruction, x: Tracer, scale: Tracer, mean: Tracer, variance: Trac
     centred = x - _along(mean, x, feature)
     inverse = lax.rsqrt(variance + i["epsilon"])
     of_offset = lax.reduce_sum(g, _others(x, feature))
-    of_scale = lax.reduce_sum(g * centred, _others(x, feature)) * lax._convert(inverse, x.dtype)
+    of_scale = lax.reduce_sum(g * centred, _others(x, feature)) * convert(inverse, x.dtype)
     wide = _along(inverse, x, feature)
     shift = (
         _along(_mean(g, feature), x, feature) + centred * wide * _along(_mean(g * centred, feature), x, feature) * wide
     )
     of_x = _along(scale, x, feature) * wide * (g - shift)
-    return of_x, lax._convert(of_scale, scale.dtype), lax._convert(of_offset, scale.dtype)
+    return of_x, convert(of_scale, scale.dtype), convert(of_offset, scale.dtype)
 
 
 # ---- computations of scalars
@@ -111,7 +112,7 @@ def _reduce(i: Instruction, *operands: Tracer) -> Sequence[Tracer]:
     dims = [operands[0].shape[d] for d in kept]
     count = math.prod(operands[0].shape[d] for d in axes)
     xs = [lax.reshape(lax.transpose(x, [*axes, *kept]), (count, *dims)) for x in operands[:n]]
-    inits = [lax._broadcast(v, dims, ()) for v in operands[n:]]
+    inits = [expand(v, dims, ()) for v in operands[n:]]
     if count == 0:
         return inits
     while count > 1:
@@ -132,7 +133,7 @@ def _reduce_window(i: Instruction, *operands: Tracer) -> Sequence[Tracer]:
     window: tuple[WindowDim, ...] = i["window"]
     shape = i.shape[0] if isinstance(i.shape, TupleShape) else i.shape
     dims = shape.dims  # type: ignore[union-attr]
-    totals = [lax._broadcast(v, dims, ()) for v in operands[n:]]
+    totals = [expand(v, dims, ()) for v in operands[n:]]
     if 0 in dims:
         return totals
     scan = scan_form(window, operands[0].shape)
@@ -204,13 +205,13 @@ def _ragged_dot(i: Instruction, x: Tracer, y: Tracer, sizes: Tracer) -> Sequence
     (ragged,) = i["lhs_ragged_dims"]
     if ragged in i["lhs_batch_dims"]:
         return [_dot(i, x, y)]
-    sizes = lax._convert(sizes, np.dtype(np.int64))
+    sizes = convert(sizes, np.dtype(np.int64))
     ends = lax.cumsum(sizes)
     place = lax.iota(np.int64, x.shape[ragged])
 
     def own(size: Tracer, end: Tracer) -> Tracer:
         inside = (place < end) & (place >= end - size)
-        return lax.select(lax._broadcast(inside, x.shape, (ragged,)), x, lax.full_like(x, 0))
+        return lax.select(expand(inside, x.shape, (ragged,)), x, lax.full_like(x, 0))
 
     if ragged in i["lhs_contracting_dims"]:
         made = lax.scan(lambda _, g: (None, _dot(i, own(*g), y)), None, (sizes, ends))[1]
@@ -233,11 +234,11 @@ def _scaled_dot(i: Instruction, x: Tracer, y: Tracer, x_scale: Tracer, y_scale: 
     wide = np.dtype(np.float32) if dtype.itemsize < 4 else dtype
 
     def scaled(v: Tracer, scale: Tracer) -> Tracer:
-        factor, v = lax._convert(scale, wide), lax._convert(v, wide)
+        factor, v = convert(scale, wide), convert(v, wide)
         if not scale.ndim:
             return v * factor
         split = [part for n, s in zip(v.shape, scale.shape) for part in (s, n // s)]
-        spread = lax._broadcast(factor, split, range(0, len(split), 2))
+        spread = expand(factor, split, range(0, len(split), 2))
         return v * lax.reshape(spread, v.shape)
 
     return [_dot(i, scaled(x, x_scale), scaled(y, y_scale))]

@@ -20,6 +20,7 @@ from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
 from xlac.ir.shape import TOKEN
+from xlac.lax.operands import convert
 
 # The type of derivatives of integers and booleans, which hold nothing; JAX's float0.
 FLOAT0 = float0 = np.dtype([("float0", np.void, 0)])
@@ -138,7 +139,6 @@ def checked_tangent(x: Tracer, t: Tracer, what: str) -> Tracer:
     Raises:
       TraceError: the shapes differ, or the types do and none of them is that of a Python number.
     """
-    from xlac import lax
 
     if t.shape != x.shape:
         raise trace.trace_error(
@@ -148,7 +148,7 @@ def checked_tangent(x: Tracer, t: Tracer, what: str) -> Tracer:
         raise trace.trace_error(
             f"jvp: {what} is of type {x.dtype.name} but its tangent is of type {t.dtype.name}; they must be equal"
         )
-    return lax._convert(t, x.dtype)
+    return convert(t, x.dtype)
 
 
 def tangent_of(output: Tracer, tangent: Any) -> Any:
@@ -355,12 +355,11 @@ def cotangent_array(leaf: Any, shape: tuple[int, ...], dtype: np.dtype, what: st
     Raises:
       TraceError: the shape differs.
     """
-    from xlac import lax
 
     if trace.current() is not None:
         leaf = lift(leaf)
         if leaf.shape == shape:
-            return lax._convert(leaf, dtype)
+            return convert(leaf, dtype)
     else:
         leaf = np.asarray(leaf)
         if leaf.shape == shape:

@@ -20,6 +20,7 @@ from xlac.frontend.eager import ArrayLike, array_function
 from xlac.frontend.trace import lift
 from xlac.frontend.tracer import Tracer
 from xlac.lax.indexing import missing_value, scatter_combined
+from xlac.lax.operands import convert, expand
 
 
 @dataclass
@@ -246,7 +247,7 @@ def _index_arrays(arrays: dict[int, Any]) -> tuple[list[int], list[Tracer], tupl
     values = [lift(v if isinstance(v, Tracer) else np.asarray(v, np.int32 if isinstance(v, int) else None)) for v in
               (arrays[d] for d in dims)]  # fmt: skip
     wide = any(v.dtype.itemsize == 8 or v.dtype == np.uint32 for v in values)
-    values = [lax._convert(v, dtypes.INT64 if wide else dtypes.INT32) for v in values]
+    values = [convert(v, dtypes.INT64 if wide else dtypes.INT32) for v in values]
     try:
         common = np.broadcast_shapes(*(v.shape for v in values))
     except ValueError:
@@ -435,7 +436,7 @@ def _filled(x: Tracer, plan: Plan, found: Tracer, missing: Any) -> Tracer:
         here = lax.bitwise_and(lax.ge(value, 0), lax.lt(value, x.shape[d]))
         inside = here if inside is None else lax.bitwise_and(inside, here)
     before = sum(item == "new" or item not in plan.arrays for item in plan.layout[: _advanced_place(plan)])
-    wide = lax._broadcast(inside, found.shape, range(before, before + len(common)))
+    wide = expand(inside, found.shape, range(before, before + len(common)))
     return lax.select(wide, found, lax.full_like(found, missing))
 
 

@@ -14,6 +14,7 @@ from xlac.frontend.batching import Batched, batch_leaves
 from xlac.frontend.forward import FLOAT0, name_of, run_eagerly, split_aux, traced_jvp
 from xlac.frontend.trace import lift
 from xlac.frontend.tracer import Tracer
+from xlac.lax.operands import convert
 
 
 def _basis(leaves: Sequence[Tracer]) -> list[Tracer]:
@@ -24,7 +25,7 @@ def _basis(leaves: Sequence[Tracer]) -> list[Tracer]:
     total, start, made = sum(sizes), 0, []
     for x, n in zip(leaves, sizes):
         row, column = (lax.broadcasted_iota(np.int32, (total, n), d) for d in (0, 1))
-        unit = lax._convert(lax.eq(row, lax.add(column, np.int32(start))), x.dtype)
+        unit = convert(lax.eq(row, lax.add(column, np.int32(start))), x.dtype)
         made.append(lax.reshape(unit, (total, *x.shape)))
         start += n
     return made

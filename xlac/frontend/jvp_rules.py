@@ -25,6 +25,7 @@ from xlac.ir.opcode import OPCODES, op
 from xlac.ir.ops.reduction import monoid
 from xlac.ir.shape import ArrayShape, TupleShape
 from xlac.ir.window import scan_form
+from xlac.lax.operands import convert, expand
 
 Rule = Callable[[Instruction, Sequence[Any], Moved], Any]
 
@@ -84,7 +85,7 @@ def _complex(i: Instruction, tangents: Sequence[Any], x: Tracer, y: Tracer) -> A
 
 @rule("convert")
 def _convert(i: Instruction, tangents: Sequence[Any], x: Tracer) -> Any:
-    return None if tangents[0] is None else lax._convert(tangents[0], i.shape.dtype)  # type: ignore[union-attr]
+    return None if tangents[0] is None else convert(tangents[0], i.shape.dtype)  # type: ignore[union-attr]
 
 
 @rule("abs")
@@ -113,7 +114,7 @@ def _sign(i: Instruction, tangents: Sequence[Any], x: Tracer) -> Any:
 @rule("clamp")
 def _clamp(i: Instruction, tangents: Sequence[Any], low: Tracer, x: Tracer, high: Tracer) -> Any:
     def wide(v: Tracer) -> Tracer:
-        return v if v.shape == x.shape else lax._broadcast(v, x.shape, ())
+        return v if v.shape == x.shape else expand(v, x.shape, ())
 
     low, high = wide(low), wide(high)
     masks = [
@@ -207,7 +208,7 @@ def _reduce(i: Instruction, tangents: Sequence[Any], *operands: Tracer) -> Any:
     axes = i["dimensions"]
     kept = [d for d in range(x.ndim) if d not in axes]
     result = Tracer(trace.active(), i)
-    hits = lax._convert(lax.eq(x, lax._broadcast(result, x.shape, kept)), x.dtype)
+    hits = convert(lax.eq(x, expand(result, x.shape, kept)), x.dtype)
     return lax.reduce_sum(hits * t, axes) / lax.reduce_sum(hits, axes)
 
 

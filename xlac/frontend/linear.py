@@ -18,14 +18,14 @@ from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction, operands_first
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, Shape, TupleShape
+from xlac.lax.operands import expand
 
 
 def zeros(shape: Shape) -> Tracer:
     """An array of zeros."""
-    from xlac import lax
 
     assert isinstance(shape, ArrayShape)
-    return lax._broadcast(lift(np.zeros((), shape.dtype)), shape.dims, ())
+    return expand(lift(np.zeros((), shape.dtype)), shape.dims, ())
 
 
 def zeros_like(x: Tracer) -> Tracer:

@@ -18,15 +18,15 @@ from xlac.frontend.control import ScanNote, emit_scan
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction, operands_first
 from xlac.ir.shape import ArrayShape
+from xlac.lax.operands import expand
 
 # Opcodes that the reverse repeats instead of reading their stacked results.
 CHEAP = ("broadcast", "reshape", "transpose", "reverse", "convert", "iota", "constant", "tuple", "copy")
 
 
 def _zeros(shape: Any) -> Tracer:
-    from xlac import lax
 
-    return lax._broadcast(trace.lift(np.zeros((), shape.dtype)), shape.dims, ())
+    return expand(trace.lift(np.zeros((), shape.dtype)), shape.dims, ())
 
 
 def scan_vjp(

@@ -17,6 +17,7 @@ from xlac.frontend.tracer import Tracer
 from xlac.frontend.vjp_rules import structural
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
+from xlac.lax.operands import convert, expand
 
 
 def _by_transposition(i: Instruction, g: Tracer, at: int) -> Any:
@@ -68,7 +69,7 @@ def _fft(i: Instruction, g: Tracer, x: Tracer) -> Any:
         if n % 2 == 0:
             weights[-1] = 1 / total
         real = trace.literal(weights.astype(g.dtype))
-        return lax.conj(found * lax._convert(lax._broadcast(real, found.shape, (found.ndim - 1,)), found.dtype))
+        return lax.conj(found * convert(expand(real, found.shape, (found.ndim - 1,)), found.dtype))
 
     if kind == "RFFT":
         return [of_real]

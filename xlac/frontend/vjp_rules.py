@@ -23,6 +23,7 @@ from xlac.ir.module import Instruction
 from xlac.ir.opcode import OPCODES, op
 from xlac.ir.ops.reduction import init_count, monoid
 from xlac.ir.shape import ArrayShape, TupleShape
+from xlac.lax.operands import convert, expand
 
 Needed = Callable[[Instruction], bool]
 Rule = Callable[[Instruction, Any, Needed], Sequence[Any]]
@@ -80,7 +81,7 @@ for _name in ZERO:
 
 
 def _zeros(x: Tracer) -> Tracer:
-    return lax._broadcast(lift(np.zeros((), x.dtype)), x.shape, ())
+    return expand(lift(np.zeros((), x.dtype)), x.shape, ())
 
 
 def _scalar(value: float, x: Tracer) -> Tracer:
@@ -143,8 +144,8 @@ def _convert(i: Instruction, g: Tracer, x: Tracer) -> Any:
     if not dtypes.is_inexact(x.dtype):
         return [None]
     if dtypes.is_complex(g.dtype) and not dtypes.is_complex(x.dtype):
-        return [lambda: lax._convert(lax.real(g), x.dtype)]
-    return [lambda: lax._convert(g, x.dtype)]
+        return [lambda: convert(lax.real(g), x.dtype)]
+    return [lambda: convert(g, x.dtype)]
 
 
 @structural("reduce-precision")
@@ -245,7 +246,7 @@ def _select(g: Tracer, r: Tracer, p: Tracer, x: Tracer, y: Tracer) -> Any:
 @elementwise("clamp")
 def _clamp(g: Tracer, r: Tracer, low: Tracer, x: Tracer, high: Tracer) -> Any:
     def wide(v: Tracer) -> Tracer:
-        return v if v.shape == x.shape else lax._broadcast(v, x.shape, ())
+        return v if v.shape == x.shape else expand(v, x.shape, ())
 
     def narrow(v: Tracer, like: Tracer) -> Tracer:
         return v if like.shape == x.shape else lax.reduce_sum(v, range(x.ndim))
@@ -358,7 +359,7 @@ def _gather(i: Instruction, g: Tracer, x: Tracer, indices: Tracer) -> Any:
         # Gather clamps its indices where scatter drops them.
         sizes = i["slice_sizes"]
         top = np.array([x.shape[d] - sizes[d] for d in i["start_index_map"]], where.dtype)
-        high = lax._broadcast(trace.literal(top), where.shape, (where.ndim - 1,))
+        high = expand(trace.literal(top), where.shape, (where.ndim - 1,))
         where = lax.max(lax.min(where, high), 0)
         numbers = lax.ScatterDimensionNumbers(
             i["offset_dims"],
@@ -394,10 +395,10 @@ def at_updates(i: Instruction, x: Tracer, indices: Tracer, updates: Tracer) -> t
         i["scatter_indices_batching_dims"],
     )
     top = np.array([x.shape[d] - sizes[d] for d in i["scatter_dims_to_operand_dims"]], where.dtype)
-    high = lax._broadcast(trace.literal(top), where.shape, (where.ndim - 1,))
+    high = expand(trace.literal(top), where.shape, (where.ndim - 1,))
     valid = lax.reduce_and(lax.bitwise_and(lax.ge(where, 0), lax.le(where, high)), (where.ndim - 1,))
     rest = [d for d in range(updates.ndim) if d not in i["update_window_dims"]]
-    return lax.gather(x, where, numbers, sizes), lax._broadcast(valid, updates.shape, rest)
+    return lax.gather(x, where, numbers, sizes), expand(valid, updates.shape, rest)
 
 
 def scatter_winners(
@@ -406,7 +407,7 @@ def scatter_winners(
     """Of a scatter by maximum or minimum: 1 where the operand, and where an update, is the result's element, else 0."""
     found, valid = at_updates(i, result, indices, updates)
     hit = lax.bitwise_and(valid, lax.eq(found, updates))
-    return lax._convert(lax.eq(x, result), x.dtype), lax._convert(hit, x.dtype)
+    return convert(lax.eq(x, result), x.dtype), convert(hit, x.dtype)
 
 
 def scatter_form(i: Instruction, mode: str) -> str:
@@ -504,7 +505,7 @@ def _dot(i: Instruction, g: Tracer, x: Tracer, y: Tracer) -> Any:
             made = lax.dot_general(other, g, ((free, contracted), (ob, batch)), preferred_element_type=_wider(g, other))
             rest = [d for d in range(other.ndim) if d in oc]
             ours = [*b, *(c[oc.index(d)] for d in rest), *(d for d in range(mine.ndim) if d not in b + c)]
-        return lax._convert(lax.transpose(made, [int(d) for d in np.argsort(ours)]), mine.dtype)
+        return convert(lax.transpose(made, [int(d) for d in np.argsort(ours)]), mine.dtype)
 
     return [
         lambda: side(y, x, xb, xc, yb, yc, y_free, True),
@@ -526,7 +527,7 @@ def _reduce_by_monoid(i: Instruction, g: Tracer, *operands: Tracer) -> Any:
     kept = [d for d in range(x.ndim) if d not in axes]
 
     def wide(v: Tracer) -> Tracer:
-        return lax._broadcast(v, x.shape, kept)
+        return expand(v, x.shape, kept)
 
     def of_init() -> Any:
         total = lax.reduce_sum(g, range(g.ndim))
@@ -540,7 +541,7 @@ def _reduce_by_monoid(i: Instruction, g: Tracer, *operands: Tracer) -> Any:
 
     def share() -> Tracer:
         result = Tracer(trace.active(), i)
-        hits = lax._convert(lax.eq(x, wide(result)), x.dtype)
+        hits = convert(lax.eq(x, wide(result)), x.dtype)
         return hits * wide(g / lax.reduce_sum(hits, axes))
 
     return [share, of_init]
@@ -571,7 +572,7 @@ def _products_of_others(x: Tracer, axes: tuple[int, ...], init: Tracer) -> Trace
     after = [(0, 0, 0)] * last + [(-1, 1, 0)]
     left = lax.cumprod(lax.pad(flat, one, before), last)
     right = lax.cumprod(lax.pad(flat, one, after), last, reverse=True)
-    others = left * right * lax._broadcast(init, flat.shape, ())
+    others = left * right * expand(init, flat.shape, ())
     return lax.transpose(lax.reshape(others, moved.shape), [int(d) for d in np.argsort(order)])
 
 
@@ -639,7 +640,7 @@ def put_along(g: Tracer, places: Tracer, dim: int, extent: int) -> Tracer:
     """`g` put to places, each another one, along a dimension of that extent; zeros elsewhere."""
     others = tuple(d for d in range(g.ndim) if d != dim)
     numbers = lax.ScatterDimensionNumbers((), (dim,), (dim,), others, others)
-    start = lax._broadcast(trace.literal(np.zeros((), g.dtype)), (*g.shape[:dim], extent, *g.shape[dim + 1 :]), ())
+    start = expand(trace.literal(np.zeros((), g.dtype)), (*g.shape[:dim], extent, *g.shape[dim + 1 :]), ())
     return lax.scatter_add(start, lax.reshape(places, (*places.shape, 1)), g, numbers, unique_indices=True)
 
 

@@ -18,6 +18,7 @@ from xlac.ir.opcode import op
 from xlac.ir.ops.reduction import monoid
 from xlac.ir.shape import ArrayShape, element_type
 from xlac.ir.window import ConvolutionDims, Window, WindowDim, scan_form
+from xlac.lax.operands import convert
 
 
 def _dilated(extent: int, dilation: int) -> int:
@@ -86,7 +87,7 @@ def _convolution(i: Instruction, g: Tracer, x: Tracer, kernel: Tracer) -> Any:
             low, high = _padding_back(d, n, m)
             back.append(WindowDim(d.size, d.lhs_dilate, low, high, d.stride, d.rhs_dilate))
         made = convolve(
-            lax._convert(g, kernel.dtype),
+            convert(g, kernel.dtype),
             turned,
             shape,
             window=tuple(back),
@@ -96,7 +97,7 @@ def _convolution(i: Instruction, g: Tracer, x: Tracer, kernel: Tracer) -> Any:
         )
         if batches > 1:
             made = _moved_groups(made, labels.input_feature, labels.input_batch, batches)
-        return lax._convert(made, x.dtype)
+        return convert(made, x.dtype)
 
     def of_kernel() -> Tracer:
         if 0 in g.shape or 0 in kernel.shape:
@@ -118,14 +119,14 @@ def _convolution(i: Instruction, g: Tracer, x: Tracer, kernel: Tracer) -> Any:
             over.append(WindowDim(m, d.rhs_dilate, d.pad_low, high, d.lhs_dilate, d.stride))
         made = convolve(
             x,
-            lax._convert(g, x.dtype),
+            convert(g, x.dtype),
             kernel.shape,
             window=tuple(over),
             dim_labels=dims,
             feature_group_count=batches,
             batch_group_count=features,
         )
-        return lax._convert(lax.rev(made, reversed_dims), kernel.dtype)
+        return convert(lax.rev(made, reversed_dims), kernel.dtype)
 
     return [of_input, of_kernel]
 

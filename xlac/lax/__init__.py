@@ -31,10 +31,6 @@ from xlac.lax import (
     transforms,
     windows,
 )
-from xlac.lax._core import as_dims as _dims  # noqa: F401
-from xlac.lax._core import convert as _convert  # noqa: F401
-from xlac.lax._core import expand as _broadcast  # noqa: F401
-from xlac.lax._core import identity as _identity  # noqa: F401
 from xlac.lax.contraction import *  # noqa: F403
 from xlac.lax.convolution import *  # noqa: F403
 from xlac.lax.creation import *  # noqa: F403
@@ -45,7 +41,6 @@ from xlac.lax.movement import *  # noqa: F403
 from xlac.lax.order import *  # noqa: F403
 from xlac.lax.parallel import *  # noqa: F403
 from xlac.lax.reductions import *  # noqa: F403
-from xlac.lax.reductions import _arg_extreme, _reduce_named  # noqa: F401
 from xlac.lax.special import *  # noqa: F403
 from xlac.lax.transforms import *  # noqa: F403
 from xlac.lax.windows import *  # noqa: F403

@@ -14,7 +14,7 @@ from xlac.frontend.eager import Array, ArrayLike
 from xlac.frontend.trace import emit, lift, shape_error, shown
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
-from xlac.lax._core import Declared, convert
+from xlac.lax.operands import Declared, convert
 
 __all__: list[str] = ["DotAlgorithm", "DotAlgorithmPreset", "Precision", "PrecisionLike", "RaggedDotDimensionNumbers"]
 _declared = Declared(__name__, __all__)

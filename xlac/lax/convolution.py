@@ -15,9 +15,9 @@ from xlac.frontend.trace import emit, lift, shape_error, shown
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
 from xlac.ir.window import ConvolutionDims, WindowDim
-from xlac.lax._core import Declared, as_dims, convert
 from xlac.lax.contraction import dot_general, operand_precision
 from xlac.lax.movement import rev, transpose
+from xlac.lax.operands import Declared, as_dims, convert
 from xlac.lax.windows import padtype_to_pads
 
 __all__: list[str] = [

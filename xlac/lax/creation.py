@@ -14,7 +14,7 @@ from xlac.frontend.trace import emit, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
-from xlac.lax._core import Declared, as_dims, convert, expand
+from xlac.lax.operands import Declared, as_dims, convert, expand
 
 __all__: list[str] = []
 _declared = Declared(__name__, __all__)

@@ -15,8 +15,8 @@ from xlac.frontend.trace import emit, lift, shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.ir.opcode import OPCODES, op
 from xlac.ir.shape import ArrayShape, element_type
-from xlac.lax._core import Declared, convert, expand, match
 from xlac.lax.creation import full_like
+from xlac.lax.operands import Declared, convert, expand, match
 
 __all__: list[str] = ["RoundingMethod"]
 _declared = Declared(__name__, __all__)

@@ -16,10 +16,10 @@ from xlac.frontend.trace import emit, lift, shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
-from xlac.lax._core import Declared, as_dims, convert, expand, identity
 from xlac.lax.creation import full_like
 from xlac.lax.elementwise import add, bitwise_and, ge, le, lt, max, min, neg, select
 from xlac.lax.movement import concatenate, expand_dims, index_in_dim, squeeze
+from xlac.lax.operands import Declared, as_dims, convert, expand, identity
 
 __all__: list[str] = ["GatherDimensionNumbers", "GatherScatterMode", "ScatterDimensionNumbers"]
 _declared = Declared(__name__, __all__)

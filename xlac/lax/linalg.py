@@ -21,8 +21,23 @@ from xlac.frontend.eager import Array, ArrayLike
 from xlac.frontend.trace import emit, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.opcode import op
-from xlac.lax._core import Declared, convert, expand
-from xlac.lax._factor import (
+from xlac.lax.creation import broadcasted_iota, full_like
+from xlac.lax.elementwise import (
+    add,
+    bitwise_and,
+    complex,
+    conj,
+    div,
+    eq,
+    ge,
+    imag,
+    mul,
+    real,
+    select,
+    sign,
+    sub,
+)
+from xlac.lax.factors import (
     Build,
     CallNote,
     Jvp,
@@ -44,24 +59,9 @@ from xlac.lax._factor import (
     adjoint,
     symmetrize,
 )
-from xlac.lax.creation import broadcasted_iota, full_like
-from xlac.lax.elementwise import (
-    add,
-    bitwise_and,
-    complex,
-    conj,
-    div,
-    eq,
-    ge,
-    imag,
-    mul,
-    real,
-    select,
-    sign,
-    sub,
-)
 from xlac.lax.indexing import GatherDimensionNumbers, dynamic_index_in_dim, gather
 from xlac.lax.movement import concatenate, expand_dims, slice_in_dim, squeeze, transpose
+from xlac.lax.operands import Declared, convert, expand
 from xlac.lax.reductions import argmax, reduce_sum
 
 

@@ -15,7 +15,7 @@ from xlac.frontend.eager import Array, ArrayLike
 from xlac.frontend.trace import emit, lift, shape_error
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
-from xlac.lax._core import Declared, as_dims, convert, expand
+from xlac.lax.operands import Declared, as_dims, convert, expand
 
 __all__: list[str] = ["broadcast_shapes"]
 _declared = Declared(__name__, __all__)

@@ -13,10 +13,10 @@ from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, element_type
-from xlac.lax._core import Declared
 from xlac.lax.creation import broadcasted_iota, full_like
 from xlac.lax.elementwise import bitwise_and, bitwise_or, eq, eq_to, imag, lt, lt_to, ne, real, select
 from xlac.lax.movement import slice_in_dim
+from xlac.lax.operands import Declared
 
 __all__: list[str] = ["sort", "sort_key_val"]
 _declared = Declared(__name__, __all__)

@@ -22,7 +22,7 @@ from xlac.ir.module import Instruction
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape
 from xlac.lax import creation, elementwise, indexing, movement, reductions
-from xlac.lax._core import convert, expand
+from xlac.lax.operands import convert, expand
 
 if TYPE_CHECKING:
     from xlac.frontend.batching import Batched

@@ -17,7 +17,6 @@ from xlac.ir.module import Computation
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape, element_type
 from xlac.ir.window import WindowDim
-from xlac.lax._core import Declared, convert, expand, identity
 from xlac.lax.creation import broadcasted_iota, full_like
 from xlac.lax.elementwise import (
     abs,
@@ -35,13 +34,14 @@ from xlac.lax.elementwise import (
     select,
     sub,
 )
+from xlac.lax.operands import Declared, convert, expand, identity
 
 __all__: list[str] = ["reduce"]
 _declared = Declared(__name__, __all__)
 public, named = _declared.public, _declared.named
 
 
-def _reduce_named(name: str, x: Tracer, axes: Sequence[int]) -> Tracer:
+def reduce_named(name: str, x: Tracer, axes: Sequence[int]) -> Tracer:
     """Reduce by one opcode; no axes gives the operand."""
     if not len(tuple(axes)):
         return x
@@ -51,7 +51,7 @@ def _reduce_named(name: str, x: Tracer, axes: Sequence[int]) -> Tracer:
 
 def _reduction(function: str, opcode: str, what: str) -> Any:
     def call(operand: ArrayLike, axes: Sequence[int]) -> Array:
-        return _reduce_named(opcode, lift(operand), axes)
+        return reduce_named(opcode, lift(operand), axes)
 
     return named(call, function, what)
 
@@ -111,27 +111,27 @@ def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], An
 @public
 def argmax(operand: ArrayLike, axis: int, index_dtype: Any = np.int32) -> Array:
     """Index of the greatest element along an axis, the first of several; the first NaN if there is one."""
-    return _arg_extreme(lift(operand), axis, index_dtype, "maximum")
+    return arg_extreme(lift(operand), axis, index_dtype, "maximum")
 
 
 @public
 def argmin(operand: ArrayLike, axis: int, index_dtype: Any = np.int32) -> Array:
     """Index of the least element along an axis, the first of several; the first NaN if there is one."""
-    return _arg_extreme(lift(operand), axis, index_dtype, "minimum")
+    return arg_extreme(lift(operand), axis, index_dtype, "minimum")
 
 
-def _arg_extreme(x: Tracer, axis: int, index_dtype: Any, name: str) -> Tracer:
+def arg_extreme(x: Tracer, axis: int, index_dtype: Any, name: str) -> Tracer:
     """The least index whose element equals the extreme: two reductions by one opcode each, which vectorise."""
     axis %= x.ndim
     dtype = dtypes.as_dtype(index_dtype)
-    best = _reduce_named(name, x, (axis,))
+    best = reduce_named(name, x, (axis,))
     kept = [d for d in range(x.ndim) if d != axis]
     wide = expand(best, x.shape, kept) if best.shape != x.shape else best
     hit = emit(op.compare, x, wide, direction="EQ", type=None)
     if dtypes.is_inexact(x.dtype):
         hit = bitwise_or(hit, ne(x, x))
     index = broadcasted_iota(dtype, x.shape, axis)
-    return _reduce_named("minimum", select(hit, index, full_like(index, builtins.max(x.shape[axis] - 1, 0))), (axis,))
+    return reduce_named("minimum", select(hit, index, full_like(index, builtins.max(x.shape[axis] - 1, 0))), (axis,))
 
 
 def running(x: Tracer, axis: int, reverse: bool, init: Any, reducer: Computation) -> Tracer:

@@ -15,8 +15,6 @@ from xlac.frontend.control import while_loop
 from xlac.frontend.eager import Array, ArrayLike
 from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
-from xlac.lax._core import Declared, convert, match
-from xlac.lax._factor import CallNote
 from xlac.lax.creation import full_like
 from xlac.lax.elementwise import (
     abs,
@@ -41,6 +39,8 @@ from xlac.lax.elementwise import (
     sqrt,
     sub,
 )
+from xlac.lax.factors import CallNote
+from xlac.lax.operands import Declared, convert, match
 from xlac.lax.reductions import reduce_or
 
 __all__: list[str] = []

@@ -14,9 +14,9 @@ from xlac.frontend.eager import Array, ArrayLike
 from xlac.frontend.trace import emit, lift, shape_error
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape, element_type
-from xlac.lax._core import Declared, as_dims, convert, match
 from xlac.lax.elementwise import bitcast_convert_type
 from xlac.lax.movement import reshape
+from xlac.lax.operands import Declared, as_dims, convert, match
 
 __all__: list[str] = [
     "FftType",

@@ -16,8 +16,8 @@ from xlac.frontend.tracer import Tracer
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape, element_type
 from xlac.ir.window import WindowDim
-from xlac.lax._core import Declared, as_dims, convert
 from xlac.lax.elementwise import add
+from xlac.lax.operands import Declared, as_dims, convert
 from xlac.lax.reductions import reducer_of
 
 __all__: list[str] = ["padtype_to_pads", "reduce_window", "reduce_window_shape_tuple", "select_and_scatter"]

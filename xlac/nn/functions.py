@@ -13,6 +13,7 @@ from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
 from xlac.frontend.trace import Note
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
+from xlac.lax.operands import convert, expand
 from xlac.numpy._core import as_tracer, inexact, normalize_axes, operands_inexact
 
 __all__: list[str] = []
@@ -315,10 +316,10 @@ def one_hot(x: ArrayLike, num_classes: int, *, dtype: Any = None, axis: int = -1
     (place,) = normalize_axes(axis, rank, "one_hot")
     rest = iter(a.shape)
     dims = [num_classes if d == place else next(rest) for d in range(rank)]
-    wide = lax._broadcast(lax._convert(a, a.dtype), dims, [d for d in range(rank) if d != place])
+    wide = expand(convert(a, a.dtype), dims, [d for d in range(rank) if d != place])
     index = dtypes.INT32 if not dtypes.is_integer(a.dtype) else a.dtype
     classes = lax.broadcasted_iota(index, dims, place)
-    return lax._convert(xnp.equal(wide, classes), kind)
+    return convert(xnp.equal(wide, classes), kind)
 
 
 identity = xnp.positive

@@ -12,6 +12,7 @@ from xlac.errors import AxisError, ShapeError
 from xlac.frontend import dtypes, trace
 from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
+from xlac.lax.operands import as_dims, convert
 
 
 def as_tracer(value: Any) -> Tracer:
@@ -29,7 +30,7 @@ def _from_sequence(value: Sequence[Any]) -> Tracer:
     for p in parts:
         if p.shape != parts[0].shape:
             raise shape_error(f"a list holds arrays {trace.shown(parts[0])} and {trace.shown(p)}; they must be equal")
-    rows = [lax.reshape(lax._convert(p, dtype), (1, *p.shape)) for p in parts]
+    rows = [lax.reshape(convert(p, dtype), (1, *p.shape)) for p in parts]
     return lax.concatenate(rows, 0)
 
 
@@ -76,14 +77,14 @@ def promote(*values: Any) -> list[Tracer]:
         dtype, weak = dtypes.promote(*((x.dtype, x.weak_type) for x in xs))
     except ShapeError as error:
         raise shape_error(str(error)) from None
-    return [lax._convert(x, dtype, weak) for x in xs]
+    return [convert(x, dtype, weak) for x in xs]
 
 
 def promote_inexact(*values: Any) -> list[Tracer]:
     """As `promote`, with integers and bools as floats."""
     xs = promote(*values)
     dtype = dtypes.to_inexact(xs[0].dtype)
-    return [lax._convert(x, dtype, x.weak_type) for x in xs]
+    return [convert(x, dtype, x.weak_type) for x in xs]
 
 
 def broadcast(name: str, xs: Sequence[Tracer]) -> list[Tracer]:
@@ -153,7 +154,7 @@ def normalize_axes(axis: Any, ndim: int, name: str) -> tuple[int, ...]:
 
 def dims(shape: Any) -> tuple[int, ...]:
     """A shape argument as a tuple."""
-    return lax._dims(shape)
+    return as_dims(shape)
 
 
 def no_out(name: str, out: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from xlac import lax
 from xlac.frontend import trace
 from xlac.frontend.eager import Array, ArrayLike, array_function
+from xlac.lax.operands import expand
 from xlac.numpy import elementwise
 from xlac.numpy._core import as_tracer, normalize_axis
 
@@ -39,7 +40,7 @@ def packbits(a: ArrayLike, axis: int | None = None, bitorder: str = "big") -> Ar
     x = lax.convert_element_type(x, np.uint8)
     x = lax.pad(x, np.uint8(0), [(0, -n % 8 if d == axis else 0, 0) for d in range(x.ndim)])
     shape = (*x.shape[:axis], -(-n // 8), 8, *x.shape[axis + 1 :])
-    shifts = lax._broadcast(trace.lift(_order("packbits", bitorder)), shape, (axis + 1,))
+    shifts = expand(trace.lift(_order("packbits", bitorder)), shape, (axis + 1,))
     return lax.reduce_or(lax.shift_left(lax.reshape(x, shape), shifts), (axis + 1,))
 
 
@@ -53,8 +54,8 @@ def unpackbits(a: ArrayLike, axis: int | None = None, count: int | None = None, 
         x, axis = lax.reshape(x, (x.size,)), 0
     axis = normalize_axis(axis, x.ndim, "unpackbits")
     shape = (*x.shape[: axis + 1], 8, *x.shape[axis + 1 :])
-    wide = lax._broadcast(x, shape, [d for d in range(x.ndim + 1) if d != axis + 1])
-    shifts = lax._broadcast(trace.lift(_order("unpackbits", bitorder)), shape, (axis + 1,))
+    wide = expand(x, shape, [d for d in range(x.ndim + 1) if d != axis + 1])
+    shifts = expand(trace.lift(_order("unpackbits", bitorder)), shape, (axis + 1,))
     bits = lax.bitwise_and(lax.shift_right_logical(wide, shifts), lax.full_like(wide, 1))
     n = x.shape[axis] * 8
     bits = lax.reshape(bits, (*x.shape[:axis], n, *x.shape[axis + 1 :]))

@@ -12,6 +12,7 @@ from xlac import lax
 from xlac.frontend import dtypes, trace
 from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
 from xlac.frontend.tracer import Tracer
+from xlac.lax.operands import convert, expand
 from xlac.numpy import _core, elementwise, reductions
 from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
 from xlac.numpy.indexing import take
@@ -101,8 +102,8 @@ def _slope(x: Tracer, d: int, step: Tracer, order: int) -> Tracer:
         return lax.slice_in_dim(x, start, stop, axis=d)
 
     def wide(v: Tracer, like: Tracer) -> Tracer:
-        v = lax._convert(v, like.dtype)
-        return lax._broadcast(v, like.shape, () if not v.ndim else (d,))
+        v = convert(v, like.dtype)
+        return expand(v, like.shape, () if not v.ndim else (d,))
 
     def over(value: Tracer, by: Tracer) -> Tracer:
         return lax.div(value, wide(by, value))
@@ -112,7 +113,7 @@ def _slope(x: Tracer, d: int, step: Tracer, order: int) -> Tracer:
             raise trace.shape_error(f"gradient: coordinates of shape {trace.shown(step)} along an axis of {n}")
         gaps = lax.sub(lax.slice_in_dim(step, 1, n), lax.slice_in_dim(step, 0, n - 1))
     else:
-        gaps = lax._broadcast(step, (n - 1,), ())
+        gaps = expand(step, (n - 1,), ())
     parts = []
     left, right = lax.slice_in_dim(gaps, 0, 1), lax.slice_in_dim(gaps, n - 2, n - 1)
     first, last = over(lax.sub(part(1, 2), part(0, 1)), left), over(lax.sub(part(n - 1, n), part(n - 2, n - 1)), right)
@@ -224,7 +225,7 @@ def interp(
     width = lax.sub(x1, x0)
     flat = lax.eq(width, 0)
     steps = lax.select(flat, lax.full_like(width, 1), width)
-    share = lax._convert(lax.div(lax.sub(a, x0), steps), y0.dtype)
+    share = convert(lax.div(lax.sub(a, x0), steps), y0.dtype)
     result = lax.select(flat, y1, lax.add(y0, lax.mul(lax.sub(y1, y0), share)))
     first, last = lax.index_in_dim(values, 0, keepdims=False), lax.index_in_dim(values, n - 1, keepdims=False)
     low, high = lax.index_in_dim(points, 0, keepdims=False), lax.index_in_dim(points, n - 1, keepdims=False)

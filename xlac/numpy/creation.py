@@ -16,6 +16,7 @@ from xlac.frontend.eager import as_array, made
 from xlac.frontend.stages import leaf_array
 from xlac.frontend.trace import lift
 from xlac.frontend.tracer import Tracer
+from xlac.lax.operands import convert, expand
 from xlac.numpy import _core
 from xlac.numpy.types import check_device
 
@@ -65,7 +66,7 @@ def _filled(shape: Any, value: Any, dtype: np.dtype) -> Any:
         if value:
             array.fill(value)
         return as_array(array)
-    return lax._broadcast(lift(np.asarray(value).astype(dtype)), _core.dims(shape), ())
+    return expand(lift(np.asarray(value).astype(dtype)), _core.dims(shape), ())
 
 
 def zeros(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
@@ -91,7 +92,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) 
     if isinstance(fill_value, Tracer) or _tracing():
         value = _core.as_tracer(fill_value)
         value = value if dtype is None else lax.convert_element_type(value, dtype)
-        return _core.stretch(lax._convert(value, value.dtype), _core.dims(shape))
+        return _core.stretch(convert(value, value.dtype), _core.dims(shape))
     kind = dtypes.type_of(fill_value)[0] if dtype is None and np.ndim(fill_value) == 0 else dtype
     return as_array(np.full(_core.dims(shape), fill_value, None if kind is None else dtypes.as_dtype(kind)))
 
@@ -313,7 +314,7 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, *, device: 
         return as_array(np.eye(N, M, k).astype(kind))
     dims = (int(_fixed(N)), int(_fixed(N if M is None else M)))
     rows, columns = (lax.broadcasted_iota(np.int32, dims, d) for d in (0, 1))
-    return lax._convert(lax.eq(lax.add(rows, np.int32(k)), columns), kind)
+    return convert(lax.eq(lax.add(rows, np.int32(k)), columns), kind)
 
 
 def identity(n: int, dtype: Any = None) -> Any:
@@ -328,7 +329,7 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
         return as_array(np.tri(N, M, k).astype(kind))
     dims = (N, N if M is None else M)
     rows, columns = (lax.broadcasted_iota(np.int32, dims, d) for d in (0, 1))
-    return lax._convert(lax.ge(lax.add(rows, np.int32(k)), columns), kind)
+    return convert(lax.ge(lax.add(rows, np.int32(k)), columns), kind)
 
 
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> list[Any]:
@@ -349,7 +350,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     for x, d in zip(xs, order):
         shape = [1] * len(xs)
         shape[d] = x.shape[0]
-        result.append(lax.reshape(x, shape) if sparse else lax._broadcast(x, dims, (d,)))
+        result.append(lax.reshape(x, shape) if sparse else expand(x, dims, (d,)))
     return result
 
 

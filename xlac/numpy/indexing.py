@@ -13,6 +13,7 @@ from xlac.frontend import dtypes, indexing, trace
 from xlac.frontend.eager import Array, ArrayLike, array_function, made
 from xlac.frontend.tracer import Tracer
 from xlac.lax.indexing import missing_value
+from xlac.lax.operands import convert, expand
 from xlac.numpy import _core, elementwise
 from xlac.numpy._core import as_tracer, normalize_axis
 
@@ -74,7 +75,7 @@ def take(
     inside = (
         lax.bitwise_and(lax.ge(where, -n), lax.lt(where, n)) if dtypes.kind(where.dtype) == "s" else lax.lt(where, n)
     )
-    inside = lax._broadcast(inside, found.shape, range(axis, axis + where.ndim))
+    inside = expand(inside, found.shape, range(axis, axis + where.ndim))
     missing = missing_value(x.dtype) if fill_value is None else fill_value
     return lax.select(inside, found, lax.full_like(found, missing))
 
@@ -215,7 +216,7 @@ def _place(arr: ArrayLike, mask: ArrayLike, vals: ArrayLike) -> Array:
     x, chosen, values = as_tracer(arr), elementwise.truth(as_tracer(mask)), as_tracer(vals)
     chosen = lax.reshape(chosen, (chosen.size,))
     values = lax.convert_element_type(lax.reshape(values, (values.size,)), x.dtype)
-    turn = lax.sub(lax.cumsum(lax._convert(chosen, np.dtype(np.int32))), np.int32(1))
+    turn = lax.sub(lax.cumsum(convert(chosen, np.dtype(np.int32))), np.int32(1))
     picked = take(values, turn, mode="wrap")
     return lax.reshape(lax.select(chosen, picked, lax.reshape(x, (x.size,))), x.shape)
 
@@ -304,7 +305,7 @@ def nonzero_places(mask: ArrayLike, size: int, fill: int) -> Array:
     flat = lax.reshape(x, (n,))
     if n == 0 or size == 0:
         return lax.full((size,), np.int32(fill))
-    count = lax.cumsum(lax._convert(flat, np.dtype(np.int32)))
+    count = lax.cumsum(convert(flat, np.dtype(np.int32)))
     place = lax.select(flat, lax.sub(count, np.int32(1)), lax.full_like(count, size))  # `size` is outside: dropped
     numbers = lax.ScatterDimensionNumbers((), (0,), (0,))
     found = lax.full((size,), np.int32(fill))

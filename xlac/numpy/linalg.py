@@ -14,6 +14,7 @@ from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import shape_error, shown
 from xlac.frontend.tracer import Tracer
 from xlac.lax import linalg
+from xlac.lax.operands import convert, expand
 from xlac.numpy import _core, creation, elementwise, products, reductions, shaping
 from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
 from xlac.numpy.products import matmul, tensordot, vecdot
@@ -65,7 +66,7 @@ class SlogdetResult(NamedTuple):
 
 def _matrix(name: str, a: Any, square: bool = False) -> Tracer:
     x = _core.inexact(a)
-    x = lax._convert(x, x.dtype)
+    x = convert(x, x.dtype)
     if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
         what = "square in its last two dimensions" if square else "of at least two dimensions"
         raise shape_error(f"{name}: an array {shown(x)}; it must be {what}")
@@ -237,13 +238,13 @@ def slogdet(a: ArrayLike, *, method: str | None = None) -> SlogdetResult:
     packed, pivots, _ = linalg.lu(x)
     main = shaping.diagonal(packed, 0, -2, -1)
     size = lax.abs(main)
-    swaps = lax._convert(
+    swaps = convert(
         lax.ne(pivots, lax.broadcasted_iota(pivots.dtype, pivots.shape, pivots.ndim - 1)), np.dtype(np.int32)
     )
     odd = lax.eq(lax.rem(lax.reduce_sum(swaps, (swaps.ndim - 1,)), 2), 1)
     if dtypes.is_complex(x.dtype):
         zero = lax.eq(size, 0)
-        phase = lax.div(main, lax._convert(lax.select(zero, lax.full_like(size, 1), size), x.dtype))
+        phase = lax.div(main, convert(lax.select(zero, lax.full_like(size, 1), size), x.dtype))
         phase = lax.select(zero, lax.full_like(phase, 0), phase)
     else:
         phase = lax.sign(main)
@@ -274,7 +275,7 @@ def det(a: ArrayLike) -> Array:
             + at(0, 2) * (at(1, 0) * at(2, 1) - at(1, 1) * at(2, 0))
         )
     packed, pivots, _ = linalg.lu(x)
-    swaps = lax._convert(
+    swaps = convert(
         lax.ne(pivots, lax.broadcasted_iota(pivots.dtype, pivots.shape, pivots.ndim - 1)), np.dtype(np.int32)
     )
     odd = lax.eq(lax.rem(lax.reduce_sum(swaps, (swaps.ndim - 1,)), 2), 1)
@@ -285,7 +286,7 @@ def det(a: ArrayLike) -> Array:
 @_public
 def solve(a: ArrayLike, b: ArrayLike) -> Array:
     """x with a x = b, by LU; b is a vector if it has one dimension, else a stack of matrices. Stacks broadcast."""
-    x, y = (lax._convert(t, t.dtype) for t in _core.promote_inexact(a, b))
+    x, y = (convert(t, t.dtype) for t in _core.promote_inexact(a, b))
     x = _matrix("solve", x, square=True)
     vector = y.ndim == 1
     if vector:
@@ -333,13 +334,13 @@ def matrix_rank(
     """
     x = _core.inexact(M)
     if x.ndim < 2:
-        return lax._convert(reductions.any(lax.ne(x, lax.full_like(x, 0))), dtypes.INT32)
+        return convert(reductions.any(lax.ne(x, lax.full_like(x, 0))), dtypes.INT32)
     s = lax.abs(eigvalsh(x)) if hermitian else svdvals(x)
     limit = _rank_limit("matrix_rank", s, x.shape, rtol)
     if tol is not None:
         limit = _core.stretch(lax.convert_element_type(as_tracer(tol), s.dtype), s.shape[:-1])
-    above = lax.gt(s, lax._broadcast(limit, s.shape, range(s.ndim - 1)))
-    return lax.reduce_sum(lax._convert(above, dtypes.INT32), (s.ndim - 1,))
+    above = lax.gt(s, expand(limit, s.shape, range(s.ndim - 1)))
+    return lax.reduce_sum(convert(above, dtypes.INT32), (s.ndim - 1,))
 
 
 @_public
@@ -350,14 +351,14 @@ def pinv(
     x = _matrix("pinv", a)
     u, s, vh = linalg.svd(x, full_matrices=False)
     limit = _rank_limit("pinv", s, x.shape, rcond if rtol is None else rtol)
-    keep = lax.gt(s, lax._broadcast(limit, s.shape, range(s.ndim - 1)))
+    keep = lax.gt(s, expand(limit, s.shape, range(s.ndim - 1)))
     inverse = lax.select(keep, lax.div(1, lax.select(keep, s, lax.full_like(s, 1))), lax.full_like(s, 0))
-    scaled = lax.mul(linalg.adjoint(u), _rows(lax._convert(inverse, u.dtype), linalg.adjoint(u)))
+    scaled = lax.mul(linalg.adjoint(u), _rows(convert(inverse, u.dtype), linalg.adjoint(u)))
     return products.matmul(linalg.adjoint(vh), scaled)
 
 
 def _rows(v: Tracer, x: Tracer) -> Tracer:
-    return lax._broadcast(v, x.shape, range(x.ndim - 1))
+    return expand(v, x.shape, range(x.ndim - 1))
 
 
 @_public
@@ -368,7 +369,7 @@ def lstsq(a: ArrayLike, b: ArrayLike, rcond: float | None = None, *, numpy_resid
       x; the squared sizes of b - a x for each column (none where the rank is known to be short only with
       numpy_resid, which needs values); the rank; the singular values.
     """
-    x, y = (lax._convert(t, t.dtype) for t in _core.promote_inexact(a, b))
+    x, y = (convert(t, t.dtype) for t in _core.promote_inexact(a, b))
     if x.ndim != 2 or y.ndim not in (1, 2) or y.shape[0] != x.shape[0]:
         raise shape_error(f"lstsq: a matrix of shape {shown(x)} and a right side of shape {shown(y)}")
     vector = y.ndim == 1
@@ -382,12 +383,12 @@ def lstsq(a: ArrayLike, b: ArrayLike, rcond: float | None = None, *, numpy_resid
         u, values, vh = linalg.svd(x, full_matrices=False)
         share = float(np.finfo(x.dtype).eps) * max(m, n) if rcond is None or rcond < 0 else rcond
         limit = lax.mul(lax.index_in_dim(values, 0, keepdims=False), lax.full_like(values, share, shape=()))
-        keep = lax.gt(values, lax._broadcast(limit, values.shape, ()))
-        rank = lax.reduce_sum(lax._convert(keep, dtypes.INT32), (0,))
+        keep = lax.gt(values, expand(limit, values.shape, ()))
+        rank = lax.reduce_sum(convert(keep, dtypes.INT32), (0,))
         inverse = lax.select(keep, lax.div(1, lax.select(keep, values, lax.full_like(values, 1))),
                              lax.full_like(values, 0))  # fmt: skip
         inner = products.matmul(linalg.adjoint(u), y)
-        found = products.matmul(linalg.adjoint(vh), lax.mul(inner, _rows(lax._convert(inverse, inner.dtype), inner)))
+        found = products.matmul(linalg.adjoint(vh), lax.mul(inner, _rows(convert(inverse, inner.dtype), inner)))
         gap = lax.abs(elementwise.subtract(y, products.matmul(x, found)))
         rest = lax.reduce_sum(lax.mul(gap, gap), (0,))
         if m <= n:
@@ -482,7 +483,7 @@ def _vector_norm(a: Tracer, ord: Any, axes: tuple[int, ...], keepdims: bool) -> 
     if ord == -math.inf:
         return reductions.min(size, axes, keepdims=keepdims, initial=math.inf)
     if ord == 0:
-        return reductions.sum(lax._convert(lax.ne(size, lax.full_like(size, 0)), size.dtype), axes, keepdims=keepdims)
+        return reductions.sum(convert(lax.ne(size, lax.full_like(size, 0)), size.dtype), axes, keepdims=keepdims)
     if ord == 1:
         return reductions.sum(size, axes, keepdims=keepdims)
     total = reductions.sum(elementwise.power(size, ord), axes, keepdims=keepdims)

@@ -11,6 +11,7 @@ from xlac import lax
 from xlac.frontend import trace
 from xlac.frontend.eager import Array, ArrayLike, array_function, made
 from xlac.frontend.tracer import Tracer
+from xlac.lax.operands import expand
 from xlac.numpy import _core, calculus, elementwise, products, shaping
 from xlac.numpy._core import as_tracer
 
@@ -84,7 +85,7 @@ def polydiv(u: ArrayLike, v: ArrayLike, *, trim_leading_zeros: bool = False) -> 
     for k in range(m - n + 1):
         factor = lax.div(lax.slice_in_dim(x, k, k + 1), lead)
         steps.append(factor)
-        taken = lax.pad(lax.mul(lax._broadcast(lax.reshape(factor, ()), y.shape, ()), y), np.zeros((), x.dtype),
+        taken = lax.pad(lax.mul(expand(lax.reshape(factor, ()), y.shape, ()), y), np.zeros((), x.dtype),
                         [(k, m - n - k, 0)])  # fmt: skip
         x = lax.sub(x, taken)
     rest = lax.slice_in_dim(x, m - n + 1, m) if n > 1 else lax.slice_in_dim(x, m - 1, m)
@@ -151,9 +152,7 @@ def _roots(p: ArrayLike) -> Array:
         return lax.full((0,), np.zeros((), np.result_type(x.dtype, np.complex64)))
     from xlac.numpy import linalg
 
-    top = lax.neg(
-        lax.div(lax.slice_in_dim(x, 1, n + 1), lax._broadcast(lax.index_in_dim(x, 0, keepdims=False), (n,), ()))
-    )
+    top = lax.neg(lax.div(lax.slice_in_dim(x, 1, n + 1), expand(lax.index_in_dim(x, 0, keepdims=False), (n,), ())))
     below = np.eye(n - 1, n, dtype=x.dtype)
     return linalg.eigvals(
         lax.concatenate([lax.reshape(top, (1, n)), trace.lift(below)], 0) if n > 1 else lax.reshape(top, (1, 1))
@@ -225,13 +224,13 @@ def polyfit(
     rows = vander(a, deg + 1)
     if w is not None:
         weight = lax.convert_element_type(as_tracer(w), a.dtype)
-        rows = lax.mul(rows, lax._broadcast(weight, rows.shape, (0,)))
-        b = lax.mul(b, lax._broadcast(weight, b.shape, (0,)))
+        rows = lax.mul(rows, expand(weight, rows.shape, (0,)))
+        b = lax.mul(b, expand(weight, b.shape, (0,)))
     limit = float(np.finfo(a.dtype).eps) * a.shape[0] if rcond is None else rcond
     scale = lax.sqrt(lax.reduce_sum(lax.mul(rows, rows), (0,)))
-    rows = lax.div(rows, lax._broadcast(scale, rows.shape, (1,)))
+    rows = lax.div(rows, expand(scale, rows.shape, (1,)))
     found, residuals, rank, values = linalg.lstsq(rows, b, limit)
-    found = lax.div(found, lax._broadcast(scale, found.shape, (0,)))
+    found = lax.div(found, expand(scale, found.shape, (0,)))
     if full:
         return found, residuals, rank, values, np.asarray(limit, a.dtype)
     if not cov:

@@ -12,6 +12,7 @@ from xlac.frontend import trace
 from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import shape_error
 from xlac.frontend.tracer import Tracer
+from xlac.lax.operands import expand
 from xlac.numpy import _core, elementwise, reductions, shaping
 from xlac.numpy._core import normalize_axis
 
@@ -122,7 +123,7 @@ def outer(a: ArrayLike, b: ArrayLike, out: None = None) -> Array:
     _core.no_out("outer", out)
     x, y = (shaping.ravel(v) for v in _core.promote(a, b))
     dims = (x.shape[0], y.shape[0])
-    return lax.mul(lax._broadcast(x, dims, (0,)), lax._broadcast(y, dims, (1,)))
+    return lax.mul(expand(x, dims, (0,)), expand(y, dims, (1,)))
 
 
 @_public
@@ -153,8 +154,8 @@ def kron(a: ArrayLike, b: ArrayLike) -> Array:
     rank = max(x.ndim, y.ndim)
     xs, ys = (1,) * (rank - x.ndim) + x.shape, (1,) * (rank - y.ndim) + y.shape
     wide = [n for pair in zip(xs, ys) for n in pair]
-    left = lax._broadcast(lax.reshape(x, xs), wide, range(0, 2 * rank, 2))
-    right = lax._broadcast(lax.reshape(y, ys), wide, range(1, 2 * rank, 2))
+    left = expand(lax.reshape(x, xs), wide, range(0, 2 * rank, 2))
+    right = expand(lax.reshape(y, ys), wide, range(1, 2 * rank, 2))
     return lax.reshape(lax.mul(left, right), [m * n for m, n in zip(xs, ys)])
 
 
@@ -254,7 +255,7 @@ def _pair(x: Tracer, xt: str, y: Tracer, yt: str, keep: str, precision: Any, pre
         shape = [dims[c] for c in result]
         wide = [lax.transpose(v, np.argsort([result.index(c) for c in t])) for v, t in ((x, xt), (y, yt))]
         places = [sorted(result.index(c) for c in t) for t in (xt, yt)]
-        left, right = (lax._broadcast(v, shape, p) for v, p in zip(wide, places))
+        left, right = (expand(v, shape, p) for v, p in zip(wide, places))
         return lax.mul(left, right), result
     return lax.dot_general(x, y, numbers, precision, preferred), result
 

@@ -12,6 +12,8 @@ from xlac import lax
 from xlac.frontend import dtypes, trace
 from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
 from xlac.frontend.tracer import Tracer
+from xlac.lax.operands import convert, expand, identity
+from xlac.lax.reductions import arg_extreme, reduce_named
 from xlac.numpy import _core, elementwise
 from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
 
@@ -32,7 +34,7 @@ def _masked(x: Tracer, where: Any, name: str) -> Tracer:
     if where is None:
         return x
     mask, x = _core.broadcast("where", [elementwise.truth(as_tracer(where)), x])
-    return lax.select(mask, x, lax._broadcast(trace.lift(lax._identity(name, x.dtype)), x.shape, ()))
+    return lax.select(mask, x, expand(trace.lift(identity(name, x.dtype)), x.shape, ()))
 
 
 def _sum_type(x: Tracer, dtype: Any) -> tuple[np.dtype, np.dtype]:
@@ -55,12 +57,12 @@ def _accumulate(
         dtype = x.dtype
     compute, result = _sum_type(x, dtype)
     weak = x.weak_type and dtype is None
-    x = _masked(lax._convert(x, compute), where, opcode)
+    x = _masked(convert(x, compute), where, opcode)
     axes = normalize_axes(axis, x.ndim, name)
-    total = lax._reduce_named(opcode, x, axes)
+    total = reduce_named(opcode, x, axes)
     if initial is not None:
         total = elementwise.add(total, initial) if opcode == "add" else elementwise.multiply(total, initial)
-    return _keep(x, lax._convert(total, result, weak), axes, keepdims)
+    return _keep(x, convert(total, result, weak), axes, keepdims)
 
 
 @_public
@@ -107,7 +109,7 @@ def _extreme(name: str, opcode: str, a: Any, axis: Axis, out: Any, keepdims: boo
     if where is not None and initial is None:
         raise trace.shape_error(f"{name}: where= needs initial=, for the case that it holds nowhere")
     x = _masked(x, where, opcode)
-    result = lax._reduce_named(opcode, x, axes)
+    result = reduce_named(opcode, x, axes)
     if initial is not None:
         result = (elementwise.maximum if opcode == "maximum" else elementwise.minimum)(result, initial)
     return _keep(x, result, axes, keepdims)
@@ -147,7 +149,7 @@ def _logic(name: str, opcode: str, a: Any, axis: Axis, out: Any, keepdims: bool,
     _core.no_out(name, out)
     x = _masked(elementwise.truth(as_tracer(a)), where, opcode)
     axes = normalize_axes(axis, x.ndim, name)
-    return _keep(x, lax._reduce_named(opcode, x, axes), axes, keepdims)
+    return _keep(x, reduce_named(opcode, x, axes), axes, keepdims)
 
 
 @_public
@@ -171,7 +173,7 @@ def _count(x: Tracer, axes: tuple[int, ...], where: Any, dtype: np.dtype, keepdi
     if where is None:
         return math.prod(x.shape[d] for d in axes)
     mask = _core.stretch(elementwise.truth(as_tracer(where)), x.shape)
-    return _keep(x, lax._reduce_named("add", lax._convert(mask, dtype), axes), axes, keepdims)
+    return _keep(x, reduce_named("add", convert(mask, dtype), axes), axes, keepdims)
 
 
 @_public
@@ -191,11 +193,11 @@ def mean(
     weak = x.weak_type and dtype is None
     compute = dtypes.FLOAT32 if dtypes.is_float(result) and result.itemsize < 4 else result
     axes = normalize_axes(axis, x.ndim, "mean")
-    x = lax._convert(x, compute)
-    total = _keep(x, lax._reduce_named("add", _masked(x, where, "add"), axes), axes, keepdims)
+    x = convert(x, compute)
+    total = _keep(x, reduce_named("add", _masked(x, where, "add"), axes), axes, keepdims)
     n = _count(x, axes, where, compute, keepdims)
     total = lax.div(total, n if isinstance(n, Tracer) else lax.full_like(total, n))
-    return lax._convert(total, result, weak)
+    return convert(total, result, weak)
 
 
 _mean = mean
@@ -220,7 +222,7 @@ def average(
             raise trace.shape_error(
                 f"average: weights of shape {trace.shown(w)} for an array {trace.shown(x)} along {axis}"
             )
-        w = lax._broadcast(w, x.shape, axes)
+        w = expand(w, x.shape, axes)
     x, w = _core.operands_inexact("average", x, w)
     total = sum(w, axis, keepdims=keepdims)
     result = lax.div(sum(lax.mul(x, w), axis, keepdims=keepdims), total)
@@ -246,18 +248,18 @@ def var(
     x = as_tracer(a)
     result = dtypes.as_dtype(dtype) if dtype is not None else dtypes.to_inexact(x.dtype)
     compute = dtypes.FLOAT32 if dtypes.is_float(result) and result.itemsize < 4 else result
-    x = lax._convert(x, compute)
+    x = convert(x, compute)
     axes = normalize_axes(axis, x.ndim, "var")
-    centre = _mean(x, axis, keepdims=True, where=where) if mean is None else lax._convert(as_tracer(mean), compute)
+    centre = _mean(x, axis, keepdims=True, where=where) if mean is None else convert(as_tracer(mean), compute)
     apart = lax.sub(x, _core.stretch(centre, x.shape))
     squares = lax.real(lax.mul(apart, lax.conj(apart))) if dtypes.is_complex(compute) else lax.mul(apart, apart)
-    total = _keep(squares, lax._reduce_named("add", _masked(squares, where, "add"), axes), axes, keepdims)
+    total = _keep(squares, reduce_named("add", _masked(squares, where, "add"), axes), axes, keepdims)
     n = _count(squares, axes, where, squares.dtype, keepdims)
     if isinstance(n, Tracer):
         divisor = lax.max(lax.sub(n, lax.full_like(n, ddof)), lax.full_like(n, 0))
     else:
         divisor = lax.full_like(total, n - ddof if n > ddof else 0)
-    return lax._convert(lax.div(total, divisor), dtypes.real_dtype(result))
+    return convert(lax.div(total, divisor), dtypes.real_dtype(result))
 
 
 @_public
@@ -311,7 +313,7 @@ def _arg(opcode: str, name: str, a: Any, axis: int | None, out: Any, keepdims: b
         along = normalize_axis(axis, x.ndim, name)
     if x.shape[along] == 0:
         raise trace.shape_error(f"{name}: an array {trace.shown(x)} has no elements along axis {axis}")
-    result = lax._arg_extreme(x, along, np.int32, opcode)
+    result = arg_extreme(x, along, np.int32, opcode)
     if not keepdims:
         return result
     return lax.reshape(result, (1,) * ndim) if axis is None else lax.expand_dims(result, (along,))
@@ -324,7 +326,7 @@ def _without_nan(a: Any, opcode: str) -> Tracer:
     x = as_tracer(a)
     if not dtypes.is_inexact(x.dtype):
         return x
-    return lax.select(lax.ne(x, x), lax._broadcast(trace.lift(lax._identity(opcode, x.dtype)), x.shape, ()), x)
+    return lax.select(lax.ne(x, x), expand(trace.lift(identity(opcode, x.dtype)), x.shape, ()), x)
 
 
 def _valid(a: Any) -> Tracer:
@@ -459,7 +461,7 @@ def _running(name: str, function: Any, a: Any, axis: int | None, dtype: Any, out
         x, axis = lax.reshape(x, (x.size,)), 0
     compute, result = _sum_type(x, dtype)
     along = normalize_axis(axis, x.ndim, name)
-    return lax._convert(function(lax._convert(x, compute), along), result)
+    return convert(function(convert(x, compute), along), result)
 
 
 @_public

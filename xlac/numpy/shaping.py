@@ -13,6 +13,7 @@ from xlac.frontend import dtypes, indexing, trace
 from xlac.frontend.eager import Array, ArrayLike, Axis, array_function, made
 from xlac.frontend.trace import lift
 from xlac.frontend.tracer import Tracer
+from xlac.lax.operands import convert, expand
 from xlac.numpy import _core, elementwise
 from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
 from xlac.numpy.types import check_device
@@ -387,7 +388,7 @@ def tile(A: ArrayLike, reps: Any) -> Array:
     counts = (1,) * (rank - len(counts)) + counts
     dims = (1,) * (rank - x.ndim) + x.shape
     places = [2 * d + 1 for d in range(rank)]
-    wide = lax._broadcast(lax.reshape(x, dims), [n for pair in zip(counts, dims) for n in pair], places)
+    wide = expand(lax.reshape(x, dims), [n for pair in zip(counts, dims) for n in pair], places)
     return lax.reshape(wide, [c * n for c, n in zip(counts, dims)])
 
 
@@ -407,7 +408,7 @@ def repeat(a: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_
     if np.ndim(repeats) == 0 or np.size(repeats) == 1:
         n = int(np.reshape(repeats, ()))
         dims = [*x.shape[: axis + 1], n, *x.shape[axis + 1 :]]
-        wide = lax._broadcast(x, dims, [d for d in range(x.ndim + 1) if d != axis + 1])
+        wide = expand(x, dims, [d for d in range(x.ndim + 1) if d != axis + 1])
         return lax.reshape(wide, [*x.shape[:axis], x.shape[axis] * n, *x.shape[axis + 1 :]])
     places = np.repeat(np.arange(x.shape[axis]), np.asarray(repeats).astype(np.int64))
     if total_repeat_length is not None:
@@ -423,8 +424,8 @@ def _repeat_traced(x: Tracer, repeats: Tracer, axis: int, length: int) -> Tracer
     counts = _core.stretch(lax.convert_element_type(repeats, np.int32), (n,))
     ends = lax.cumsum(counts)
     place = lax.iota(np.int32, length)
-    passed = lax.le(lax._broadcast(ends, (length, n), (1,)), lax._broadcast(place, (length, n), (0,)))
-    which = lax.reduce_sum(lax._convert(passed, dtypes.INT32), (1,))
+    passed = lax.le(expand(ends, (length, n), (1,)), expand(place, (length, n), (0,)))
+    which = lax.reduce_sum(convert(passed, dtypes.INT32), (1,))
     which = lax.min(which, np.int32(max(n - 1, 0)))
     return indexing.getitem(x, (*[slice(None)] * axis, which))
 
@@ -703,7 +704,7 @@ def diag(v: ArrayLike, k: int = 0) -> Array:
     n = x.shape[0] + abs(k)
     placed = lax.pad(x, lax.full_like(x, 0, shape=()), [(max(k, 0), max(-k, 0), 0)])
     rows, columns = (lax.broadcasted_iota(np.int32, (n, n), d) for d in (0, 1))
-    return lax.select(lax.eq(lax.add(rows, np.int32(k)), columns), lax._broadcast(placed, (n, n), (1,)), lax._broadcast(
+    return lax.select(lax.eq(lax.add(rows, np.int32(k)), columns), expand(placed, (n, n), (1,)), expand(
         lift(np.zeros((), x.dtype)), (n, n), ()))  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from xlac import lax
 from xlac.frontend import dtypes, trace
 from xlac.frontend.eager import Array, ArrayLike, array_function, made
 from xlac.frontend.tracer import Tracer
+from xlac.lax.operands import convert, expand
 from xlac.numpy import _core
 from xlac.numpy._core import as_tracer, normalize_axis
 from xlac.numpy.indexing import take
@@ -84,7 +85,7 @@ def searchsorted(
     # All before `low` go left of the value; so do the next 2^k, k descending, if the last of them does.
     def halve(turn: Tracer, low: Tracer) -> Tracer:
         step = lax.shift_left(lax.full_like(turn, 1), lax.sub(np.int32(steps - 1), turn))
-        further = lax.add(low, lax._broadcast(step, low.shape, ()))
+        further = lax.add(low, expand(step, low.shape, ()))
         place = lax.reshape(lax.sub(further, np.int32(1)), (*low.shape, 1))
         here = lax.gather(x, place, lax.GatherDimensionNumbers((), (0,), (0,)), (1,))  # clamped
         right = goes_right(here, wanted)
@@ -204,11 +205,11 @@ def _unique_sized(ar: ArrayLike, axis: int | None, size: int, fill_value: ArrayL
             differs = lax.bitwise_and(differs, lax.bitwise_not(both))
         new = lax.bitwise_or(new, differs)
     new = lax.bitwise_or(new, lax.eq(place, np.int32(0)))
-    group = lax.sub(lax.cumsum(lax._convert(new, np.dtype(np.int32))), np.int32(1))
+    group = lax.sub(lax.cumsum(convert(new, np.dtype(np.int32))), np.int32(1))
     count = lax.add(lax.index_in_dim(group, n - 1, keepdims=False), np.int32(1))
     slots = lax.iota(np.int32, size)
     start = searchsorted(group, slots)
-    valid = lax.lt(slots, lax._broadcast(count, (size,), ()))
+    valid = lax.lt(slots, expand(count, (size,), ()))
     ends = searchsorted(group, slots, "right")
     counts = lax.select(valid, lax.sub(ends, start), lax.full_like(start, 0))
     safe = lax.min(start, np.int32(n - 1))
@@ -217,10 +218,10 @@ def _unique_sized(ar: ArrayLike, axis: int | None, size: int, fill_value: ArrayL
     if fill_value is None:
         fill = lax.broadcast_in_dim(lax.slice_in_dim(values, 0, 1), values.shape, (0, 1)) if size else values
     else:
-        fill = lax._broadcast(lax.convert_element_type(as_tracer(fill_value), values.dtype), values.shape, ())
-    values = lax.select(lax._broadcast(valid, values.shape, (0,)), values, fill)
+        fill = expand(lax.convert_element_type(as_tracer(fill_value), values.dtype), values.shape, ())
+    values = lax.select(expand(valid, values.shape, (0,)), values, fill)
     first_valid = lax.index_in_dim(first, 0, keepdims=False) if size else np.int32(0)
-    first = lax.select(valid, first, lax._broadcast(trace.lift(first_valid), first.shape, ())) if size else first
+    first = lax.select(valid, first, expand(trace.lift(first_valid), first.shape, ())) if size else first
     numbers = lax.ScatterDimensionNumbers((), (0,), (0,))
     inverse = lax.scatter(lax.full_like(index, 0), lax.reshape(index, (n, 1)), group, numbers)
     result = lax.reshape(values, (size, *rest))
@@ -341,7 +342,7 @@ def isin(
         return lax.full_like(x, invert, np.bool_)
     if tests.size <= 64:
         wide = (*x.shape, tests.size)
-        equal = lax.eq(lax._broadcast(x, wide, range(x.ndim)), lax._broadcast(tests, wide, (x.ndim,)))
+        equal = lax.eq(expand(x, wide, range(x.ndim)), expand(tests, wide, (x.ndim,)))
         found = lax.reduce_or(equal, (x.ndim,))
     else:
         ordered = lax.sort(tests)
@@ -363,9 +364,9 @@ def _select_sized(values: ArrayLike, keep: ArrayLike, size: int, fill_value: Arr
     where = nonzero_places(as_tracer(keep), size, -1)
     found = take(x, lax.max(where, np.int32(0)), mode="clip")
     if fill_value is None:
-        fill = lax._broadcast(lax.index_in_dim(found, 0, keepdims=False), found.shape, ()) if size else found
+        fill = expand(lax.index_in_dim(found, 0, keepdims=False), found.shape, ()) if size else found
     else:
-        fill = lax._broadcast(lax.convert_element_type(as_tracer(fill_value), x.dtype), found.shape, ())
+        fill = expand(lax.convert_element_type(as_tracer(fill_value), x.dtype), found.shape, ())
     return lax.select(lax.ge(where, 0), found, fill)
 
 

@@ -13,6 +13,7 @@ from xlac import lax
 from xlac.frontend import dtypes, trace
 from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
 from xlac.frontend.tracer import Tracer
+from xlac.lax.operands import convert, expand
 from xlac.numpy import _core, elementwise, products, reductions, shaping
 from xlac.numpy._core import as_tracer, normalize_axes
 from xlac.numpy.creation import linspace
@@ -68,11 +69,11 @@ def _at_share(rows: Tracer, share: Tracer, method: str, skip_nan: bool) -> Trace
     *shape, n = rows.shape
     ordered = lax.sort(rows, dimension=rows.ndim - 1)
     full = (*share.shape, *shape)
-    wide = lax._broadcast(share, full, range(share.ndim))
+    wide = expand(share, full, range(share.ndim))
     lead = range(share.ndim, len(full))
     if skip_nan:
-        present = lax.reduce_sum(lax._convert(lax.eq(rows, rows), np.dtype(np.int32)), (rows.ndim - 1,))
-        count = lax._broadcast(lax._convert(present, rows.dtype), full, lead)
+        present = lax.reduce_sum(convert(lax.eq(rows, rows), np.dtype(np.int32)), (rows.ndim - 1,))
+        count = expand(convert(present, rows.dtype), full, lead)
     else:
         count = lax.full_like(wide, n)
     last = lax.max(lax.sub(count, lax.full_like(count, 1)), lax.full_like(count, 0))
@@ -87,7 +88,7 @@ def _at_share(rows: Tracer, share: Tracer, method: str, skip_nan: bool) -> Trace
         low = high
 
     def pick(where: Tracer) -> Tracer:
-        index = lax.clamp(0, lax._convert(where, np.dtype(np.int32)), n - 1)
+        index = lax.clamp(0, convert(where, np.dtype(np.int32)), n - 1)
         flat = lax.reshape(index, (math.prod(share.shape), *shape))
         found = take_along_axis(ordered, lax.transpose(flat, [*range(1, flat.ndim), 0]), -1, mode="clip")
         found = lax.transpose(found, [found.ndim - 1, *range(found.ndim - 1)])
@@ -106,7 +107,7 @@ def _at_share(rows: Tracer, share: Tracer, method: str, skip_nan: bool) -> Trace
     if skip_nan:
         return lax.select(lax.eq(count, lax.full_like(count, 0)), missing, result)
     bad = lax.reduce_or(lax.ne(rows, rows), (rows.ndim - 1,))
-    return lax.select(lax._broadcast(bad, full, lead), missing, result)
+    return lax.select(expand(bad, full, lead), missing, result)
 
 
 def _quantile_function(name: str, percent: bool, skip_nan: bool, what: str) -> Any:
@@ -229,7 +230,7 @@ def _bin_of(x: Tracer, edges: Tracer) -> Tracer:
     place = lax.sub(searchsorted(edges, x, "right"), np.int32(1))
     last = lax.index_in_dim(edges, edges.shape[0] - 1, keepdims=False)
     _, top = _core.promote(x, last)
-    at_end = lax.eq(_core.promote(x, last)[0], lax._broadcast(top, x.shape, ()))
+    at_end = lax.eq(_core.promote(x, last)[0], expand(top, x.shape, ()))
     return lax.select(at_end, lax.full_like(place, edges.shape[0] - 2), place)
 
 
@@ -360,8 +361,8 @@ def cov(
         scaled = apart
     else:
         total = reductions.sum(weights)
-        wide = lax._broadcast(lax._convert(weights, x.dtype), x.shape, (1,))
-        centre = lax.div(reductions.sum(lax.mul(x, wide), 1, keepdims=True), lax._convert(total, x.dtype))
+        wide = expand(convert(weights, x.dtype), x.shape, (1,))
+        centre = lax.div(reductions.sum(lax.mul(x, wide), 1, keepdims=True), convert(total, x.dtype))
         apart = elementwise.subtract(x, centre)
         scaled = lax.mul(apart, wide)
         if ddof == 0:
@@ -372,7 +373,7 @@ def cov(
             inner = reductions.sum(lax.mul(weights, lax.convert_element_type(as_tracer(aweights), real_type)))
             divisor = lax.sub(total, lax.div(lax.mul(lax.full_like(total, ddof), inner), total))
     made = products.dot(apart, lax.transpose(lax.conj(scaled), (1, 0)))
-    made = lax.div(made, lax._broadcast(lax._convert(divisor, made.dtype), made.shape, ()))
+    made = lax.div(made, expand(convert(divisor, made.dtype), made.shape, ()))
     return shaping.squeeze(made)
 
 
@@ -383,8 +384,8 @@ def corrcoef(x: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, dtyp
     if not c.ndim:
         return lax.div(c, c)
     size = lax.sqrt(lax.real(shaping.diagonal(c)) if dtypes.is_complex(c.dtype) else shaping.diagonal(c))
-    size = lax._convert(size, c.dtype)
-    c = lax.div(lax.div(c, lax._broadcast(size, c.shape, (0,))), lax._broadcast(size, c.shape, (1,)))
+    size = convert(size, c.dtype)
+    c = lax.div(lax.div(c, expand(size, c.shape, (0,))), expand(size, c.shape, (1,)))
 
     def limited(v: Tracer) -> Tracer:
         return lax.clamp(-1.0, v, 1.0)

@@ -11,7 +11,8 @@ from xlac import lax
 from xlac.frontend import indexing, trace
 from xlac.frontend.eager import Array, ArrayLike, array_function, program_function
 from xlac.frontend.tracer import Tracer
-from xlac.lax.reductions import running
+from xlac.lax.operands import identity
+from xlac.lax.reductions import reduce_named, running
 from xlac.numpy import _core, elementwise, functional, reductions, shaping
 from xlac.numpy._core import as_tracer, no_out, normalize_axis
 
@@ -136,7 +137,7 @@ class Methods:
             neutral = lax.full_like(x, self.identity)
             x = elementwise.where(where, x, neutral)
         if opcode is not None:
-            result = lax._reduce_named(opcode, x, axes)
+            result = reduce_named(opcode, x, axes)
             if initial is not None:
                 result = self.function(result, initial)
         else:
@@ -177,7 +178,7 @@ class Methods:
         along = normalize_axis(axis, x.ndim, f"{self.name}.accumulate")
         if opcode is not None:
             x = x if dtype is None else lax.convert_element_type(x, dtype)
-            init = lax._identity(opcode, x.dtype)
+            init = identity(opcode, x.dtype)
             return running(x, along, False, init, trace.reducer(opcode, x.dtype))
         rows, _ = self._rows(x, along, dtype)
         if rows.shape[0]:

@@ -20,7 +20,7 @@ from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.lax import linalg
-from xlac.lax._core import as_dims
+from xlac.lax.operands import as_dims
 from xlac.numpy._core import as_tracer, promote_inexact
 from xlac.random.discrete import rademacher
 from xlac.random.threefry import (

@@ -15,7 +15,7 @@ from xlac.frontend import dtypes
 from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import lift, shape_error, trace_error
 from xlac.frontend.tracer import Tracer
-from xlac.lax._core import as_dims, convert
+from xlac.lax.operands import as_dims, convert
 from xlac.numpy._core import as_tracer, inexact, normalize_axis, promote_inexact, stretch
 from xlac.random.threefry import (
     bits,

@@ -19,7 +19,7 @@ from xlac.frontend.custom import custom_jvp
 from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
-from xlac.lax._core import as_dims
+from xlac.lax.operands import as_dims
 from xlac.nn.functions import softmax
 from xlac.numpy._core import as_tracer
 from xlac.random.continuous import exponential, normal, to_normal

@@ -20,7 +20,7 @@ from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import emit, lift, shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.ir.opcode import op
-from xlac.lax._core import as_dims, convert, expand
+from xlac.lax.operands import as_dims, convert, expand
 from xlac.numpy._core import as_tracer, stretch
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))

@@ -14,6 +14,7 @@ from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import shape_error, shown
 from xlac.frontend.tracer import Tracer
 from xlac.lax import linalg
+from xlac.lax.operands import convert, expand
 from xlac.numpy import _core, elementwise, reductions, shaping, sorting
 from xlac.numpy import linalg as xnp_linalg
 from xlac.numpy._core import as_tracer
@@ -32,7 +33,7 @@ def _public(function: Callable[..., Any]) -> Any:
 
 def _matrix(a: Any) -> Tracer:
     x = _core.inexact(a)
-    return lax._convert(x, x.dtype)
+    return convert(x, x.dtype)
 
 
 @_public
@@ -71,7 +72,7 @@ def solve_triangular(
     """x with op(a) x = b; op is the identity (trans 0 or "N"), the transpose (1, "T") or the adjoint (2, "C")."""
     if trans not in (0, 1, 2, "N", "T", "C"):
         raise shape_error(f"solve_triangular: trans={trans!r}; it must be 0, 1, 2, 'N', 'T' or 'C'")
-    x, y = (lax._convert(t, t.dtype) for t in _core.promote_inexact(a, b))
+    x, y = (convert(t, t.dtype) for t in _core.promote_inexact(a, b))
     vector = y.ndim == x.ndim - 1
     y = lax.expand_dims(y, (y.ndim,)) if vector else y
     lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
@@ -166,7 +167,7 @@ def lu(
     if p_indices:
         return back, lower, upper
     columns = lax.broadcasted_iota(order.dtype, (*order.shape, m), order.ndim)
-    wide = lax._broadcast(back, columns.shape, range(back.ndim))
+    wide = expand(back, columns.shape, range(back.ndim))
     return lax.convert_element_type(lax.eq(wide, columns), x.dtype), lower, upper
 
 
@@ -266,9 +267,7 @@ def expm(A: ArrayLike, *, upper_triangular: bool = False, max_squarings: int = 4
     size = reductions.max(reductions.sum(lax.abs(x), -2), -1)
     doublings = elementwise.log2(lax.div(size, lax.full_like(size, limit)))
     count = lax.stop_gradient(lax.ceil(lax.max(doublings, lax.full_like(size, 0))))
-    wide = lax._broadcast(
-        lax._convert(lax.pow(lax.full_like(count, 2), lax.neg(count)), x.dtype), x.shape, range(x.ndim - 2)
-    )
+    wide = expand(convert(lax.pow(lax.full_like(count, 2), lax.neg(count)), x.dtype), x.shape, range(x.ndim - 2))
     scaled = lax.mul(x, wide)
     unit = _core.stretch(as_tracer(np.eye(x.shape[-1], dtype=x.dtype)), x.shape)
     square = linalg._product(scaled, scaled)
@@ -282,10 +281,10 @@ def expm(A: ArrayLike, *, upper_triangular: bool = False, max_squarings: int = 4
     result = linalg.solve(lax.sub(even, odd), lax.add(even, odd))
 
     def step(made: Tracer, k: Tracer) -> Any:
-        again = lax.lt(lax._broadcast(lax._convert(k, count.dtype), count.shape, ()), count)
-        mask = lax._broadcast(again, made.shape, range(made.ndim - 2))
+        again = lax.lt(expand(convert(k, count.dtype), count.shape, ()), count)
+        mask = expand(again, made.shape, range(made.ndim - 2))
         return lax.select(mask, linalg._product(made, made), made), None
 
     result, _ = lax.scan(step, result, np.arange(max_squarings, dtype=np.int32))
-    over = lax._broadcast(lax.gt(count, lax.full_like(count, max_squarings)), x.shape, range(x.ndim - 2))
+    over = expand(lax.gt(count, lax.full_like(count, max_squarings)), x.shape, range(x.ndim - 2))
     return lax.select(over, lax.full_like(result, math.nan), result)

@@ -7,6 +7,7 @@ import math
 from xlac import lax
 from xlac.frontend.eager import Array, ArrayLike
 from xlac.frontend.tracer import Tracer
+from xlac.lax.operands import expand
 from xlac.numpy import _core
 from xlac.scipy import special
 from xlac.scipy.stats._base import distribution, inside, like
@@ -116,8 +117,8 @@ def _poisson_entropy(mu: ArrayLike, loc: ArrayLike = 0) -> Array:
     """The sum over all counts that matter for means up to 100; beyond, the asymptotic series."""
     mean, _ = _core.operands_inexact("poisson.entropy", mu, loc)
     small = lax.clamp(like(mean, 0), mean, like(mean, 100))
-    count = lax._broadcast(lax.iota(mean.dtype, 300), (*mean.shape, 300), (mean.ndim,))
-    wide = lax._broadcast(small, count.shape, range(mean.ndim))
+    count = expand(lax.iota(mean.dtype, 300), (*mean.shape, 300), (mean.ndim,))
+    wide = expand(small, count.shape, range(mean.ndim))
     log = lax.sub(lax.sub(special.xlogy(count, wide), lax.lgamma(lax.add(count, like(count, 1)))), wide)
     exact = lax.reduce_sum(special.entr(lax.exp(log)), (mean.ndim,))
     large = lax.max(mean, like(mean, 1))

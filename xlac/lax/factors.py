@@ -13,11 +13,11 @@ from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape, element_type
-from xlac.lax._core import convert, expand
 from xlac.lax.contraction import dot_general
 from xlac.lax.creation import broadcasted_iota, full_like
 from xlac.lax.elementwise import add, conj, eq, ge, le, mul, ne, select, sub
 from xlac.lax.movement import pad, slice, transpose
+from xlac.lax.operands import convert, expand
 from xlac.lax.reductions import reduce_sum
 
 _LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
