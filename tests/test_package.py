@@ -109,3 +109,11 @@ def test_an_installation_holds_every_module_and_grammar():
     assert wanted - held == set()
     assert any(name.endswith("LICENSE") for name in held)
     assert not {name for name in held if name.startswith(("tests/", "examples/", "bench/"))}
+
+
+def test_no_function_of_the_package_has_the_name_of_a_module_of_it():
+    """Importing the module would put it in the function's place."""
+    import xlac
+
+    modules = {path.stem for path in (ROOT / "xlac").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert not {name for name, home in xlac._NAMES.items() if home and name in modules}

@@ -23,6 +23,11 @@ def jit(
     keep_unused: bool = False,
     inline: bool = False,
     options: Options | None = None,
+    in_shardings: Any = None,
+    out_shardings: Any = None,
+    device: Any = None,
+    backend: str | None = None,
+    compiler_options: Any = None,
 ) -> Any:
     """Compile `f` to native code on first use and reuse it for arguments of the same shapes and types.
 
@@ -39,6 +44,7 @@ def jit(
       keep_unused: accepted as in JAX; arguments that `f` does not use are part of the program all the same.
       inline: accepted as in JAX; inside another traced function `f` always becomes part of that one.
       options: how to compile; see `Options`.
+      in_shardings, out_shardings, device, backend, compiler_options: accepted as in JAX; there is one device.
     Returns: a function called like `f` that gives NumPy arrays; it also has `trace`, `lower`, `eval_shape` and
       `clear_cache`.
     Raises: TraceError if `f` asks for the value of a traced array, as in `if x > 0`; the message shows that line.

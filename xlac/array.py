@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xlac.errors import OptionError, TraceError
+from xlac.errors import OptionError, ShapeError, TraceError
 
 # Operators and the functions of `xlac.numpy` behind them; traced arrays have the same.
 BINARY = {
@@ -43,7 +43,7 @@ UNARY = {"neg": "negative", "abs": "abs", "invert": "bitwise_not"}
 # Methods that are functions of `xlac.numpy` of that name.
 METHODS = (
     "sum prod mean std var max min any all argmax argmin cumsum cumprod dot clip conj take round repeat trace nonzero "
-    "ptp sort argsort searchsorted compress"
+    "ptp sort argsort argpartition searchsorted compress choose"
 ).split()
 _NUMBERS = (bool, int, float, complex, np.ndarray, np.generic)
 ARRAY_TYPES: set[type] = {np.ndarray}  # and Array, and the class of traced arrays once there is one
@@ -118,6 +118,9 @@ def namespace(api_version: str | None) -> Any:
     return xlac.numpy
 
 
+_astype = function_of("astype")
+
+
 class _ArrayType(type):
     """The class of `Array`: traced arrays are instances of it too."""
 
@@ -176,6 +179,13 @@ class Array(np.ndarray, metaclass=_ArrayType):
     def __pos__(self) -> Array:
         return self
 
+    def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
+        """`xlac.numpy.astype` of this array; NumPy's own for types that programs have not, as object and str."""
+        try:
+            return _astype()(self, dtype, *args, **kwargs)
+        except (ShapeError, TypeError):
+            return super().astype(dtype, *args, **kwargs)
+
     @property
     def at(self) -> _At:
         """`x.at[index].set(y)`, `.add(y)`, ...: a copy of x changed at the index."""
@@ -184,6 +194,63 @@ class Array(np.ndarray, metaclass=_ArrayType):
     def block_until_ready(self) -> Array:
         """This array: results are complete when they are returned."""
         return self
+
+    # ---- where it is: in this process's memory, all of it
+
+    committed = is_fully_addressable = is_fully_replicated = True
+
+    @property
+    def aval(self) -> Any:
+        """Shape and dtype."""
+        from xlac.api import typeof
+
+        return typeof(self)
+
+    @property
+    def sharding(self) -> Any:
+        """That of arrays on the one device."""
+        from xlac.sharding import Device, SingleDeviceSharding
+
+        return SingleDeviceSharding(Device())
+
+    def devices(self) -> set[Any]:
+        """The one device."""
+        return self.sharding.device_set
+
+    @property
+    def addressable_shards(self) -> list[Any]:
+        """The one part, which is the whole."""
+        from xlac.sharding import Shard
+
+        return [Shard(self)]
+
+    global_shards = addressable_shards
+
+    def addressable_data(self, index: int) -> Array:
+        """The data of a part: of the one there is, this array."""
+        return self.addressable_shards[index].data
+
+    def copy_to_host_async(self) -> None:
+        """Nothing: it is in the host's memory."""
+
+    def is_ready(self) -> bool:
+        """True."""
+        return True
+
+    def delete(self) -> None:
+        """Nothing: the memory is free when the array's last name is gone."""
+
+    def is_deleted(self) -> bool:
+        """False."""
+        return False
+
+    def on_device_size_in_bytes(self) -> int:
+        """Bytes of the elements."""
+        return self.nbytes
+
+    def unsafe_buffer_pointer(self) -> int:
+        """The address of the first element."""
+        return self.ctypes.data
 
 
 _getitem = np.ndarray.__getitem__

@@ -79,3 +79,10 @@ class NonFiniteLossError(EstimatorError):
 
 class OptionError(XlacError, ValueError):
     """An option, environment variable or pass name that does not exist or has an impossible value."""
+
+
+# JAX's names. It tells apart what was asked of a traced array; here the message does.
+ConcretizationTypeError = JAXTypeError = JAXIndexError = UnexpectedTracerError = NonConcreteBooleanIndexError = TraceError
+TracerArrayConversionError = TracerBoolConversionError = TracerIntegerConversionError = TraceError
+KeyReuseError = TraceError
+JaxRuntimeError = EvaluateError

@@ -17,11 +17,11 @@ from xlac import tree
 from xlac.frontend import trace
 from xlac.frontend.autodiff import missing_rule
 from xlac.frontend.forward import FLOAT0, is_float0, leaf_shape, name_of, run_eagerly
-from xlac.frontend.trace import emit_instruction, lift
+from xlac.frontend.trace import emit, emit_instruction, lift
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction, operands_first
 from xlac.ir.opcode import op
-from xlac.ir.shape import ArrayShape, TupleShape
+from xlac.ir.shape import TOKEN, ArrayShape, TupleShape
 from xlac.lax.operands import expand
 
 
@@ -343,3 +343,27 @@ def _placed(value: Any, axis: int | None, size: int, name: str) -> Any:
 def each(values: Iterable[Batched], size: int) -> list[Tracer]:
     """The arrays with the examples along dimension 0."""
     return [v.front(size) for v in values]
+
+
+# ---- effects of two parts of a program that do not know of each other
+
+
+def effect_starts(effects: Sequence[trace.Carried]) -> list[Tracer]:
+    """Values for effects to begin anew with, in what takes the place of something recorded long before."""
+    return [Tracer(trace.active(), e.effect.initial()) for e in effects]
+
+
+def join_effects(effects: Sequence[trace.Carried], made: Sequence[Tracer]) -> None:
+    """Let what effects that began anew have become count as well, as if there were two examples."""
+    from xlac import lax
+
+    active = trace.active()
+    both: dict[trace.Effect, Batched] = {}
+    for e, new in zip(effects, made):
+        now = Tracer(active, active.effect(e.effect))
+        if now._instruction.shape == TOKEN:
+            both[e.effect] = Batched(emit(op.after_all, now, new), None)
+        else:
+            both[e.effect] = Batched(lax.concatenate([lax.expand_dims(x, (0,)) for x in (now, new)], 0), 0)
+    for effect in both:
+        active.effects[effect] = effect.merge(both, 2)

@@ -76,7 +76,8 @@ class Checkpoint:
             return [*outs, *(slopes[k] for k in moving)]
 
         shapes = [owner.use(a).shape for a in arguments]
-        made = emit_call(f"{instruction['to_apply'].name}_jvp", shapes, build, arguments, self, effects_of(instruction))
+        name = f"{instruction['to_apply'].name}_jvp"
+        made = emit_call(name, shapes, build, arguments, self, effects_of(instruction), anew=True)
         count = len(made) - len(moving)
         redirect_results(instruction, made[:count], moved)
         slopes = dict(zip(moving, made[count:]))

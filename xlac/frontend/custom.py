@@ -17,7 +17,7 @@ import numpy as np
 from xlac import tree
 from xlac.frontend import dtypes, trace
 from xlac.frontend.autodiff import differentiable
-from xlac.frontend.batching import Batched, batch, batch_leaves
+from xlac.frontend.batching import Batched, batch, batch_leaves, effect_starts, join_effects
 from xlac.frontend.forward import FLOAT0, is_float0, name_of
 from xlac.frontend.linear import transpose, tuple_parts, zeros_like
 from xlac.frontend.trace import emit_instruction, lift
@@ -39,11 +39,13 @@ def emit_call(
     arguments: Sequence[Tracer],
     note: Any,
     effects: Sequence[tuple[trace.Effect, int, int]] = (),
+    anew: bool = False,
 ) -> list[Tracer]:
     """Record `build` as a computation of these shapes, and a call of it with a note; values it captures come last.
 
     `effects` are those that go through it among the arguments and results, as in `Session.call_effects`; the ones that
-    it captures are carried through it and are not among the results that are given.
+    it captures are carried through it and are not among the results that are given. `anew` is for a call that takes the
+    place of something recorded long before, see `batching.effect_starts`.
     """
     active = trace.active()
     inner = trace.Trace(name, active)
@@ -53,14 +55,18 @@ def emit_call(
         results = [inner.use(t) for t in build(parameters)]
         carried = inner.carried()
         inner.computation.root = emit_instruction(op.tuple, *results, *(c.last for c in carried))
-    operands = [*(active.use(a) for a in arguments), *inner.captures]
+    starts = {c.outer: active.use(t) for c, t in zip(carried, effect_starts(carried))} if anew else {}
+    operands = [*(active.use(a) for a in arguments), *(starts.get(x, x) for x in inner.captures)]
     made = emit_instruction(op.call, *operands, to_apply=inner.computation)
     active.session.notes[made] = note
     found = trace.elements(made)
     count = len(results)
-    captured = [(c.effect, count + i, operands.index(c.outer)) for i, c in enumerate(carried)]
+    captured = [(c.effect, count + i, operands.index(starts.get(c.outer, c.outer))) for i, c in enumerate(carried)]
     active.session.call_effects[inner.computation] = [*effects, *captured]
-    active.carry(carried, [t._instruction for t in found[count:]])
+    if anew:
+        join_effects(carried, found[count:])
+    else:
+        active.carry(carried, [t._instruction for t in found[count:]])
     return found[:count]
 
 

@@ -108,12 +108,12 @@ def scalar_dtype(value: bool | int | float | complex) -> np.dtype:
 
 
 def as_dtype(dtype: Any) -> np.dtype:
-    """The NumPy dtype of a dtype argument; the Python types float, int and complex give the default types.
+    """The NumPy dtype of a dtype argument; the Python types float, int and complex, and None, give the default types.
 
     Raises:
       ShapeError: it is no element type.
     """
-    if dtype is float:
+    if dtype is float or dtype is None:
         return default_float()
     if dtype is int:
         return default_int()

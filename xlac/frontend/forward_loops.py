@@ -5,20 +5,23 @@ A tangent is carried only for those elements of the state that can have one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from xlac.frontend import trace
 from xlac.frontend.autodiff import differentiable
+from xlac.frontend.batching import effect_starts, join_effects
 from xlac.frontend.control import ScanNote, emit_scan
 from xlac.frontend.flags import spread, union, while_flags
 from xlac.frontend.forward import Moved, Unapplied, forward
 from xlac.frontend.linear import tuple_parts, zeros, zeros_like
-from xlac.frontend.reverse_loops import reached, residuals_of, stack_residuals
+from xlac.frontend.reverse_branches import conditional_linear
+from xlac.frontend.reverse_loops import beside_effects, reached, residuals_of, stack_residuals
 from xlac.frontend.trace import emit_instruction
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Computation, Instruction
 from xlac.ir.opcode import op
+from xlac.ir.shape import Shape
 
 
 def _flags(tangents: Sequence[Any]) -> list[bool]:
@@ -30,6 +33,20 @@ def _redirected(instruction: Instruction, new: dict[int, Instruction], moved: Mo
     for user in instruction.users:
         if user.opcode.name == "get-tuple-element" and user["index"] in new:
             moved.append((user, new[user["index"]]))
+
+
+def _recorded(name: str, shapes: Sequence[Shape], build: Callable[[list[Tracer]], list[Tracer]]) -> trace.Region:
+    """A loop body or a branch with its derivative; all that it captures are effects of the derivative's rules."""
+    region = trace.record_region(name, build, [(s, False) for s in shapes], lambda leaves: (leaves,))
+    assert len(region.captured) == len(region.carried)
+    return region
+
+
+def _repeated(region: trace.Region, values: Sequence[Tracer]) -> list[Tracer]:
+    """The results of a region and what its effects have become, from its inputs and its effects."""
+    active = trace.active()
+    mapping = dict(zip((*region.inputs, *(e.first for e in region.carried)), map(active.use, values)))
+    return [Tracer(active, x) for x in trace.replay([*region.outputs, *(e.last for e in region.carried)], mapping)]
 
 
 def while_jvp(instruction: Instruction, tangents: Sequence[Any], moved: Moved) -> Any:
@@ -54,19 +71,23 @@ def while_jvp(instruction: Instruction, tangents: Sequence[Any], moved: Moved) -
         results = tuple_parts(values(body, parts))
         seeds = {inner.use(parts[j]): t for j, t in zip(at, parts[n:])}
         slopes = forward([results[j] for j in at], seeds)
-        made = [Tracer(inner, inner.session.resolve(r)) for r in results]
+        made = [Tracer(inner, r) for r in results]
         return [*made, *(zeros_like(made[j]) if s is None else s for j, s in zip(at, slopes))]
 
     def test(parts: list[Tracer]) -> Tracer:
         return Tracer(trace.active(), values(condition, parts))
 
+    region = _recorded(f"{body.name}_joint", [active.use(t).shape for t in full], turn)
+    full += effect_starts(region.carried)
+    shapes = [active.use(t).shape for t in full]
     made = emit_instruction(
         op.while_,
         emit_instruction(op.tuple, *[active.use(t) for t in full]),
         condition=trace.tuple_computation(f"{condition.name}_jvp", shapes, test),
-        body=trace.tuple_computation(f"{body.name}_jvp", shapes, turn),
+        body=trace.tuple_computation(f"{body.name}_jvp", shapes, lambda parts: _repeated(region, parts)),
     )
     results = trace.elements(made)
+    join_effects(region.carried, results[n + len(at) :])
     _redirected(instruction, {j: results[j]._instruction for j in range(n)}, moved)
     slopes = dict(zip(at, results[n:]))
     return [slopes.get(j) for j in range(n)]
@@ -97,6 +118,7 @@ def scan_jvp(note: ScanNote, instruction: Instruction, tangents: Sequence[Any], 
     of_ys = [j for j, moving in enumerate(ys) if moving]
 
     joint = trace.Trace("scan_jvp", active)
+    joint.carries = True
     with trace.recording(joint):
         groups = [note.parameters[:c], note.parameters[c : c + k], note.parameters[c + k :]]
         parameters: list[Instruction] = []
@@ -114,7 +136,9 @@ def scan_jvp(note: ScanNote, instruction: Instruction, tangents: Sequence[Any], 
         made = [joint.use(zeros(w.shape) if s is None else s) for w, s in zip(wanted, found_slopes)]
         results = [session.resolve(r) for r in results]
         carried = len(kinds[1])
-    assert not joint.captures
+        effects = joint.carried()  # of rules that custom_jvp was given
+        firsts, lasts = [e.first for e in effects], [e.last for e in effects]
+    assert len(joint.captures) == len(effects)
 
     def slope(j: int) -> Tracer:
         return zeros_like(values[1 + j]) if given[1 + j] is None else given[1 + j]
@@ -133,24 +157,27 @@ def scan_jvp(note: ScanNote, instruction: Instruction, tangents: Sequence[Any], 
 
     if isinstance(moved, Unapplied):
         incoming = [session.resolve(t._instruction) for t in seeds.values()]
-        residuals = residuals_of(made, primals, c, k, set(incoming))
+        beside_effects(results, effects)
+        residuals = residuals_of([*made, *lasts], primals, c, k, {*incoming, *firsts})
         stacks, kept = stack_residuals(note, instruction, results, primals, residuals)
         moved.kept += kept
-        read = reached(made)
+        read = reached([*made, *lasts])
         fixed = [j for j in range(c) if primals[j] in read]
         sliced = [j for j in range(m) if primals[c + k + j] in read]
         ends = [len(kinds[0]), len(kinds[0]) + carried]
         linear = ScanNote(
-            outputs=made,
+            outputs=[*lasts, *made],
             parameters=[
                 *(primals[j] for j in fixed),
-                *incoming[: ends[1]],
+                *incoming[: ends[0]],
+                *firsts,
+                *incoming[ends[0] : ends[1]],
                 *(primals[c + k + j] for j in sliced),
                 *incoming[ends[1] :],
                 *residuals,
             ],
             constants=len(fixed) + ends[0],
-            carries=carried,
+            carries=len(firsts) + carried,
             inputs=len(sliced) + len(kinds[2]) + len(residuals),
             length=note.length,
             reverse=note.reverse,
@@ -158,22 +185,28 @@ def scan_jvp(note: ScanNote, instruction: Instruction, tangents: Sequence[Any], 
         slopes_found = emit_scan(
             linear,
             [*(constants[j] for j in fixed), *(slope(j) for j in kinds[0])],
-            [slope(c + j) for j in kinds[1]],
+            [*(Tracer(active, active.effect(e.effect)) for e in effects), *(slope(c + j) for j in kinds[1])],
             [*(xs[j] for j in sliced), *(slope(c + k + j) for j in kinds[2]), *stacks],
         )
+        active.carry(effects, [t._instruction for t in slopes_found])
+        slopes_found = slopes_found[len(effects) :]
         return placed(slopes_found[:carried], slopes_found[carried:])
 
-    results = [*results[:k], *made[:carried], *results[k:], *made[carried:]]
-    new = ScanNote(results, parameters, c + len(kinds[0]), k + carried, m + len(kinds[2]), note.length, note.reverse)
+    results = [*results[:k], *made[:carried], *lasts, *results[k:], *made[carried:]]
+    k2 = k + carried + len(lasts)
+    at = len(parameters) - m - len(kinds[2])
+    parameters[at:at] = firsts
+    new = ScanNote(results, parameters, c + len(kinds[0]), k2, m + len(kinds[2]), note.length, note.reverse)
 
     found_values = emit_scan(
         new,
         [*constants, *(slope(j) for j in kinds[0])],
-        [*carry, *(slope(c + j) for j in kinds[1])],
+        [*carry, *(slope(c + j) for j in kinds[1]), *effect_starts(effects)],
         [*xs, *(slope(c + k + j) for j in kinds[2])],
     )
     last, of_last = found_values[:k], found_values[k : k + carried]
-    stacked, of_stacked = found_values[k + carried : k + carried + n_ys], found_values[k + carried + n_ys :]
+    stacked, of_stacked = found_values[k2 : k2 + n_ys], found_values[k2 + n_ys :]
+    join_effects(effects, found_values[k + carried : k2])
     places = {1 + c + j: x._instruction for j, x in enumerate(last)}
     places |= {1 + c + k + m + j: x._instruction for j, x in enumerate(stacked)}
     _redirected(instruction, places, moved)
@@ -191,11 +224,15 @@ def conditional_jvp(instruction: Instruction, tangents: Sequence[Any], moved: Mo
     wanted = [any(column) for column in zip(*([f] if single else f for f in found))]
     at = [j for j, moving in enumerate(wanted) if moving]
 
-    def side(branch: Computation, state: Instruction, slopes: list[Any]) -> tuple[Instruction, Computation]:
-        parts = tuple_parts(state)
+    if isinstance(moved, Unapplied):
+        apart, kept = conditional_linear(instruction, given, at, single)
+        moved.kept += kept
+        slopes = dict(zip(at, apart))
+        return slopes.get(0) if single else [slopes.get(j) for j in range(len(wanted))]
+
+    def side(branch: Computation, state: Instruction, slopes: list[Any]) -> tuple[list[Tracer], trace.Region]:
+        n = len(slopes)
         moving = [j for j, s in enumerate(slopes) if s is not None]
-        packed = emit_instruction(op.tuple, *parts, *[active.use(slopes[j]) for j in moving])
-        n = len(parts)
 
         def build(values: list[Tracer]) -> list[Tracer]:
             inner = trace.active()
@@ -204,17 +241,37 @@ def conditional_jvp(instruction: Instruction, tangents: Sequence[Any], moved: Mo
             results = [root] if single else tuple_parts(root)
             seeds = {inner.use(values[j]): t for j, t in zip(moving, values[n:])}
             made = forward([results[j] for j in at], seeds)
-            outs = [Tracer(inner, inner.session.resolve(r)) for r in results]
+            outs = [Tracer(inner, r) for r in results]
             return [*outs, *(zeros_like(outs[j]) if t is None else t for j, t in zip(at, made))]
 
-        return packed, trace.tuple_computation(f"{branch.name}_jvp", list(packed.shape), build)  # type: ignore[arg-type]
+        full = [*(Tracer(active, x) for x in tuple_parts(state)), *(slopes[j] for j in moving)]
+        return full, _recorded(f"{branch.name}_joint", [active.use(t).shape for t in full], build)
 
     sides = [side(b, s, t) for b, s, t in zip(branches, states, given)]
-    made = emit_instruction(
-        op.conditional, index, *[p for p, _ in sides], branch_computations=tuple(c for _, c in sides)
-    )
+    effects = list({e.effect: e for _, region in sides for e in region.carried}.values())
+    starts = effect_starts(effects)
+
+    def completed(region: trace.Region) -> Callable[[list[Tracer]], list[Tracer]]:
+        """The branch with all effects, those that it leaves alone too."""
+        count = len(region.inputs)
+
+        def build(parts: list[Tracer]) -> list[Tracer]:
+            now = {e.effect: t for e, t in zip(effects, parts[count:])}
+            made = _repeated(region, [*parts[:count], *(now[e.effect] for e in region.carried)])
+            now |= {e.effect: t for e, t in zip(region.carried, made[len(region.outputs) :])}
+            return [*made[: len(region.outputs)], *(now[e.effect] for e in effects)]
+
+        return build
+
+    packed = [emit_instruction(op.tuple, *[active.use(t) for t in (*full, *starts)]) for full, _ in sides]
+    computations = [
+        trace.tuple_computation(f"{b.name}_jvp", list(p.shape), completed(region))  # type: ignore[arg-type]
+        for b, p, (_, region) in zip(branches, packed, sides)
+    ]
+    made = emit_instruction(op.conditional, index, *packed, branch_computations=tuple(computations))
     results = trace.elements(made)
     n = len(wanted)
+    join_effects(effects, results[n + len(at) :])
     slopes = dict(zip(at, results[n:]))
     if single:
         moved.append((instruction, results[0]._instruction))

@@ -7,7 +7,7 @@ make again is made again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,7 @@ def scan_vjp(
         carried_on = joint.carried()  # effects of rules that custom_vjp was given
         firsts, lasts = [e.first for e in carried_on], [e.last for e in carried_on]
     assert len(joint.captures) == len(carried_on)
+    beside_effects(outputs, carried_on)
 
     residuals = residuals_of([*results, *lasts], parameters, c, k, {*g_carry, *g_ys, *sums, *firsts})
 
@@ -113,6 +114,19 @@ def scan_vjp(
     for i, j in enumerate(sliced):
         column[1 + c + k + j] = grads[len(carried) + len(fixed) + i]
     return [column]
+
+
+def beside_effects(outputs: list[Instruction], carried: Sequence[trace.Carried]) -> None:
+    """Check that the values of a loop or branch, computed first, need no effect that takes place in its derivative.
+
+    Raises:
+      TraceError: they do.
+    """
+    if carried and not reached(outputs).isdisjoint(c.first for c in carried):
+        raise trace.trace_error(
+            "a derivative rule gives a value that comes from io_callback, inside a loop or a branch; use pure_callback "
+            "there, or call io_callback in the function around the loop"
+        )
 
 
 def stack_residuals(

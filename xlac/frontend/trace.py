@@ -330,8 +330,7 @@ class Trace:
                 return effect.initial()
         if not self.carries:
             raise trace_error(
-                "debug.print, callbacks and checks cannot be used in a reducer, in a comparator or in the derivative "
-                "of a branch; move the call out of it"
+                "debug.print, callbacks and checks cannot be used in a reducer or a comparator; move the call out of it"
             )
         outer = self.parent.effect(effect)
         first = self.parameter(outer.shape, "effect")

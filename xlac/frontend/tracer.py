@@ -219,7 +219,7 @@ class Tracer:
     def astype(self, dtype: Any, copy: bool = True, **_: Any) -> Tracer:
         from xlac import lax
 
-        return lax.convert_element_type(self, dtype)
+        return lax.convert_element_type(self, float if dtype is None else dtype)
 
     def view(self, dtype: Any) -> Tracer:
         return _numpy().view(self, dtype)

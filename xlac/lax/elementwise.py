@@ -207,9 +207,9 @@ def nextafter(x: ArrayLike, y: ArrayLike) -> Array:
 
 @public
 def convert_element_type(operand: ArrayLike, new_dtype: Any) -> Array:
-    """The array in another element type: floats to integers truncate, anything but 0 is true."""
+    """The array in another element type (None: as it is): floats to integers truncate, anything but 0 is true."""
     x = lift(operand)
-    dtype = dtypes.as_dtype(new_dtype)
+    dtype = x.dtype if new_dtype is None else dtypes.as_dtype(new_dtype)
     weak = new_dtype in (int, float, builtins.complex) if isinstance(new_dtype, type) else False
     if dtype == np.bool_ and x.dtype != np.bool_:
         return ne(x, full_like(x, 0))

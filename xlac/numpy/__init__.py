@@ -29,7 +29,6 @@ from numpy import (
     iterable,
     load,
     nan,
-    ndarray,
     newaxis,
     number,
     object_,
@@ -44,6 +43,7 @@ from numpy import (
 )
 from numpy.exceptions import ComplexWarning
 
+from xlac.array import Array as ndarray
 from xlac.frontend.dtypes import result_type
 from xlac.lax.movement import broadcast_shapes
 from xlac.numpy import (

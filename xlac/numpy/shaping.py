@@ -193,7 +193,7 @@ __all__.append("astype")
 
 @array_function
 def _converted(x: ArrayLike, dtype: Any) -> Array:
-    return lax.convert_element_type(as_tracer(x), dtype)
+    return lax.convert_element_type(as_tracer(x), float if dtype is None else dtype)
 
 
 @_public

@@ -29,7 +29,7 @@ from xlac.ir.opcode import (
     WORDS,
     opcode,
 )
-from xlac.ir.ops import lapack
+from xlac.ir.ops import lapack, tridiagonal
 from xlac.ir.ops.elementwise import quiet
 from xlac.ir.ops.sort import sort_order, top_k
 from xlac.ir.shape import TOKEN, ArrayShape, Shape, TupleShape
@@ -92,6 +92,30 @@ def _identity(*xs: Any, **_: Any) -> Any:
 @target("AllocateBuffer")
 def _allocate(*, shape: ArrayShape, **_: Any) -> np.ndarray:
     return np.zeros(shape.dims, shape.dtype)
+
+
+@target("dce_sink")
+def _sink(*_: Any, **__: Any) -> tuple[()]:
+    """Nothing: the call only keeps its operands from being removed."""
+    return ()
+
+
+TARGETS["tridiagonal_solve_perturbed_ffi"] = lambda lower, main, upper, b, **_: tridiagonal.solve_perturbed(
+    lower, main, upper, b
+)
+
+
+@target("cpu_csr_sparse_dense_ffi")
+def _csr_times_dense(
+    data: np.ndarray, starts: np.ndarray, columns: np.ndarray, b: np.ndarray, *, shape: ArrayShape, **_: Any
+) -> np.ndarray:
+    """A matrix in compressed rows times a dense matrix or vector; elements outside the matrix count as zeros."""
+    result = np.zeros(shape.dims, data.dtype)
+    rows = np.searchsorted(starts, np.arange(data.size), side="right") - 1
+    inside = (rows >= 0) & (rows < shape.dims[0]) & (columns >= 0) & (columns < b.shape[0])
+    rows, columns, data = rows[inside], columns[inside], data[inside]
+    np.add.at(result, rows, data.reshape(-1, *[1] * (b.ndim - 1)) * b[columns])
+    return result
 
 
 @target("TopK", "__gpu$TopK", "mhlo.topk", "stablehlo.dynamic_top_k")

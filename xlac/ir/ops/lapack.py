@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from xlac.ir.ops import schur
+from xlac.ir.ops import schur, tridiagonal
 from xlac.ir.ops.linalg import adjoint, cholesky_factor, solve_lower, triangular_solve
 from xlac.ir.shape import ArrayShape, Shape, TupleShape
 
@@ -132,40 +132,65 @@ def _orgqr(a: np.ndarray, tau: np.ndarray, **_: Any) -> np.ndarray:
     return q
 
 
+def _factored(
+    function: Callable[[np.ndarray], tuple[np.ndarray, ...]], a: np.ndarray
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """NumPy's factorisations of finite matrices, and info; NaN where elements are not finite or steps do not converge.
+
+    NumPy tells the whole batch that one of it did not converge, so that each is then tried alone.
+    """
+    finite = np.isfinite(a).all(axis=(-2, -1))
+    safe = np.where(finite[..., None, None], a, 0)
+    info = np.where(finite, 0, -4).astype(np.int32)
+    try:
+        results = list(function(safe))
+    except np.linalg.LinAlgError:
+        for at in np.ndindex(*info.shape):
+            try:
+                function(safe[at])
+            except np.linalg.LinAlgError:
+                safe[at], info[at] = 0, 1
+        results = list(function(safe))
+    for result in results:
+        if result.dtype.kind in "fc" and info.any():
+            result[info != 0] = np.nan
+    return results, info
+
+
 @_kernel("gesdd")
 @_kernel("gesvd")
 def _gesdd(a: np.ndarray, *, shape: TupleShape, config: dict[str, Any], **_: Any) -> tuple[Any, ...]:
     """Singular values and vectors: (overwritten matrix, s, u, v*, info)."""
     dims = [s.dims for s in shape if isinstance(s, ArrayShape)]
     mode = option_letter(config, "mode", "S")
-    good = np.isfinite(a).all(axis=(-2, -1))
-    safe = np.where(good[..., None, None], a, 0)
-    info = np.where(good, 0, -4).astype(np.int32)
     if mode == "N":
-        s = np.linalg.svd(safe, compute_uv=False)
+        (s,), info = _factored(lambda m: (np.linalg.svd(m, compute_uv=False),), a)
         u, vt = np.zeros(dims[2], a.dtype), np.zeros(dims[3], a.dtype)
     else:
-        u, s, vt = np.linalg.svd(safe, full_matrices=mode == "A")
-    bad = ~good
-    s = np.where(bad[..., None], np.nan, s).astype(a.real.dtype)
-    return a, s, u.astype(a.dtype), vt.astype(a.dtype), info
+        (u, s, vt), info = _factored(lambda m: np.linalg.svd(m, full_matrices=mode == "A"), a)
+    return a, s.astype(a.real.dtype), u.astype(a.dtype), vt.astype(a.dtype), info
 
 
 @_kernel("syevd", "sd")
 @_kernel("heevd", "cz")
 def _syevd(a: np.ndarray, *, config: dict[str, Any], **_: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Eigenvectors and ascending eigenvalues of a symmetric or Hermitian matrix, and info."""
-    good = np.isfinite(a).all(axis=(-2, -1))
-    w, v = np.linalg.eigh(np.where(good[..., None, None], a, 0), UPLO=option_letter(config, "uplo", "L"))
-    v = np.where(good[..., None, None], v, np.nan).astype(a.dtype)
-    w = np.where(good[..., None], w, np.nan).astype(a.real.dtype)
-    return v, w, np.where(good, 0, 1).astype(np.int32)
+    uplo = option_letter(config, "uplo", "L")
+    (w, v), info = _factored(lambda m: np.linalg.eigh(m, UPLO=uplo), a)
+    return v.astype(a.dtype), w.astype(a.real.dtype), np.abs(np.sign(info))
 
 
 @_kernel("geev")
 def _geev(a: np.ndarray, *, shape: TupleShape, **_: Any) -> tuple[Any, ...]:
     """Eigenvalues and left and right eigenvectors of a general matrix; each vector has length 1, as LAPACK's."""
-    info = _info(a)
+    (w, left, right), info = _factored(_eigenvectors, a)
+    if a.dtype.kind == "c":
+        return w, left, right, info
+    return w.real.astype(a.dtype), w.imag.astype(a.dtype), left, right, info
+
+
+def _eigenvectors(a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eigenvalues, left and right eigenvectors."""
     wide = np.result_type(a.dtype, np.complex64)
     w, right = np.linalg.eig(a)
     w, right = w.astype(wide), right.astype(wide)
@@ -176,26 +201,18 @@ def _geev(a: np.ndarray, *, shape: TupleShape, **_: Any) -> tuple[Any, ...]:
     if left.size:
         largest = np.take_along_axis(left, np.argmax(np.abs(left), axis=-2)[..., None, :], axis=-2)
         left = left * np.conj(largest) / np.where(largest == 0, 1, np.abs(largest))
-    left = left.astype(wide)
-    if a.dtype.kind == "c":
-        return w, left, right, info
-    return w.real.astype(a.dtype), w.imag.astype(a.dtype), left, right, info
+    return w, left.astype(wide), right
 
 
 @_kernel("gtsv")
 def _gtsv(lower: np.ndarray, main: np.ndarray, upper: np.ndarray, b: np.ndarray, **_: Any) -> tuple[np.ndarray, ...]:
     """Solve a tridiagonal system; diagonals beside the main one may be as long, with one element that is not read."""
     n = main.shape[-1]
-    matrix = np.zeros((*main.shape, n), main.dtype)
-    at = np.arange(n)
-    matrix[..., at, at] = main
-    matrix[..., at[1:], at[:-1]] = lower[..., lower.shape[-1] - (n - 1) :]
-    matrix[..., at[:-1], at[1:]] = upper[..., : n - 1]
-    try:
-        x, info = np.linalg.solve(matrix, b), np.zeros(main.shape[:-1], np.int32)
-    except np.linalg.LinAlgError:
-        x, info = np.full_like(b, np.nan), np.ones(main.shape[:-1], np.int32)
-    return lower, main, upper, x.astype(b.dtype), info
+    ends = [(0, 0)] * (main.ndim - 1)
+    x, info = tridiagonal.solve(
+        np.pad(lower, [*ends, (n - lower.shape[-1], 0)]), main, np.pad(upper, [*ends, (0, n - upper.shape[-1])]), b
+    )
+    return lower, main, upper, x, info
 
 
 def _each(function: Callable[..., tuple[Any, ...]], a: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
