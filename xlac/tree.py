@@ -1,9 +1,9 @@
 """Nested containers of arrays: taken apart into a flat list of leaves and a structure, and put together again.
 
 Containers are tuples, lists, dictionaries (in the order of their sorted keys; `defaultdict`s too), `OrderedDict`s (in
-their own order), named tuples, dataclasses (fields with `metadata={"static": True}` belong to the structure), `None`
-(no leaves) and classes given to `register`. Everything else is a leaf. The names are those of `jax.tree`;
-`xlac.tree_util` has the longer ones.
+their own order), named tuples, `None` (no leaves) and classes given to `register`, dataclasses most simply by
+`tree_util.register_dataclass`. Everything else is a leaf. The names are those of `jax.tree`; `xlac.tree_util` has the
+longer ones.
 """
 
 from __future__ import annotations
@@ -158,11 +158,6 @@ def _children(tree: Any) -> tuple[Any, tuple] | None:
         return data, tuple(children)
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return None, tuple(tree)
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        fields = dataclasses.fields(tree)
-        moving = [f.name for f in fields if not f.metadata.get("static")]
-        static = tuple((f.name, getattr(tree, f.name)) for f in fields if f.metadata.get("static"))
-        return (tuple(moving), static), tuple([getattr(tree, n) for n in moving])
     return None
 
 
@@ -176,7 +171,7 @@ def _keys(tree: Any, data: Any, count: int) -> Sequence[Any]:
     if cls in _REGISTRY:
         found = _REGISTRY[cls][2]
         return list(found(tree)) if found is not None else [FlattenedIndexKey(i) for i in range(count)]
-    return [GetAttrKey(n) for n in (tree._fields if isinstance(tree, tuple) else data[0])]
+    return [GetAttrKey(n) for n in tree._fields]
 
 
 def _flatten(tree: Any, leaves: list[Any], is_leaf: Callable[[Any], bool] | None) -> Structure:
@@ -273,13 +268,7 @@ def _build(structure: Structure, values: Any) -> Any:
         return defaultdict(factory, zip(keys, children))
     if kind in _REGISTRY:
         return _REGISTRY[kind][1](structure.data, tuple(children))
-    if issubclass(kind, tuple):
-        return kind(*children)
-    moving, static = structure.data
-    value = object.__new__(kind)
-    for name, child in (*zip(moving, children), *static):
-        object.__setattr__(value, name, child)
-    return value
+    return kind(*children)
 
 
 def structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Structure:

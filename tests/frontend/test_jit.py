@@ -23,6 +23,7 @@ def jit(f=None, **settings):
 Point = namedtuple("Point", "x y")
 
 
+@xlac.tree_util.register_dataclass
 @dataclasses.dataclass
 class Layer:
     weight: np.ndarray

@@ -8,11 +8,12 @@ from collections import OrderedDict, namedtuple
 
 import pytest
 
-from xlac import tree
+from xlac import tree, tree_util
 
 Pair = namedtuple("Pair", "first second")
 
 
+@tree_util.register_dataclass
 @dataclasses.dataclass
 class Layer:
     weight: object
@@ -102,3 +103,13 @@ def test_the_default_float_type_can_be_changed():
         "assert xlac.jit(lambda: xnp.ones(2))().dtype == np.float64"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "XLAC_DEFAULT_FLOAT": "float64"})
+
+
+def test_dataclasses_that_nobody_registered_are_leaves():
+    @dataclasses.dataclass
+    class Plain:
+        weight: object
+
+    value = Plain(1)
+    assert tree.leaves([value, 2]) == [value, 2]
+    assert tree.map(lambda p: p.weight, {"a": value}) == {"a": 1}

@@ -338,7 +338,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 
 def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple]:
     """See `xlac.linear_transpose`."""
-    from xlac.frontend.linear import placeholder
+    from xlac.frontend.linear import placeholder, take_effects
 
     leaves, nesting = tree.flatten(tuple(primals))
     name = getattr(fun, "__name__", type(fun).__name__)
@@ -349,8 +349,10 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
 
     def transposed(cotangent: Any) -> tuple:
         def run(given: Any) -> tuple:
+            before = dict(trace.active().effects)
             inputs = [placeholder(s) for s in shapes]
             found, structure = tree.flatten(fun(*tree.unflatten(nesting, inputs)))
+            take_effects(inputs, before)
             outputs = [lift(x) for x in found]
             cotangents, other = tree.flatten(given)
             if other != structure:

@@ -22,6 +22,10 @@ Axis = Union[int, Sequence[int], None]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+# Keywords of JAX that functions take without having them: where a result shall be, how exact. There is one of each.
+_PLACEMENT = frozenset({"accuracy", "out_sharding", "sharding"})
+
+
 class _Unhashable:
     """A setting without a hash: equal to itself only."""
 
@@ -95,6 +99,9 @@ class ArrayFunction(Dispatching):
         return key not in data
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if kwargs and not _PLACEMENT.isdisjoint(kwargs):
+            known = inspect.signature(self.traced).parameters
+            kwargs = {k: v for k, v in kwargs.items() if k not in _PLACEMENT or k in known}
         if trace.current() is not None:
             return self.traced(*args, **kwargs)
         from xlac.frontend.stages import Compiled, Program, leaf_signature, trace_program

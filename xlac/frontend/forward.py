@@ -257,7 +257,8 @@ def run_with_program(function: Callable[[], tuple[Any, LinearProgram]], name: st
     inner, parameters, outputs, shape, empty = kept
     values = iter(found)
     results = tree.unflatten(shape, [next(values) if x is None else x for x in empty])
-    ends = [o for o in outputs if o is not None]
+    effects = [c for c in inner.carried() if c.first.shape == TOKEN]
+    ends = [*(o for o in outputs if o is not None), *(c.last for c in effects)]
     captured = [p for p in inner.captures.values() if p.shape != TOKEN]
     tokens = [p for p in inner.captures.values() if p.shape == TOKEN]
 
@@ -266,7 +267,10 @@ def run_with_program(function: Callable[[], tuple[Any, LinearProgram]], name: st
             active = trace.active()
             mapping = {p: active.use(lift(t)) for p, t in zip((*captured, *parameters), (*held, *moving))}
             mapping |= {p: emit_instruction(op.after_all) for p in tokens}
-            return [Tracer(active, i) for i in trace.replay(ends, mapping)]
+            mapping |= {c.first: active.effect(c.effect) for c in effects}
+            made = trace.replay(ends, mapping)
+            active.carry(effects, made[len(made) - len(effects) :])
+            return [Tracer(active, i) for i in made[: len(made) - len(effects)]]
 
         if trace.current() is not None:
             made = iter(again([lift(r) for r in residuals], [lift(g) for g in given]))

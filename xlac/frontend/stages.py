@@ -47,7 +47,8 @@ def leaf_signature(value: Any, path: str = "") -> tuple[tuple[int, ...], np.dtyp
         return array.shape, array.dtype, False
     raise trace.trace_error(
         f"argument {path} is {value!r} of type {type(value).__name__}, which is no array; name it in static_argnums or "
-        "static_argnames if it is a setting"
+        "static_argnames if it is a setting, or give its class to tree_util.register_dataclass (or register_pytree_node) "
+        "if it contains arrays"
     )
 
 
@@ -105,7 +106,7 @@ class Traced:
     @property
     def out_info(self) -> Any:
         """Shapes and dtypes of the results, nested as they are."""
-        made = [ShapeDtypeStruct(s.dims, s.dtype, w) for s, w in zip(self.out_shapes, self.out_weak)]
+        made = [ShapeDtypeStruct(s.dims, s.dtype, weak_type=w) for s, w in zip(self.out_shapes, self.out_weak)]
         return tree.unflatten(self.out_structure, made)
 
     @property
@@ -357,11 +358,12 @@ def cost_analysis(module: Module) -> dict[str, float]:
 class ShapeDtypeStruct:
     """Shape and dtype of an array, without its values."""
 
-    __slots__ = ("dtype", "shape", "weak_type")
+    __slots__ = ("dtype", "shape", "sharding", "weak_type")
 
-    def __init__(self, shape: Sequence[int], dtype: Any, weak_type: bool = False) -> None:
+    def __init__(self, shape: Sequence[int], dtype: Any, *, sharding: Any = None, weak_type: bool = False) -> None:
         self.shape = tuple(shape)
         self.dtype = dtypes.as_dtype(dtype)
+        self.sharding = sharding
         self.weak_type = weak_type
 
     @property
@@ -390,7 +392,7 @@ def eval_shape(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     leaves, structure = tree.flatten((args, kwargs))
 
     def specs(found: list[Tracer], shape: tree.Structure) -> Any:
-        return tree.unflatten(shape, [ShapeDtypeStruct(t.shape, t.dtype, t.weak_type) for t in found])
+        return tree.unflatten(shape, [ShapeDtypeStruct(t.shape, t.dtype, weak_type=t.weak_type) for t in found])
 
     name = getattr(function, "__name__", "function")
 
@@ -400,7 +402,7 @@ def eval_shape(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
     if trace.current() is None:
         traced = trace_program(run, name, [leaf_signature(leaf) for leaf in leaves])
-        shapes = [ShapeDtypeStruct(s.dims, s.dtype, w) for s, w in zip(traced.out_shapes, traced.out_weak)]
+        shapes = [ShapeDtypeStruct(s.dims, s.dtype, weak_type=w) for s, w in zip(traced.out_shapes, traced.out_weak)]
         return tree.unflatten(traced.out_structure, shapes)
     inner = trace.Trace(name, trace.current())
     with trace.recording(inner):

@@ -189,9 +189,9 @@ class RoundingMethod:
 
 
 @public
-def nextafter(x: ArrayLike, y: ArrayLike) -> Array:
-    """The float next to x in the direction of y."""
-    x, y = match("nextafter", (x, y))
+def nextafter(x1: ArrayLike, x2: ArrayLike) -> Array:
+    """The float next to x1 in the direction of x2."""
+    x, y = match("nextafter", (x1, x2))
     bits = element_type(x.dtype).bits
     integer = np.dtype(f"i{bits // 8}")
     raw = bitcast_convert_type(x, integer)

@@ -67,20 +67,30 @@ def dynamic_slice(
 
 
 @public
-def dynamic_slice_in_dim(operand: ArrayLike, start_index: ArrayLike, slice_size: int, axis: int = 0) -> Array:
+def dynamic_slice_in_dim(
+    operand: ArrayLike,
+    start_index: ArrayLike,
+    slice_size: int,
+    axis: int = 0,
+    *,
+    allow_negative_indices: bool = True,
+) -> Array:
     """`dynamic_slice` along one dimension."""
     x = lift(operand)
     axis %= x.ndim
     starts: list[Any] = [0] * x.ndim
     starts[axis] = start_index
-    return dynamic_slice(x, starts, [slice_size if d == axis else n for d, n in enumerate(x.shape)])
+    sizes = [slice_size if d == axis else n for d, n in enumerate(x.shape)]
+    return dynamic_slice(x, starts, sizes, allow_negative_indices=allow_negative_indices)
 
 
 @public
-def dynamic_index_in_dim(operand: ArrayLike, index: ArrayLike, axis: int = 0, keepdims: bool = True) -> Array:
+def dynamic_index_in_dim(
+    operand: ArrayLike, index: ArrayLike, axis: int = 0, keepdims: bool = True, *, allow_negative_indices: bool = True
+) -> Array:
     """One computed place along a dimension."""
     x = lift(operand)
-    result = dynamic_slice_in_dim(x, index, 1, axis)
+    result = dynamic_slice_in_dim(x, index, 1, axis, allow_negative_indices=allow_negative_indices)
     return result if keepdims else squeeze(result, (axis % x.ndim,))
 
 
@@ -106,21 +116,25 @@ def dynamic_update_slice(
 
 
 @public
-def dynamic_update_slice_in_dim(operand: ArrayLike, update: ArrayLike, start_index: ArrayLike, axis: int) -> Array:
+def dynamic_update_slice_in_dim(
+    operand: ArrayLike, update: ArrayLike, start_index: ArrayLike, axis: int, *, allow_negative_indices: bool = True
+) -> Array:
     """`dynamic_update_slice` along one dimension."""
     x = lift(operand)
     starts: list[Any] = [0] * x.ndim
     starts[axis % x.ndim] = start_index
-    return dynamic_update_slice(x, update, starts)
+    return dynamic_update_slice(x, update, starts, allow_negative_indices=allow_negative_indices)
 
 
 @public
-def dynamic_update_index_in_dim(operand: ArrayLike, update: ArrayLike, index: ArrayLike, axis: int) -> Array:
+def dynamic_update_index_in_dim(
+    operand: ArrayLike, update: ArrayLike, index: ArrayLike, axis: int, *, allow_negative_indices: bool = True
+) -> Array:
     """Replace one computed place along a dimension."""
     x, patch = lift(operand), lift(update)
     if patch.ndim != x.ndim:
         patch = expand_dims(patch, (axis % x.ndim,))
-    return dynamic_update_slice_in_dim(x, patch, index, axis)
+    return dynamic_update_slice_in_dim(x, patch, index, axis, allow_negative_indices=allow_negative_indices)
 
 
 class GatherScatterMode(enum.Enum):

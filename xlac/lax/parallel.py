@@ -33,6 +33,7 @@ __all__ = [
     "axis_index",
     "axis_size",
     "pbroadcast",
+    "pcast",
     "pmax",
     "pmean",
     "pmin",
@@ -401,3 +402,8 @@ def pbroadcast(x: Any, axis_name: Any, source: int) -> Any:
     return tree.map(
         lambda leaf: indexing.index_in_dim(_gathered("pbroadcast", leaf, axis_name), source, 0, keepdims=False), x
     )
+
+
+def pcast(x: Any, axis_name: Any, *, to: str) -> Any:
+    """The same values, which JAX is told differ between devices or do not; here all are of the one device."""
+    return tree.map(lift, x) if trace.current() is not None else x

@@ -1,16 +1,18 @@
-"""Fourier transforms, random bits, and what chooses between programs."""
+"""Fourier transforms, random bits, what chooses between programs, and what orders and places values."""
 
 from __future__ import annotations
 
 import enum
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from xlac import tree
 from xlac.frontend import dtypes, trace
-from xlac.frontend.eager import Array, ArrayLike
+from xlac.frontend.eager import Array, ArrayLike, made
 from xlac.frontend.trace import emit, lift, shape_error
 from xlac.ir.opcode import op
 from xlac.ir.shape import ArrayShape, TupleShape, element_type
@@ -19,11 +21,20 @@ from xlac.lax.movement import reshape
 from xlac.lax.operands import Declared, as_dims, convert, match
 
 __all__: list[str] = [
+    "AccuracyMode",
+    "DotDimensionNumbers",
     "FftType",
     "RandomAlgorithm",
+    "Tolerance",
+    "after_all",
     "composite",
+    "create_token",
+    "dce_sink",
+    "dtype",
     "platform_dependent",
     "rng_bit_generator",
+    "stage",
+    "with_sharding_constraint",
 ]
 _declared = Declared(__name__, __all__)
 public, named = _declared.public, _declared.named
@@ -134,3 +145,58 @@ def platform_dependent(
             f"platform_dependent: none of {', '.join(per_platform)} is cpu, and there is no default"
         )
     return chosen(*args)
+
+
+# ---- order and place
+
+
+def create_token(_: Any = None) -> Any:
+    """A token, an array of no elements: effects take place in the order of the program, whatever waits for whom."""
+    return made(np.zeros((0,), np.bool_))
+
+
+def after_all(*operands: Any) -> Any:
+    """A token that stands for several."""
+    return create_token()
+
+
+def dce_sink(val: Any, *, prevent_mlir_dce: bool = False) -> None:
+    """Nothing: what no result needs is not computed."""
+
+
+@public
+def stage(x: ArrayLike, /) -> Array:
+    """The value as an array, traced inside a traced function."""
+    return lift(x)
+
+
+def with_sharding_constraint(x: Any, shardings: Any) -> Any:
+    """The same arrays: on one device every sharding leaves them whole."""
+    return tree.map(stage, x)
+
+
+def dtype(x: Any) -> np.dtype:
+    """The dtype of an array, or that of arrays made of a Python number or a type."""
+    if hasattr(x, "dtype") and not isinstance(x, type):
+        return np.dtype(x.dtype)
+    return dtypes.as_dtype(x) if isinstance(x, (type, str, np.dtype)) else dtypes.type_of(x)[0]
+
+
+class AccuracyMode(enum.Enum):
+    """How exact functions shall be; here they have one form."""
+
+    HIGHEST = 1
+    DEFAULT = 2
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far results of functions may be off; here they have one form."""
+
+    atol: float = 0.0
+    rtol: float = 0.0
+    ulps: int = 0
+
+
+# The dimension numbers of `dot_general`: ((contracting, contracting), (batch, batch)).
+DotDimensionNumbers = tuple[tuple[Sequence[int], Sequence[int]], tuple[Sequence[int], Sequence[int]]]

@@ -86,9 +86,11 @@ def _eliminate(
         u[2, ..., k] = np.where(swap, after, 0)
         u[0, ..., k + 1] = second - factor * first[1]
         u[1, ..., k + 1] = np.where(swap, -factor * after, after)
-        swap_rows, rows = swap[..., None], (x[..., k, :].copy(), x[..., k + 1, :].copy())
-        x[..., k, :] = np.where(swap_rows, rows[1], rows[0])
-        x[..., k + 1, :] = np.where(swap_rows, rows[0], rows[1]) - factor[..., None] * x[..., k, :]
+        here, next_ = x[..., k, :].copy(), x[..., k + 1, :].copy()
+        x[..., k, :] = np.where(swap[..., None], next_, here)
+        # Where there is nothing to eliminate, an infinite row does not spread.
+        less = np.where(below[..., None] == 0, 0, factor[..., None] * x[..., k, :])
+        x[..., k + 1, :] = np.where(swap[..., None], here, next_) - less
         scale = np.where(swap, size(u[0, ..., k + 1]) + size(u[1, ..., k + 1]), next_scale)
     return u, x
 
