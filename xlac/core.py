@@ -202,7 +202,7 @@ def make_jaxpr(
     (['add'], [ShapeDtypeStruct(shape=(), dtype=float32)])
     """
     if axis_env:
-        raise OptionError(f"make_jaxpr: axis_env is {axis_env!r}; give names by vmap(..., axis_name=...) in the function")
+        raise OptionError(f"make_jaxpr: axis_env is {axis_env!r}; names come from vmap(..., axis_name=...)")
     fixed = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
     name = trace.name_of(fun)
 

@@ -82,7 +82,8 @@ class OptionError(XlacError, ValueError):
 
 
 # JAX's names. It tells apart what was asked of a traced array; here the message does.
-ConcretizationTypeError = JAXTypeError = JAXIndexError = UnexpectedTracerError = NonConcreteBooleanIndexError = TraceError
+ConcretizationTypeError = JAXTypeError = JAXIndexError = TraceError
+UnexpectedTracerError = NonConcreteBooleanIndexError = TraceError
 TracerArrayConversionError = TracerBoolConversionError = TracerIntegerConversionError = TraceError
 KeyReuseError = TraceError
 JaxRuntimeError = EvaluateError

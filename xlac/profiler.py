@@ -33,9 +33,7 @@ def StepTraceAnnotation(name: str, **kwargs: Any) -> Any:
     return named_scope(name)
 
 
-def annotate_function(
-    func: Callable[..., Any], name: str | None = None, **decorator_kwargs: Any
-) -> Callable[..., Any]:
+def annotate_function(func: Callable[..., Any], name: str | None = None, **decorator_kwargs: Any) -> Callable[..., Any]:
     """The function in a `TraceAnnotation`, by default of its own name."""
     return named_call(func, name=name)
 

@@ -74,16 +74,16 @@ class Structure:
     Attributes:
       kind: the container's class; None for `None`; `Structure` for a leaf.
       data: what else is needed to build it again: keys, static fields.
-      children: the structures inside.
+      parts: the structures inside.
       num_leaves: number of leaves.
     """
 
-    __slots__ = ("_hash", "children", "data", "kind", "num_leaves")
+    __slots__ = ("_hash", "data", "kind", "num_leaves", "parts")
 
-    def __init__(self, kind: Any, data: Any, children: tuple[Structure, ...]) -> None:
-        self.kind, self.data, self.children = kind, data, children
-        self.num_leaves: int = 1 if kind is Structure else sum(c.num_leaves for c in children)
-        self._hash = hash((kind, data, children))
+    def __init__(self, kind: Any, data: Any, parts: tuple[Structure, ...]) -> None:
+        self.kind, self.data, self.parts = kind, data, parts
+        self.num_leaves: int = 1 if kind is Structure else sum(p.num_leaves for p in parts)
+        self._hash = hash((kind, data, parts))
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -93,7 +93,7 @@ class Structure:
             and self._hash == other._hash
             and self.kind is other.kind
             and self.data == other.data
-            and self.children == other.children
+            and self.parts == other.parts
         )
 
     def __hash__(self) -> int:
@@ -102,8 +102,34 @@ class Structure:
     def __repr__(self) -> str:
         return f"Structure({unflatten(self, [_Star()] * self.num_leaves)!r})"
 
+    @property
+    def num_nodes(self) -> int:
+        """Containers and leaves."""
+        return 1 + sum(p.num_nodes for p in self.parts)
+
+    def children(self) -> list[Structure]:
+        return list(self.parts)
+
+    def node_data(self) -> tuple[type, Any] | None:
+        """The container's class and what else makes it; None for a leaf."""
+        return None if self.kind is Structure else (type(None) if self.kind is None else self.kind, self.data)
+
     def unflatten(self, leaves: Iterable[Any]) -> Any:
         return unflatten(self, leaves)
+
+    def flatten_up_to(self, tree: Any) -> list[Any]:
+        """What `tree` has, leaves or whole containers, where this has leaves.
+
+        Raises:
+          ValueError: it is nested in another way.
+        """
+        return _flatten_up_to(self, tree, "")
+
+    def compose(self, inner: Structure) -> Structure:
+        """This structure with `inner` in place of each leaf."""
+        if self.kind is Structure:
+            return inner
+        return Structure(self.kind, self.data, tuple([p.compose(inner) for p in self.parts]))
 
 
 class _Star:
@@ -256,7 +282,7 @@ def _build(structure: Structure, values: Any) -> Any:
         return next(values)
     if kind is None:
         return None
-    children = [_build(c, values) for c in structure.children]
+    children = [_build(c, values) for c in structure.parts]
     if kind is tuple:
         return tuple(children)
     if kind is list:
@@ -322,15 +348,13 @@ def _flatten_up_to(shape: Structure, tree: Any, path: str) -> list[Any]:
             raise ValueError(f"trees differ at {path or 'the top'}: None and {type(tree).__name__}")
         return []
     parts = None if tree is None else _children(tree)
-    if parts is None or type(tree) is not shape.kind or parts[0] != shape.data or len(parts[1]) != len(shape.children):
+    if parts is None or type(tree) is not shape.kind or parts[0] != shape.data or len(parts[1]) != len(shape.parts):
         raise ValueError(
             f"trees differ at {path or 'the top'}: {shape!r} and {structure(tree)!r}; they must be nested alike"
         )
     keys = _keys(tree, parts[0], len(parts[1]))
     return [
-        leaf
-        for s, child, key in zip(shape.children, parts[1], keys)
-        for leaf in _flatten_up_to(s, child, f"{path}{key}")
+        leaf for s, child, key in zip(shape.parts, parts[1], keys) for leaf in _flatten_up_to(s, child, f"{path}{key}")
     ]
 
 

@@ -67,7 +67,7 @@ def all_leaves(iterable: Iterable[Any], is_leaf: Callable[[Any], bool] | None = 
 
 def treedef_children(treedef: PyTreeDef) -> list[PyTreeDef]:
     """The structures inside a structure."""
-    return list(treedef.children)
+    return list(treedef.parts)
 
 
 def treedef_is_leaf(treedef: PyTreeDef) -> bool:

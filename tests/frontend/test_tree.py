@@ -113,3 +113,14 @@ def test_dataclasses_that_nobody_registered_are_leaves():
     value = Plain(1)
     assert tree.leaves([value, 2]) == [value, 2]
     assert tree.map(lambda p: p.weight, {"a": value}) == {"a": 1}
+
+
+def test_structures_have_jax_methods():
+    structure = tree.structure({"a": 1, "b": (2, None)})
+    assert structure.num_nodes == 5
+    assert structure.node_data() == (dict, ("a", "b"))
+    assert [c.node_data() for c in structure.children()] == [None, (tuple, None)]
+    assert structure.flatten_up_to({"a": [1, 2], "b": ({}, None)}) == [[1, 2], {}]
+    assert structure.compose(tree.structure([0, 0])) == tree.structure({"a": [1, 2], "b": ([3, 4], None)})
+    with pytest.raises(ValueError, match="nested alike"):
+        structure.flatten_up_to({"a": 1, "b": (2, None, 3)})

@@ -223,7 +223,7 @@ def _expm1(a: Lanes, b: Lanes) -> Pair:
     half, _ = sin_and_cos(b * 0.5)
     _, c = sin_and_cos(b)
     square = half * half
-    near = fma(real._expm1(a), c, -(square + square))
+    near = fma(real._expm1(a), c, -(square + square)) + 0.0  # a zero is positive, as in the array API standard
     re = select(a <= 40.0, near, re)
     return select(a.eq(-_INF), -1.0, select(a.eq(_INF) & b.eq(0.0), _INF, re)), im
 
@@ -387,7 +387,7 @@ def _atanh(a: Lanes, b: Lanes) -> Pair:
     re = select(x.eq(0.0), 0.0, re)
     angle = atan2(v + v, fma(w, u + 1, -square)) * 0.5
     angle = select(huge, math.pi / 2, angle)
-    angle = select(y.is_nan(), _NAN, angle)
+    angle = select(y.is_nan() | (x.is_nan() & ~_is_infinite(y)), _NAN, angle)
     return re.with_sign_of(a), angle.with_sign_of(b)
 
 

@@ -108,6 +108,8 @@ class KernelEmitter:
         self.depth = 0
 
     def emit(self) -> None:
+        if self.kernel.contract:
+            self.e.fast_math = "contract "
         self.pointers()
         self.body(self.kernel.body)
         self.e.ret()
@@ -140,11 +142,10 @@ class KernelEmitter:
     def stores(self, stores: list[Store]) -> None:
         """All places and values first, then the stores: a result may take the memory of an operand."""
         for s in stores:
-            place = s.index * s.buffer.element_type.dtype.itemsize
-            if self.varying_index(place) and not self.direction(s.index):
-                self.vector_index(place)
+            if self.varying_index(s.index) and not self.direction(s.index):
+                self.vector_index(s.index * s.buffer.element_type.dtype.itemsize)
             else:
-                self.scalar_index(place)
+                self.base(s.buffer, s.index)
         ready = [(s, self.value(s.value, self.lanes_of_store(s)), self.guard(s.guard)) for s in stores]
         for statement, value, guard in ready:
             self.store(statement, value, guard)
@@ -721,9 +722,27 @@ class KernelEmitter:
         for i, buffer in enumerate(self.buffers):
             self.pointer[buffer] = e.load("ptr", e.gep(self.table, 8 * i), 8)
 
+    def base(self, buffer: Buffer, i: Index) -> Value:
+        """The address of element i - i.const, the first lane's: what elements a fixed distance apart have in common."""
+        pointer = self.pointer[buffer.resolve()]
+        if not i.terms:
+            return pointer
+        whole = Index(0, i.terms) * buffer.element_type.dtype.itemsize
+        key = (whole, pointer)
+        level, found = self.place(key, i.variables, i.registers, i.buffers)
+        if found is None:
+            offset = self.scalar_index(whole)
+            here = self.emit_in(level)
+            found = self.e.gep(pointer, offset)
+            self.come_back(level, here)
+            self.remember(level, key, found, i.registers, i.buffers)
+        assert isinstance(found, Value)
+        return found
+
     def address(self, buffer: Buffer, i: Index) -> Value:
         """The address of an element, the first lane's where the index varies."""
-        return self.e.gep(self.pointer[buffer.resolve()], self.scalar_index(i * buffer.element_type.dtype.itemsize))
+        base, distance = self.base(buffer, i), i.const * buffer.element_type.dtype.itemsize
+        return self.e.gep(base, distance) if distance else base
 
     def addresses(self, buffer: Buffer, i: Index) -> Value:
         """The addresses of the elements of all lanes."""
@@ -745,28 +764,30 @@ class KernelEmitter:
         e, t = self.e, v.element_type
         guard = self.guard(v.guard)
         # What the access needs is computed in its own scopes, before the load is placed.
-        scaled = v.index * t.dtype.itemsize
         pointer = self.pointer[v.buffer.resolve()]
         direction = self.direction(v.index) if n > 1 else 0
-        if direction < 0:
-            place = self.scalar_index((v.index - (n - 1)) * t.dtype.itemsize)
-        elif n == 1 or direction or not self.varying_index(v.index):
-            place = self.scalar_index(scaled)
+        first = v.index - (n - 1) if direction < 0 else v.index
+        if n == 1 and guard is not None:
+            place = self.scalar_index(v.index * t.dtype.itemsize)
+        elif n == 1 or direction:
+            place = self.base(v.buffer, first)
         else:
-            place = self.vector_index(scaled)
+            place = self.index(v.index * t.dtype.itemsize, n)
         here = self.emit_in(level)
+        if place.type == "ptr" and first.const:
+            place = e.gep(place, first.const * t.dtype.itemsize)
         if n == 1:
             if guard is not None:
-                place = e.select(guard, place, e.const("i64", 0))
-            parts = [e.load(k, a, alignment(t)) for k, a in self.parts(t, 1, e.gep(pointer, place))]
+                place = e.gep(pointer, e.select(guard, place, e.const("i64", 0)))
+            parts = [e.load(k, a, alignment(t)) for k, a in self.parts(t, 1, place)]
         else:
             mask = self.combined_mask(guard, n)
             if direction:
                 mask = mask and (self.turned(mask) if direction < 0 else mask)
-                parts = self.load_neighbours(t, n, e.gep(pointer, place), mask)
+                parts = self.load_neighbours(t, n, place, mask)
                 parts = [self.turned(p) for p in parts] if direction < 0 else parts
             else:
-                many = e.gep(pointer, place if lanes(place.type) == n else e.splat(place, n))
+                many = e.gep(pointer, place)
                 parts = [e.gather(k, p, mask, e.const(k, 0), alignment(t)) for k, p in self.parts(t, n, many)]
         held = [scalar.from_memory(e, p, t) for p in parts]
         result: Held = held[0] if len(held) == 1 else Complex(*held)

@@ -329,9 +329,9 @@ def scan(
         return tree.unflatten(structure, leaves[:k]), tree.unflatten(structure_xs, leaves[k:])
 
     def carried(found: tree.Structure) -> Any:
-        if found.kind is not tuple or len(found.children) != 2:
+        if found.kind is not tuple or len(found.parts) != 2:
             raise trace.trace_error(f"scan: f gives {found}; it must give a pair (carry, y)")
-        return found.children[0]
+        return found.parts[0]
 
     slices = [ArrayShape(element_type(x.dtype), x.shape[1:]) for x in inputs]
     body, carry = _record_loop("scan", f, carry, structure, paths, slices, rebuild, carried, "scan")
@@ -361,7 +361,7 @@ def scan(
         active.carry(body.carried, [r._instruction for r in results])
         results = results[len(changed) :]
     last = [Tracer(r._trace, r._instruction, t.weak_type) for r, t in zip(results, carry)]
-    return tree.unflatten(structure, last), tree.unflatten(body.structure.children[1], results[k:])
+    return tree.unflatten(structure, last), tree.unflatten(body.structure.parts[1], results[k:])
 
 
 def _several(note: ScanNote, values: Sequence[Tracer], count: int) -> list[Tracer]:

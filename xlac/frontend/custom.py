@@ -537,7 +537,7 @@ class custom_vjp(_Ruled):
         def bwd(info: tree.Structure, residuals: list[Any], cotangents: list[Any]) -> list[Any]:
             given = tree.unflatten(info, residuals), tree.unflatten(nesting, cotangents)
             found = self.bwd(*settings, *given)  # type: ignore[misc]
-            children = structure.children
+            children = structure.parts
             if not isinstance(found, (tuple, list)) or len(found) != len(children):
                 got = f"{len(found)} entries" if isinstance(found, (tuple, list)) else type(found).__name__
                 raise trace.trace_error(

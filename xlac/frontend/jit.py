@@ -313,12 +313,12 @@ class Jit(Dispatching):
         """The parameter numbers of donated arguments."""
         if not self._donate_nums and not self._donate_names:
             return []
-        positional, named = structure.children
+        positional, named = structure.parts
         result: list[int] = []
         count = 0
-        donated = [i in self._donate_nums for i in range(len(positional.children))]
+        donated = [i in self._donate_nums for i in range(len(positional.parts))]
         donated += [k in self._donate_names for k in named.data]
-        for chosen, child in zip(donated, (*positional.children, *named.children)):
+        for chosen, child in zip(donated, (*positional.parts, *named.parts)):
             if chosen:
                 result.extend(range(count, count + child.num_leaves))
             count += child.num_leaves

@@ -145,13 +145,13 @@ def _links(token: Instruction, inputs: Sequence[Tracer]) -> list[Instruction]:
     oldest = min((session.order[x._instruction] for x in inputs), default=0)
 
     def earlier(x: Instruction) -> list[Instruction]:
-        if session.order.get(x, -1) < oldest:
-            return []
-        return [y for y in session.operands(x) if _holds_token(y)]
+        return [] if session.order.get(x, -1) < oldest else session.operands(x)
 
-    found = operands_first([session.resolve(token)], {}, earlier)
+    found: dict[Instruction, None] = {}
+    for top in operands_first([session.resolve(token)], found, earlier):
+        found[top] = None
     own = ("get-tuple-element", "tuple", "after-all", "parameter")
-    return [x for x in found if x.opcode.name not in own and session.order.get(x, -1) >= oldest]
+    return [x for x in found if _holds_token(x) and x.opcode.name not in own and session.order.get(x, -1) >= oldest]
 
 
 def _holds_token(x: Instruction) -> bool:

@@ -318,7 +318,7 @@ def _caller(run: Callable[[Sequence[np.ndarray]], list[np.ndarray]], structure: 
     """`run`, with its results nested as the structure."""
     if structure == tree.LEAF:
         return lambda arrays: run(arrays)[0]
-    if structure.kind is tuple and all(c == tree.LEAF for c in structure.children):
+    if structure.kind is tuple and all(c == tree.LEAF for c in structure.parts):
         return lambda arrays: tuple(run(arrays))
     build = tree._build
     return lambda arrays: build(structure, iter(run(arrays)))

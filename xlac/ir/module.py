@@ -384,7 +384,8 @@ class Module:
       entry: the computation that is run.
       attrs: header attributes as text, such as is_scheduled or input_output_alias.
       donated: parameter numbers whose memory the result may take over.
-      uncalled: computations of the text that nothing reaches; they are printed and mean nothing.
+      uncalled: computations of the text that nothing reaches; they are printed and mean nothing. The entry is among
+        them where it stands before one.
     """
 
     def __init__(self, name: str, entry: Computation, attrs: dict[str, str] | None = None) -> None:

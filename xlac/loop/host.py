@@ -54,10 +54,11 @@ def check_computable(instruction: Instruction) -> None:
         raise CompileError(f"{instruction.name}: {error}") from None
 
 
-def _stand_in(shape: Shape) -> np.ndarray:
-    """An array of zeros that takes no memory."""
-    assert isinstance(shape, ArrayShape)
-    return np.broadcast_to(np.zeros((), shape.dtype), shape.dims)
+def _stand_in(shape: Shape) -> Any:
+    """A value of zeros that takes no memory."""
+    if isinstance(shape, TupleShape):
+        return tuple(map(_stand_in, shape))
+    return np.broadcast_to(np.zeros((), shape.dtype), shape.dims) if isinstance(shape, ArrayShape) else ()
 
 
 def _function(instruction: Instruction, shapes: list[Shape]) -> Callable[..., list[np.ndarray]]:

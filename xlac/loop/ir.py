@@ -553,6 +553,7 @@ class Kernel:
     body: list[Statement]
     parallel: Var | None = None
     grain: int = 1
+    contract: bool = False
 
     @property
     def template(self) -> Kernel:
@@ -580,6 +581,7 @@ class SharedKernel(Kernel):
 
     def __init__(self, name: str, template: Kernel, buffers: dict[Buffer, Buffer]) -> None:
         self.name, self.parallel, self.grain = name, template.parallel, template.grain
+        self.contract = template.contract
         self._template, self._own = template, buffers
 
     @property

@@ -18,6 +18,7 @@ from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape
 from xlac.ir.window import scan_form
 from xlac.loop import ir
 from xlac.loop.elemental import Storage, has_code
+from xlac.loop.fft import schedule_fft
 from xlac.loop.host import host_call
 from xlac.loop.ir import Buffer, Copy, HostCall, Kernel, Program, SharedKernel, Step, Switch, While
 from xlac.loop.scan import schedule_scan
@@ -311,6 +312,14 @@ class Lowering:
             self.steps.extend(steps)
         return result
 
+    def fft(self, instruction: Instruction, operands: list[Storage]) -> Storage:
+        source, result = self.buffer(operands[0], instruction.name), self.temp(instruction.shape, instruction.name)
+        assert isinstance(result, Buffer)
+        if result.size:
+            name = self.name(f"k.{instruction.name}")
+            self.steps.extend(schedule_fft(name, instruction, source, result, self.machine, self.constant))
+        return result
+
     # ---- instructions without kernels
 
     def literal(self, instruction: Instruction) -> Storage:
@@ -409,6 +418,7 @@ _RULES: dict[str, Rule] = {
     "bitcast-convert": Lowering.bitcast_convert,
     **dict.fromkeys(_SCHEDULES, Lowering.ordered),
     "reduce-window": Lowering.window,
+    "fft": Lowering.fft,
 }
 # Rules that make kernels of one instruction by itself.
-_SHARED = (Lowering.fusion, Lowering.ordered, Lowering.window)
+_SHARED = (Lowering.fusion, Lowering.ordered, Lowering.window, Lowering.fft)

@@ -31,7 +31,7 @@ from xlac.loop.ir import (
     load,
     read,
 )
-from xlac.loop.schedule import COLUMN_VECTORS, PARALLEL_NS, PIECE_NS, Machine, body_ns
+from xlac.loop.schedule import COLUMN_VECTORS, PARALLEL_NS, Machine, body_ns, parallel_kernel
 
 # Chunks of a row that one loop goes through side by side, so that the processor need not wait for each sum.
 CHAINS = 8
@@ -125,14 +125,7 @@ class Scan:
         return [Store(o, place, convert(v, o.element_type)) for o, v in zip(self.outputs, values)]
 
     def kernel(self, name: str, body: list[Statement], ns: float) -> Kernel:
-        """A kernel, whose one outer loop is split over threads if that pays."""
-        if self.machine.parallel and len(body) == 1 and isinstance(body[0], For) and ns > PARALLEL_NS:
-            loop = body[0]
-            units = -(-loop.var.extent // loop.width)
-            grain = max(1, math.ceil(units * PIECE_NS / ns))
-            if grain < units:
-                return Kernel(name, body, loop.var, grain)
-        return Kernel(name, body)
+        return parallel_kernel(self.machine, name, body, ns)
 
     # ---- rows that are not cut
 

@@ -98,6 +98,19 @@ class Machine:
         return max(1, self.vector_bytes // max(4, element_type.real.dtype.itemsize))
 
 
+def parallel_kernel(
+    machine: Machine, name: str, body: list[Statement], total_ns: float, contract: bool = False
+) -> Kernel:
+    """A kernel whose one outer loop is split over threads if that pays."""
+    if machine.parallel and len(body) == 1 and isinstance(body[0], For) and total_ns > PARALLEL_NS:
+        outer = body[0]
+        units = -(-outer.var.extent // outer.width)
+        grain = max(1, math.ceil(units * PIECE_NS / total_ns))
+        if grain < units:
+            return Kernel(name, body, outer.var, grain, contract)
+    return Kernel(name, body, contract=contract)
+
+
 def live_instructions(roots: Sequence[Instruction], storage: dict[Instruction, Storage]) -> list[Instruction]:
     """What must be computed for the roots, operands first: everything above them that is not in memory."""
     order: list[Instruction] = []
@@ -222,14 +235,7 @@ class Scheduler:
         return self.parallel(name, body, cost * math.prod(v.extent for v in kept))
 
     def parallel(self, name: str, body: list[Statement], total_ns: float) -> Kernel:
-        """A kernel whose one outer loop is split over threads if that pays."""
-        if self.machine.parallel and len(body) == 1 and isinstance(body[0], For) and total_ns > PARALLEL_NS:
-            outer = body[0]
-            units = -(-outer.var.extent // outer.width)
-            grain = max(1, math.ceil(units * PIECE_NS / total_ns))
-            if grain < units:
-                return Kernel(name, body, outer.var, grain)
-        return Kernel(name, body)
+        return parallel_kernel(self.machine, name, body, total_ns)
 
     # ---- pieces
 

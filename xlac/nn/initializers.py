@@ -158,7 +158,7 @@ def variance_scaling(
     default = dtype
 
     def init(key: Any, shape: Sequence[int], dtype: Any = default) -> Any:
-        kind = random.threefry.float_dtype("variance_scaling", dtype, complex_too=distribution == "normal")
+        kind = random.keys.float_dtype("variance_scaling", dtype, complex_too=distribution == "normal")
         inputs, outputs = fans(shape, in_axis, out_axis, batch_axis)
         n = {
             "fan_in": inputs,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -228,7 +230,7 @@ def _single(x: Tracer, term: str, keep: str) -> tuple[Tracer, str]:
     return (lax.reduce_sum(x, gone) if gone else x), "".join(c for c in term if c in keep)
 
 
-def _pair(x: Tracer, xt: str, y: Tracer, yt: str, keep: str, precision: Any, preferred: Any) -> tuple[Tracer, str]:
+def _pair(x: Tracer, xt: str, y: Tracer, yt: str, keep: str, dot_general: Callable[..., Tracer]) -> tuple[Tracer, str]:
     """One contraction of two operands."""
     x, xt = _single(x, xt, keep + yt)
     y, yt = _single(y, yt, keep + xt)
@@ -257,7 +259,7 @@ def _pair(x: Tracer, xt: str, y: Tracer, yt: str, keep: str, precision: Any, pre
         places = [sorted(result.index(c) for c in t) for t in (xt, yt)]
         left, right = (expand(v, shape, p) for v, p in zip(wide, places))
         return lax.mul(left, right), result
-    return lax.dot_general(x, y, numbers, precision, preferred), result
+    return dot_general(x, y, numbers), result
 
 
 def _drop_ones(x: Tracer, term: str, letters: list[str]) -> tuple[Tracer, str]:
@@ -266,22 +268,49 @@ def _drop_ones(x: Tracer, term: str, letters: list[str]) -> tuple[Tracer, str]:
     return lax.squeeze(x, [term.index(c) for c in letters]), "".join(c for c in term if c not in letters)
 
 
-@_public
 def einsum(
     subscripts: Any, /, *operands: ArrayLike, out: None = None, optimize: Any = "optimal", precision: Any = None,
-    preferred_element_type: Any = None, dtype: Any = None,
+    preferred_element_type: Any = None, dtype: Any = None, _dot_general: Callable[..., Any] = lax.dot_general,
 ) -> Array:  # fmt: skip
-    """Einstein summation.
+    """Einstein summation, of `"ij,jk->ik", x, y` or `x, [0, 1], y, [1, 2], [0, 2]`.
 
-    More than two operands are contracted in pairs, in the order NumPy's `einsum_path` finds cheapest.
+    More than two operands are contracted in pairs, in the order NumPy's `einsum_path` finds cheapest, by
+    `_dot_general`.
     """
     _core.no_out("einsum", out)
     if not isinstance(subscripts, str):
-        raise trace.trace_error("einsum: the subscripts must be a string such as 'ij,jk->ik'")
+        subscripts, operands = _with_letters((subscripts, *operands))
+    return _einsum(subscripts, *operands, precision=precision, preferred=preferred_element_type, dtype=dtype,
+                   dot_general=_dot_general)  # fmt: skip
+
+
+__all__.append("einsum")
+
+
+def _with_letters(operands: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+    """The text and the operands of a list in which each operand is followed by the numbers of its dimensions."""
+    lists = [*operands[1::2], *(operands[-1:] if len(operands) % 2 else ())]
+    numbered = all(isinstance(s, (list, tuple)) and all(n is ... or 0 <= n < 52 for n in s) for s in lists)
+    if len(operands) < 2 or not numbered:
+        raise trace.trace_error(
+            "einsum takes a text and the operands ('ij,jk->ik', x, y), or each operand followed by the numbers, 0 to "
+            "51, of its dimensions (x, [0, 1], y, [1, 2], [0, 2])"
+        )
+    texts = ["".join("..." if n is ... else string.ascii_letters[n] for n in s) for s in lists]
+    inputs = ",".join(texts[: len(operands) // 2])
+    return f"{inputs}->{texts[-1]}" if len(operands) % 2 else inputs, operands[: len(operands) // 2 * 2 : 2]
+
+
+@array_function
+def _einsum(
+    subscripts: str, /, *operands: ArrayLike, precision: Any, preferred: Any, dtype: Any,
+    dot_general: Callable[..., Tracer],
+) -> Array:  # fmt: skip
     xs = _core.promote(*operands)
     if dtype is not None:
         xs = [lax.convert_element_type(x, dtype) for x in xs]
     terms, result = _parse(subscripts, xs)
+    product = partial(dot_general, precision=precision, preferred_element_type=preferred)
     work = list(zip(xs, terms))
     for step in _path(xs, terms, result):
         picked = [work.pop(i) for i in sorted(step, reverse=True)][::-1]
@@ -290,12 +319,12 @@ def einsum(
         if len(picked) == 1:
             x, term = _single(x, term, keep)
         for y, other in picked[1:]:
-            x, term = _pair(x, term, y, other, keep, precision, preferred_element_type)
+            x, term = _pair(x, term, y, other, keep, product)
         work.append((x, term))
     ((x, term),) = work
     x, term = _single(x, term, result)
     made = lax.transpose(x, [term.index(c) for c in result])
-    return made if preferred_element_type is None else lax.convert_element_type(made, preferred_element_type)
+    return made if preferred is None else lax.convert_element_type(made, preferred)
 
 
 def _path(xs: Sequence[Tracer], terms: list[str], result: str) -> list[tuple[int, ...]]:

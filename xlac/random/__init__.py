@@ -7,6 +7,9 @@ Every function takes both, and keys made from keys have their form. Use every ke
 (threefry2x32, partitionable). They are equal bit for bit where integers and exact float operations are involved alone
 (bits, uniform in [0, 1), randint, bernoulli, permutation, ...), and as far as rounding goes otherwise.
 
+Keys of the generators "rbg" and "unsafe_rbg" have one form, their words uint32[4]. Their bits are JAX's too, but for
+gamma and what is made from it, and under `vmap`, where each key gives the numbers that it gives by itself.
+
 Without a dtype, samples are float32 and int32. Samples of gamma, and of what is made from them, have derivatives by
 their parameters, at fixed quantiles.
 """
@@ -39,6 +42,19 @@ from xlac.random.discrete import (
     rademacher,
     randint,
 )
+from xlac.random.keys import (
+    PRNGKey,
+    bits,
+    clone,
+    fold_in,
+    key,
+    key_data,
+    key_dtype,
+    key_impl,
+    split,
+    uniform,
+    wrap_key_data,
+)
 from xlac.random.rejection import (
     ball,
     beta,
@@ -53,7 +69,6 @@ from xlac.random.rejection import (
     poisson,
     t,
 )
-from xlac.random.threefry import PRNGKey, bits, clone, fold_in, key, key_data, key_impl, split, uniform, wrap_key_data
 
 __all__ = [
     "PRNGKey",
@@ -78,6 +93,7 @@ __all__ = [
     "gumbel",
     "key",
     "key_data",
+    "key_dtype",
     "key_impl",
     "laplace",
     "loggamma",

@@ -23,16 +23,14 @@ from xlac.lax import linalg
 from xlac.lax.operands import as_dims
 from xlac.numpy._core import as_tracer, promote_inexact
 from xlac.random.discrete import rademacher
-from xlac.random.threefry import (
-    counters,
+from xlac.random.keys import (
     float_dtype,
-    hash_words,
     key_words,
     parameter,
     sample_shape,
     split,
     uniform,
-    unit,
+    unit_floats,
 )
 
 COVARIANCE_METHODS = ("cholesky", "eigh", "svd")
@@ -57,7 +55,7 @@ def normal(key: ArrayLike, shape: Sequence[int] = (), dtype: Any = None) -> Arra
         real, imag = split(key)
         scale = lift(np.asarray(math.sqrt(2), part))
         return lax.complex(lax.div(normal(real, dims, part), scale), lax.div(normal(imag, dims, part), scale))
-    return to_normal(unit(hash_words(key_words("normal", key), counters(dims)), kind))
+    return to_normal(unit_floats(key_words("normal", key), dims, kind))
 
 
 @array_function

@@ -17,14 +17,12 @@ from xlac.frontend.trace import lift, shape_error, trace_error
 from xlac.frontend.tracer import Tracer
 from xlac.lax.operands import as_dims, convert
 from xlac.numpy._core import as_tracer, inexact, normalize_axis, promote_inexact, stretch
-from xlac.random.threefry import (
+from xlac.random.keys import (
     bits,
-    counters,
-    hash_words,
     integer_dtype,
     key_words,
-    mixed,
     parameter,
+    random_bits,
     sample_shape,
     split,
     uniform,
@@ -75,7 +73,7 @@ def randint(key: ArrayLike, shape: Sequence[int], minval: ArrayLike, maxval: Arr
     span = lax.select(lax.le(high, low), lax.full_like(span, 1), span)
     span = lax.select(lax.bitwise_and(beyond, lax.gt(high, low)), lax.add(span, lax.full_like(span, 1)), span)
     first, second = split(key)
-    upper, lower = (mixed(hash_words(key_words("randint", k), counters(dims)), info.bits) for k in (first, second))
+    upper, lower = (random_bits(key_words("randint", k), dims, info.bits) for k in (first, second))
     # (upper 2^bits + lower) mod span, with 2^bits mod span as the square of 2^(bits / 2) mod span.
     half = lax.rem(lax.full_like(span, 2 ** (info.bits // 2)), span)
     power = lax.rem(lax.mul(half, half), span)

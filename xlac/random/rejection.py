@@ -24,12 +24,8 @@ from xlac.nn.functions import softmax
 from xlac.numpy._core import as_tracer
 from xlac.random.continuous import exponential, normal, to_normal
 from xlac.random.discrete import rademacher
-from xlac.random.threefry import (
-    Words,
-    child,
-    counters,
+from xlac.random.keys import (
     float_dtype,
-    hash_words,
     integer_dtype,
     key_words,
     parameter,
@@ -37,12 +33,14 @@ from xlac.random.threefry import (
     split,
     uniform,
     unit,
+    unit_width,
 )
+from xlac.random.threefry import Words, child, counters, hash_words, mixed
 
 
 def _own_uniform(keys: Words, dtype: np.dtype) -> Tracer:
     """One number in [0, 1) from each of many keys."""
-    return unit(child(keys, 0), dtype)
+    return unit(mixed(child(keys, 0), unit_width(dtype)), dtype)
 
 
 def _where(mask: Tracer, new: Words, old: Words) -> Words:
@@ -74,7 +72,8 @@ def _gamma(key: Any, alpha: Tracer, log_space: bool) -> Tracer:
     """
     dims, dtype = alpha.shape, alpha.dtype
     alpha = lax.reshape(alpha, (alpha.size,))
-    keys = hash_words(key_words("gamma", key), counters(alpha.shape))
+    # Each number has a key of its own, of two words whatever the generator.
+    keys = hash_words(key_words("gamma", key)[:2], counters(alpha.shape))
     large = lax.ge(alpha, 1)
     shifted = lax.select(large, alpha, lax.add(alpha, 1))
     third = lift(np.asarray(1 / 3, dtype))

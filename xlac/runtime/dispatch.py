@@ -227,11 +227,11 @@ class Binding:
             elif kind is None:
                 words.append(t.NONE)
             elif kind is tuple or kind is list:
-                words.extend((t.NEW_TUPLE if kind is tuple else t.NEW_LIST, len(node.children)))
-                return all(visit(child, depth + 1) for child in node.children)
+                words.extend((t.NEW_TUPLE if kind is tuple else t.NEW_LIST, len(node.parts)))
+                return all(visit(child, depth + 1) for child in node.parts)
             elif kind is dict:
-                words.extend((t.NEW_DICT, len(node.children)))
-                for key, child in zip(node.data, node.children):
+                words.extend((t.NEW_DICT, len(node.parts)))
+                for key, child in zip(node.data, node.parts):
                     keep.append(key)
                     words.append(id(key))
                     if not visit(child, depth + 1):

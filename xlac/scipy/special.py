@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from fractions import Fraction
@@ -13,9 +14,11 @@ from xlac import lax
 from xlac.frontend import trace
 from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
 from xlac.frontend.tracer import Tracer
+from xlac.lax.operands import convert
 from xlac.lax.special import no_slope, ruled
 from xlac.nn.functions import logsumexp
 from xlac.numpy import _core, elementwise, reductions
+from xlac.scipy import _error_functions, _hypergeometric
 
 __all__: list[str] = ["logsumexp", "psi"]
 
@@ -28,18 +31,26 @@ def _public(function: Callable[..., Any], name: str | None = None, what: str | N
     return array_function(function)
 
 
-def _one(name: str, function: Callable[[Tracer], Tracer], what: str) -> Any:
-    def call(x: ArrayLike) -> Array:
-        return function(_core.inexact(x))
+def _declared(name: str, function: Callable[..., Any], parameters: str, what: str) -> Any:
+    """A public function of arrays of floats, which are broadcast; `parameters` are their names."""
+    names = parameters.split()
 
+    def call(*args: Any, **kwargs: Any) -> Any:
+        bound = call.__signature__.bind(*args, **kwargs)  # type: ignore[attr-defined]
+        return function(*_core.operands_inexact(name, *bound.args))
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    given = [inspect.Parameter(n, kind, annotation="ArrayLike") for n in names]
+    call.__signature__ = inspect.Signature(given, return_annotation="Array")  # type: ignore[attr-defined]
     return _public(call, name, what)
 
 
-def _two(name: str, function: Callable[[Tracer, Tracer], Tracer], what: str) -> Any:
-    def call(x: ArrayLike, y: ArrayLike) -> Array:
-        return function(*_core.operands_inexact(name, x, y))
+def _one(name: str, function: Callable[[Tracer], Any], what: str, parameter: str = "x") -> Any:
+    return _declared(name, function, parameter, what)
 
-    return _public(call, name, what)
+
+def _two(name: str, function: Callable[[Tracer, Tracer], Tracer], what: str, parameters: str = "x y") -> Any:
+    return _declared(name, function, parameters, what)
 
 
 def _like(x: Tracer, value: float) -> Tracer:
@@ -66,8 +77,8 @@ i0 = _one("i0", lambda x: lax.mul(_exp_abs(x), lax.bessel_i0e(x)), "Modified Bes
 i0e = _one("i0e", lax.bessel_i0e, "e^-|x| i0(x).")
 i1 = _one("i1", lambda x: lax.mul(_exp_abs(x), lax.bessel_i1e(x)), "Modified Bessel function of order 1.")
 i1e = _one("i1e", lax.bessel_i1e, "e^-|x| i1(x).")
-gammainc = _two("gammainc", lax.igamma, "Regularised lower incomplete gamma function, gammainc(a, x).")
-gammaincc = _two("gammaincc", lax.igammac, "Regularised upper incomplete gamma function, gammaincc(a, x).")
+gammainc = _two("gammainc", lax.igamma, "Regularised lower incomplete gamma function.", "a x")
+gammaincc = _two("gammaincc", lax.igammac, "Regularised upper incomplete gamma function.", "a x")
 
 
 def _gammasgn(x: Tracer) -> Tracer:
@@ -103,18 +114,20 @@ def _betaln(a: Tracer, b: Tracer) -> Tracer:
     return lax.sub(lax.add(lax.lgamma(a), lax.lgamma(b)), lax.lgamma(lax.add(a, b)))
 
 
-betaln = _two("betaln", _betaln, "Logarithm of the absolute value of the beta function.")
+betaln = _two("betaln", _betaln, "Logarithm of the absolute value of the beta function.", "a b")
 beta = _two(
     "beta",
     lambda a, b: lax.mul(
         lax.mul(lax.mul(_gammasgn(a), _gammasgn(b)), _gammasgn(lax.add(a, b))), lax.exp(_betaln(a, b))
     ),
     "The beta function.",
+    "a b",
 )
 poch = _two(
     "poch",
     lambda z, m: lax.select(lax.eq(m, 0), _like(m, 1), lax.exp(lax.sub(lax.lgamma(lax.add(z, m)), lax.lgamma(z)))),
     "gamma(z + m) / gamma(z).",
+    "z m",
 )
 
 
@@ -187,8 +200,8 @@ def _relative(p: Tracer, q: Tracer, extra: bool) -> Tracer:
 
 
 entr = _one("entr", _entr, "-x log(x), 0 at 0, -inf below.")
-rel_entr = _two("rel_entr", lambda p, q: _relative(p, q, False), "p log(p / q).")
-kl_div = _two("kl_div", lambda p, q: _relative(p, q, True), "p log(p / q) - p + q.")
+rel_entr = _two("rel_entr", lambda p, q: _relative(p, q, False), "p log(p / q).", "p q")
+kl_div = _two("kl_div", lambda p, q: _relative(p, q, True), "p log(p / q) - p + q.", "p q")
 
 
 def _boxcox(x: Tracer, power: Tracer) -> Tracer:
@@ -199,8 +212,8 @@ def _boxcox(x: Tracer, power: Tracer) -> Tracer:
     return lax.select(zero, log, lax.div(lax.expm1(lax.mul(safe, log)), safe))
 
 
-boxcox = _two("boxcox", _boxcox, "Box and Cox' power transformation.")
-boxcox1p = _two("boxcox1p", lambda x, p: _boxcox(lax.add(x, _like(x, 1)), p), "boxcox(1 + x, power).")
+boxcox = _two("boxcox", _boxcox, "Box and Cox' power transformation.", "x lmbda")
+boxcox1p = _two("boxcox1p", lambda x, p: _boxcox(lax.add(x, _like(x, 1)), p), "boxcox(1 + x, lmbda).", "x lmbda")
 
 
 # ---- the normal distribution
@@ -254,7 +267,7 @@ def _log_ndtr(x: Tracer) -> Tracer:
     return lax.select(far, tail, value)
 
 
-ndtri = _one("ndtri", _ndtri, "The inverse of `ndtr`.")
+ndtri = _one("ndtri", _ndtri, "The inverse of `ndtr`.", "p")
 
 
 @_public
@@ -447,4 +460,101 @@ def comb(N: ArrayLike, k: ArrayLike, *, repetition: bool = False) -> Array:
     return lax.select(ok, lax.exp(log), _like(n, 0))
 
 
-__all__ += ["bernoulli"]
+# ---- error functions of complex numbers, and other integrals
+
+
+@_public
+def wofz(z: ArrayLike) -> Array:
+    """Faddeeva's function, e^(-z^2) erfc(-iz), as a complex number."""
+    x = _core.inexact(z)
+    return _error_functions.wofz(convert(x, np.result_type(x.dtype, np.complex64)))
+
+
+erfcx = _one("erfcx", _error_functions.erfcx, "e^(x^2) erfc(x), without overflow for large x; of complex numbers too.")
+dawsn = _one("dawsn", _error_functions.dawsn, "Dawson's integral, e^(-x^2) times the integral of e^(t^2) from 0 to x.")
+fresnel = _one(
+    "fresnel", _error_functions.fresnel, "Fresnel's integrals (S, C) of sin and cos of pi t^2 / 2 from 0 to x."
+)
+sici = _one(
+    "sici",
+    _error_functions.sici,
+    "The integrals (Si, Ci) of sin(t) / t from 0 to x and of cos(t) / t from infinity to |x|.",
+)
+owens_t = _two(
+    "owens_t",
+    _error_functions.owens_t,
+    "Owen's T: the integral of e^(-h^2 (1 + x^2) / 2) / (2 pi (1 + x^2)) for x from 0 to a.",
+    "h a",
+)
+
+
+# ---- hypergeometric functions, Bessel functions, spherical harmonics
+
+hyp1f1 = _declared(
+    "hyp1f1",
+    _hypergeometric.hyp1f1,
+    "a b x",
+    "Kummer's function, the sum of (a)_k / (b)_k x^k / k!; 1 for a = b = 0. Exact where the terms have one sign.",
+)
+hyp2f1 = _declared(
+    "hyp2f1",
+    _hypergeometric.hyp2f1,
+    "a b c x",
+    "Gauss' function, the sum of (a)_k (b)_k / (c)_k x^k / k!, for x up to 1; NaN beyond. It loses digits for x > 0.9 "
+    "where c - a - b is close to a whole number.",
+)
+
+
+@_public
+def bessel_jn(z: ArrayLike, *, v: int, n_iter: int = 50) -> Array:
+    """Bessel functions of the first kind of the orders 0 to v, [v + 1, *z.shape].
+
+    Args:
+      z: real numbers; the result is good while |z| is less than n_iter by some 20.
+      v: a whole number.
+      n_iter: the order from which the recurrence goes down.
+    Raises: ShapeError if v is no whole number, or z complex.
+    """
+    x = _core.inexact(z)
+    if isinstance(v, bool) or not isinstance(v, (int, np.integer)) or v < 0 or x.dtype.kind == "c":
+        raise trace.shape_error(
+            f"bessel_jn: v is {v!r} and z is {x._instruction.shape}; v must be 0, 1, ... and z real"
+        )
+    return _hypergeometric.bessel_jn(x, int(v), int(n_iter))
+
+
+def sph_harm_y(
+    n: ArrayLike,
+    m: ArrayLike,
+    theta: ArrayLike,
+    phi: ArrayLike,
+    diff_n: int | None = None,
+    n_max: int | None = None,
+) -> Array:
+    """Spherical harmonics of degree n and order m at colatitude theta and longitude phi, complex and orthonormal.
+
+    Args:
+      n, m: integers with |m| <= n; all arguments are broadcast.
+      diff_n: None.
+      n_max: the greatest degree, to which n is clipped; found from n if left out, which must be concrete then.
+    Raises: TraceError if n is traced and n_max not given.
+    """
+    if diff_n is not None:
+        raise trace.trace_error("sph_harm_y: diff_n is not supported; xlac.jvp gives derivatives by theta and phi")
+    if n_max is None:
+        if isinstance(n, Tracer):
+            raise trace.trace_error("sph_harm_y: n is traced, so that n_max must be given")
+        n_max = int(np.max(np.asarray(n), initial=0))
+    return _sph_harm_y(n, m, theta, phi, n_max)
+
+
+@array_function
+def _sph_harm_y(n: ArrayLike, m: ArrayLike, theta: ArrayLike, phi: ArrayLike, n_max: int) -> Array:
+    degree, order = (_core.as_tracer(x) for x in (n, m))
+    angles = _core.operands_inexact("sph_harm_y", theta, phi)
+    dims = np.broadcast_shapes(degree.shape, order.shape, angles[0].shape)
+    values = (_core.stretch(convert(x, x.dtype), dims) for x in (degree, order, *angles))
+    return _hypergeometric.sph_harm_y(*values, n_max)
+
+
+__all__ += ["bernoulli", "sph_harm_y"]

@@ -162,7 +162,8 @@ class _Builder:
         if text.tables:
             module.attrs["stack_frames"] = text.tables
         reached = set(module.computations)
-        module.uncalled = tuple(c for c in self.built.values() if c not in reached)
+        uncalled = [c for c in self.built.values() if c not in reached or c is module.entry]
+        module.uncalled = tuple(uncalled[:-1] if uncalled[-1] is module.entry else uncalled)
         warn_of_stand_ins(self.elided, self.fill_constants)
         return module
 
@@ -538,8 +539,8 @@ class _Builder:
             self._check_async(block, call, instruction, wrapped)
         elif opcode_name == "custom-call":
             self._check_custom_call(block, call, instruction)
-        elif opcode_name == "conditional" and operands[0].shape.element_type is PRED:
-            self._check_branches(block, attributes)
+        elif opcode_name == "conditional":
+            self._check_branches(block, attributes, operands[0].shape)
         return scope.add(instruction, name)
 
     def _wrap(
@@ -638,13 +639,14 @@ class _Builder:
                 f"custom-call: operand_layout_constraints are of shapes {wanted} but the operands are {given}",
             )
 
-    def _check_branches(self, block: Block, attributes: list[tuple[str, str, int]]) -> None:
-        """A conditional with a predicate names its two branches."""
+    def _check_branches(self, block: Block, attributes: list[tuple[str, str, int]], index: Shape) -> None:
+        """A conditional with a predicate names its two branches, one with a number lists them."""
+        pairs = isinstance(index, ArrayShape) and index.element_type is PRED
+        wanted = "true_computation and false_computation" if pairs else "branch_computations={...}"
         for name, _, place in attributes:
-            if name == "branch_computations":
+            if name in (("branch_computations",) if pairs else _BRANCHES):
                 raise self.source.error(
-                    "branch_computations cannot stand at a conditional with a pred; it takes true_computation and "
-                    "false_computation",
+                    f"{name} cannot stand at a conditional with {'a pred' if pairs else index}; it takes {wanted}",
                     block.base + place,
                 )
 

@@ -31,7 +31,7 @@ from xlac.ir.opcode import (
 )
 from xlac.ir.ops import lapack, tridiagonal
 from xlac.ir.ops.elementwise import quiet
-from xlac.ir.ops.sort import sort_order, top_k
+from xlac.ir.ops.sort import in_total_order, sort_order, top_k
 from xlac.ir.shape import TOKEN, ArrayShape, Shape, TupleShape
 
 # The target of calls of a Python function of this process; they hold it as `callback`. Operands and results are arrays,
@@ -141,21 +141,25 @@ def _topk(
 @target("ApproxTopK", "PartialReduce")
 def _approximate_topk(
     *operands: np.ndarray,
+    shape: Shape,
     config: dict[str, Any],
     to_apply: Any = None,
     call: Callable[..., Any] | None = None,
     **_: Any,
-) -> tuple[np.ndarray, ...]:
-    """The exact first `top_k` along `reduction_dim` by the comparator; after the arrays come initial values."""
+) -> Any:
+    """The exact first along `reduction_dim` by the comparator, as many as the result has; after the arrays come
+    initial values."""
     if to_apply is None or call is None:
         raise EvaluateError("custom-call: ApproxTopK needs a comparator")
     arrays = operands[: len(operands) // 2]
     axis = int(config["reduction_dim"])
     moved = [np.moveaxis(x, axis, -1) for x in arrays]
     rows = [x.reshape(-1, x.shape[-1]) for x in moved]
-    order = sort_order(rows, to_apply, call)[:, : int(config["top_k"])]
+    first = shape[0] if isinstance(shape, TupleShape) else shape
+    order = sort_order(rows, in_total_order(to_apply), call)[:, : first.dims[axis]]  # type: ignore[union-attr]
     picked = (np.take_along_axis(r, order, -1).reshape(*m.shape[:-1], order.shape[-1]) for r, m in zip(rows, moved))
-    return tuple(np.moveaxis(x, -1, axis) for x in picked)
+    results = tuple(np.moveaxis(x, -1, axis) for x in picked)
+    return results if isinstance(shape, TupleShape) else results[0]
 
 
 def _opcode_target(name: str) -> Target:

@@ -178,6 +178,16 @@ def sort_order(arrays: list[np.ndarray], comparator: Computation, call: Callable
     return _merge_order(arrays, comparator, call)
 
 
+def in_total_order(comparator: Computation) -> Computation:
+    """The comparator, by total order if it compares floats that are its parameters; NaNs then come first or last."""
+    made = comparator.clone()
+    root = made.root
+    parameters = all(x.opcode.name == "parameter" for x in root.operands)
+    if root.opcode.name == "compare" and parameters and root.operands[0].shape.element_type.is_float:
+        root.attrs["type"] = "TOTALORDER"
+    return made
+
+
 def _sort(
     *operands: np.ndarray, dimensions: tuple[int, ...], is_stable: bool, to_apply: Computation, call: Callable[..., Any]
 ) -> Any:

@@ -77,20 +77,20 @@ def _eliminate(
             here, next_ = np.where(here == 0, 0, here / scale), next_ / next_scale
         swap = (next_ > here) & (below != 0)
         factor = np.where(swap, u[0, ..., k], below) / np.where(swap, below, u[0, ..., k])
-        factor = np.where(below == 0, 0, factor)
         # The two rows from column k on, the one that stays first.
         first = (np.where(swap, below, u[0, ..., k]), np.where(swap, main[..., k + 1], u[1, ..., k]))
         second = np.where(swap, u[1, ..., k], main[..., k + 1])
         after = u[1, ..., k + 1].copy()
         u[0, ..., k], u[1, ..., k] = first
         u[2, ..., k] = np.where(swap, after, 0)
-        u[0, ..., k + 1] = second - factor * first[1]
+        # Where there is nothing to eliminate, zeros keep their signs and infinities do not spread.
+        nothing = below == 0
+        u[0, ..., k + 1] = np.where(nothing, second, second - factor * first[1])
         u[1, ..., k + 1] = np.where(swap, -factor * after, after)
         here, next_ = x[..., k, :].copy(), x[..., k + 1, :].copy()
         x[..., k, :] = np.where(swap[..., None], next_, here)
-        # Where there is nothing to eliminate, an infinite row does not spread.
-        less = np.where(below[..., None] == 0, 0, factor[..., None] * x[..., k, :])
-        x[..., k + 1, :] = np.where(swap[..., None], here, next_) - less
+        moved = np.where(swap[..., None], here, next_)
+        x[..., k + 1, :] = np.where(nothing[..., None], moved, moved - factor[..., None] * x[..., k, :])
         scale = np.where(swap, size(u[0, ..., k + 1]) + size(u[1, ..., k + 1]), next_scale)
     return u, x
 

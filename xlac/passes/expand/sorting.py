@@ -5,6 +5,7 @@ from __future__ import annotations
 from xlac.ir.module import Computation, Instruction, Module, inline
 from xlac.ir.opcode import op
 from xlac.ir.ops.custom_call import parse_config
+from xlac.ir.ops.sort import in_total_order
 from xlac.ir.shape import S32, ArrayShape, ElementType, TupleShape
 from xlac.passes.expand.build import Array, element, expand, iota, tuple_
 
@@ -73,20 +74,17 @@ def _named_topk(x: Instruction, comparator: Computation | None) -> Instruction |
 
 
 def _approximate(x: Instruction, comparator: Computation | None) -> Instruction | None:
-    """The exact first `top_k` along `reduction_dim` by the comparator; after the arrays come initial values."""
+    """The exact first along `reduction_dim` by the comparator; after the arrays come initial values."""
     config = parse_config(x["backend_config"])
     arrays = x.operands[: len(x.operands) // 2]
-    if (
-        comparator is None
-        or len(comparator.parameters) != 2 * len(arrays)
-        or not {"reduction_dim", "top_k"} <= set(config)
-    ):
+    first = x.shape[0] if isinstance(x.shape, TupleShape) else x.shape
+    if comparator is None or len(comparator.parameters) != 2 * len(arrays) or "reduction_dim" not in config:
         return None
-    axis, k = int(config["reduction_dim"]), int(config["top_k"])
-    made = op.sort.make(*arrays, dimensions=(axis,), is_stable=True, to_apply=comparator)
+    axis = int(config["reduction_dim"])
+    made = op.sort.make(*arrays, dimensions=(axis,), is_stable=True, to_apply=in_total_order(comparator))
     if len(arrays) == 1:
         parts = [Array(made)]
     else:
         parts = [element(made, i) for i in range(len(arrays))]
-    picked = [p.slice(axis, 0, k) for p in parts]
+    picked = [p.slice(axis, 0, first.dims[axis]) for p in parts]
     return tuple_(*picked) if isinstance(x.shape, TupleShape) else picked[0].node
