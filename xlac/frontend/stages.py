@@ -47,7 +47,7 @@ def leaf_signature(value: Any, path: str = "") -> tuple[tuple[int, ...], np.dtyp
         return array.shape, array.dtype, False
     raise trace.trace_error(
         f"argument {path} is {value!r} of type {type(value).__name__}, which is no array; name it in static_argnums or "
-        "static_argnames if it is a setting, or give its class to tree_util.register_dataclass (or register_pytree_node) "
+        "static_argnames if it is a setting, or give its class to tree_util.register_dataclass (register_pytree_node) "
         "if it contains arrays"
     )
 

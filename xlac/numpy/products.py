@@ -287,6 +287,10 @@ def einsum(
 __all__.append("einsum")
 
 
+# In the order of their characters, as results without an arrow are.
+_LETTERS = string.ascii_uppercase + string.ascii_lowercase
+
+
 def _with_letters(operands: Sequence[Any]) -> tuple[str, Sequence[Any]]:
     """The text and the operands of a list in which each operand is followed by the numbers of its dimensions."""
     lists = [*operands[1::2], *(operands[-1:] if len(operands) % 2 else ())]
@@ -296,7 +300,7 @@ def _with_letters(operands: Sequence[Any]) -> tuple[str, Sequence[Any]]:
             "einsum takes a text and the operands ('ij,jk->ik', x, y), or each operand followed by the numbers, 0 to "
             "51, of its dimensions (x, [0, 1], y, [1, 2], [0, 2])"
         )
-    texts = ["".join("..." if n is ... else string.ascii_letters[n] for n in s) for s in lists]
+    texts = ["".join("..." if n is ... else _LETTERS[n] for n in s) for s in lists]
     inputs = ",".join(texts[: len(operands) // 2])
     return f"{inputs}->{texts[-1]}" if len(operands) % 2 else inputs, operands[: len(operands) // 2 * 2 : 2]
 
