@@ -1,5 +1,7 @@
 """`xlac.config`: the default types, and what else JAX's settings say."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,56 @@ def test_what_was_compiled_before_is_forgotten():
     assert types() == ["float32", "int32", "float32", "int32", "complex64", "float32"]
 
 
+def test_what_a_function_was_compiled_for_before_is_forgotten_with_its_jits(wide):
+    def makes(n):
+        return xnp.ones(2) * n
+
+    assert xlac.jit(makes)(2.0).dtype == np.float64
+    xlac.config.update("jax_enable_x64", False)
+    assert xlac.jit(makes)(2.0).dtype == np.float32
+
+
+CONTEXTS = {
+    "debug_nans": True,
+    "debug_infs": True,
+    "enable_x64": True,
+    "default_prng_impl": "rbg",
+    "explain_cache_misses": True,
+    "transfer_guard": "disallow",
+    "log_compiles": True,
+    "default_device": None,
+}
+
+
+@pytest.mark.parametrize("name", CONTEXTS)
+def test_a_context_has_a_setting_for_a_while(name):
+    before = xlac.config.read(f"jax_{name}")
+    with getattr(xlac, name)(CONTEXTS[name]):
+        assert getattr(xlac.config, f"jax_{name}") == CONTEXTS[name]
+    assert xlac.config.values[f"jax_{name}"] == before
+
+
+def test_jit_can_be_switched_off_and_on():
+    seen = []
+    append = xlac.jit(lambda x: seen.append(type(x)) or x)
+    try:
+        xlac.config.update("jax_disable_jit", True)
+        append(np.ones(2))
+        assert xlac.config.jax_disable_jit and seen == [np.ndarray]
+    finally:
+        xlac.config.update("jax_disable_jit", False)
+    append(np.ones(2))
+    assert not xlac.config.jax_disable_jit and seen[1] is not np.ndarray
+
+
+def test_the_folder_of_compiled_objects_is_a_setting(tmp_path, monkeypatch):
+    monkeypatch.setenv("XLAC_CACHE_DIR", "")
+    xlac.config.update("jax_compilation_cache_dir", tmp_path)
+    assert xlac.config.jax_compilation_cache_dir == str(tmp_path)
+    xlac.jit(lambda x: x * 3.25)(np.ones(7))
+    assert xlac.config.jax_enable_compilation_cache is (os.environ.get("XLAC_CACHE", "1") == "1")
+
+
 def test_settings_that_say_what_is_so_are_taken():
     xlac.config.update("jax_platforms", "cpu")
     xlac.config.update("jax_default_matmul_precision", "highest")
@@ -53,6 +105,8 @@ def test_settings_that_say_what_is_so_are_taken():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
+        ("jax_default_prng_impl", "philox", "one of threefry2x32, rbg, unsafe_rbg"),
+        ("jax_numpy_rank_promotion", "raise", "it must be one of 'allow'"),
         ("jax_platforms", "gpu", "jax_platforms='gpu'; it must be one of None, '', 'cpu'"),
         ("jax_nothing", 1, "there is no setting 'jax_nothing'; there are jax_enable_x64"),
     ],

@@ -395,7 +395,7 @@ def disable_jit(disable: bool = True) -> Any:
 def ensure_compile_time_eval() -> Any:
     """A context in which functions of concrete arrays are computed at once, inside a traced function too.
 
-    Traced values cannot be used in it.
+    Functions of traced values are traced as elsewhere.
     """
     return _trace.evaluated()
 

@@ -162,17 +162,19 @@ def _whole(data: Any, shape: Sequence[int], dtype: Any) -> Any:
 
 
 def live_arrays(platform: str | None = None) -> list[Any]:
-    """The `xlac.Array`s that this process holds and Python's garbage collector can reach."""
+    """The `xlac.Array`s in containers, attributes and the variables of running functions."""
     import gc
+    import sys
 
     from xlac.array import Array
 
-    held = (value for thing in gc.get_objects() if isinstance(thing, (dict, list, tuple)) for value in _parts(thing))
+    holders: list[Any] = [thing for thing in gc.get_objects() if isinstance(thing, (dict, list, tuple))]
+    for frame in sys._current_frames().values():
+        while frame is not None:
+            holders.append(frame.f_locals)
+            frame = frame.f_back
+    held = (v for h in holders for v in (list(h.values()) if isinstance(h, dict) else h))
     return list({id(value): value for value in held if type(value) is Array}.values())
-
-
-def _parts(thing: Any) -> list[Any]:
-    return list(thing.values()) if isinstance(thing, dict) else list(thing)
 
 
 def copy_to_host_async(x: Any) -> Any:

@@ -83,7 +83,10 @@ class Structure:
     def __init__(self, kind: Any, data: Any, parts: tuple[Structure, ...]) -> None:
         self.kind, self.data, self.parts = kind, data, parts
         self.num_leaves: int = 1 if kind is Structure else sum(p.num_leaves for p in parts)
-        self._hash = hash((kind, data, parts))
+        try:
+            self._hash: int | None = hash((kind, data, parts))
+        except TypeError:  # `data` is a list, say: not to be hashed, but to be compared
+            self._hash = None
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -97,6 +100,8 @@ class Structure:
         )
 
     def __hash__(self) -> int:
+        if self._hash is None:
+            raise TypeError(f"the structure of {self.kind.__name__} has data that cannot be hashed: {self.data!r}")
         return self._hash
 
     def __repr__(self) -> str:

@@ -124,3 +124,16 @@ def test_structures_have_jax_methods():
     assert structure.compose(tree.structure([0, 0])) == tree.structure({"a": [1, 2], "b": ([3, 4], None)})
     with pytest.raises(ValueError, match="nested alike"):
         structure.flatten_up_to({"a": 1, "b": (2, None, 3)})
+
+
+def test_data_that_cannot_be_hashed_is_compared():
+    class Named:
+        def __init__(self, value, names):
+            self.value, self.names = value, names
+
+    tree.register(Named, lambda n: ((n.value,), n.names), lambda names, children: Named(*children, names))
+    structure = tree.structure([Named(1, ["a"])])
+    assert structure == tree.structure([Named(2, ["a"])]) != tree.structure([Named(2, ["b"])])
+    assert tree.map(lambda x: x + 1, Named(1, ["a"])).value == 2
+    with pytest.raises(TypeError, match=r"cannot be hashed"):
+        hash(structure)

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import xlac
 import xlac.numpy as xnp
+from xlac.errors import ShapeError
 
 EXAMPLES = int(os.environ.get("XLAC_TEST_EXAMPLES", "4"))
 BOOL, SIGNED, UNSIGNED = ["bool"], ["int8", "int16", "int32", "int64"], ["uint8", "uint16", "uint32", "uint64"]
@@ -591,9 +593,24 @@ def test_copies(dtype):
     assert not np.shares_memory(xnp.astype(x, x.dtype), x)
     assert np.shares_memory(xnp.astype(x, x.dtype, copy=False), x)
     assert not np.shares_memory(xnp.reshape(x, (6,), copy=True), x)
+    assert np.shares_memory(xnp.reshape(x, (6,), copy=False), x)
     assert np.shares_memory(xnp.from_dlpack(x), x)
     assert not np.shares_memory(xnp.from_dlpack(x, copy=True), x)
     assert xnp.from_dlpack(np.asarray(x)).dtype == dtype
+
+
+def test_reshape_never_copies_where_told_so():
+    x = xnp.asarray(np.arange(6, dtype=np.float32))
+    rows = xnp.reshape(x, (2, -1), copy=False)
+    assert type(rows) is type(x) and rows.shape == (2, 3)
+    rows[1, 0] = 9
+    assert x[3] == 9
+    with pytest.raises(ValueError, match=r"float32\[3,2\] cannot become float32\[6\] without a copy"):
+        xnp.reshape(rows.T, (6,), copy=False)
+    with pytest.raises(ShapeError, match="6 elements; shape .* needs 8"):
+        xnp.reshape(x, (2, 4), copy=False)
+    assert xnp.reshape(xnp.zeros((0, 3)), (3, 0), copy=False).shape == (3, 0)
+    agree(xlac.jit(lambda a: xnp.reshape(a.T, (6,), copy=False))(rows), np.asarray(rows).T.reshape(6))
 
 
 # ---- types

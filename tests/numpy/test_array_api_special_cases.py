@@ -256,7 +256,7 @@ COMPLEX = {
     inf nz: inf cis, inf inf: ~inf nan, inf nan: inf nan, nan +-0: nan ~0, nan nz: nan nan, nan nan: nan nan""",
     "exp": """+-0 0: 1 0, fin inf: nan nan, fin nan: nan nan, inf 0: inf 0, -inf fin: 0 cis, inf nz: inf cis,
     -inf inf: ~0 ~0, inf inf: ~inf nan, -inf nan: ~0 ~0, inf nan: ~inf nan, nan 0: nan 0, nan !=0: nan nan""",
-    "expm1": """+-0 0: ~0 0, fin inf: nan nan, fin nan: nan nan, inf 0: inf 0, inf nz: inf cis, -inf inf: -1 ~0,
+    "expm1": """+-0 0: 0 0, fin inf: nan nan, fin nan: nan nan, inf 0: inf 0, inf nz: inf cis, -inf inf: -1 ~0,
     inf inf: ~inf nan, -inf nan: -1 ~0, inf nan: ~inf nan, nan 0: nan 0, nan !=0: nan nan""",
     "log": """-0 0: -inf pi, 0 0: -inf 0, fin inf: inf pi/2, fin nan: nan nan, -inf pos: inf pi, inf pos: inf 0,
     -inf inf: inf 3pi/4, inf inf: inf pi/4, +-inf nan: inf nan, nan fin: nan nan, nan inf: inf nan,
@@ -280,7 +280,7 @@ COMPLEX = {
 
 def complex_samples(dtype):
     part = np.float32 if dtype == np.complex64 else np.float64
-    x = np.array([s * v for v in (0, 1, 0.5, 3, 20, INF) for s in (1.0, -1.0)] + [NAN], part)
+    x = np.array([s * v for v in (0, 1, 0.5, 3, 20, 2.0**60, INF) for s in (1.0, -1.0)] + [NAN], part)
     z = np.empty((x.size, x.size), dtype)
     z.real, z.imag = np.meshgrid(x, x, indexing="ij")
     return z.ravel()

@@ -348,7 +348,7 @@ def test_floats_are_written_with_the_fewest_digits():
         ("ROOT c = s32[2] constant({1, 2.5})", (4, 30), "2.5 is not an integer"),
         ("ROOT c = u8[2] constant({1,\n 256})", (5, 2), "256 is out of range for u8, which holds 0 to 255"),
         ("ROOT c = f16[1] constant({1e5})", (4, 27), "1e5 is out of range for f16"),
-        ("ROOT c = f8e4m3fn[1] constant({inf})", (4, 32), "has no infinity"),
+        ("ROOT c = f4e2m1fn[1] constant({inf})", (4, 32), "has no infinity"),
         ("ROOT c = f32[] constant(0x10)", (4, 25), "0x10 is not a number"),
         ("ROOT c = f32[2] constant({1, 2}", (4, 26), "cut off"),
         ("ROOT p = f32[<=2] parameter(0)", (4, 14), "dynamic dimension"),

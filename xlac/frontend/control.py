@@ -490,9 +490,15 @@ def cond(
 ) -> Any:
     """`true_fun(*operands)` if `pred` holds, else `false_fun(*operands)`; only one of them runs.
 
+    The older form `cond(pred, true_operand, true_fun, false_operand, false_fun)` is taken, too.
+
     Raises:
       TraceError: the results differ in nesting, shape or type, or `pred` is no scalar.
     """
+    if len(operands) == 2 and callable(false_fun) and callable(operands[1]) and not callable(true_fun):
+        (first, when_true), (second, when_false) = (true_fun, false_fun), operands
+        true_fun, false_fun = lambda a, _: when_true(a), lambda _, b: when_false(b)
+        operands = (first, second)
     if not callable(true_fun) or not callable(false_fun):
         raise trace.trace_error("cond takes (pred, true_fun, false_fun, *operands)")
     operands = _operands("cond", operands, operand)

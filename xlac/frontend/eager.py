@@ -112,8 +112,12 @@ class ArrayFunction(Dispatching):
         for value, is_setting in zip((*args, *kwargs.values()), fixed):
             (settings if is_setting else data).append(value)
         leaves, structure = tree.flatten(data)
+        if (outer := trace.waiting_for(leaves)) is not None:
+            with trace.resumed(outer):
+                return self.traced(*args, **kwargs)
         name = self.traced.__name__
-        signatures = tuple([leaf_signature(leaf, f"{i} of {name}") for i, leaf in enumerate(leaves)])
+        of = "" if name.startswith("_") else f" of {name}"  # messages show the user's line, not private names
+        signatures = tuple([leaf_signature(leaf, f"{i}{of}") for i, leaf in enumerate(leaves)])
         key = (structure, signatures, tuple(fixed), tuple(kwargs), freeze(settings))
         program = self._programs.get(key)
         if program is not None:

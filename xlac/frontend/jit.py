@@ -106,6 +106,7 @@ class _Caches:
     """What a function was compiled for, under one choice of settings: `jit(f)` twice compiles `f` once."""
 
     def __init__(self) -> None:
+        remember(self)  # it may outlive the `Jit`s that it is of
         self.fast: dict[Hashable, Callable[[Sequence[np.ndarray]], Any]] = {}
         self.nested: dict[Hashable, Program] = {}
         self.programs: dict[Hashable, Program] = {}
@@ -120,6 +121,11 @@ class _Caches:
         except (TypeError, AttributeError):  # a builtin, a bound method
             return cls()
         return found.setdefault(settings, cls())
+
+    def clear_cache(self) -> None:
+        self.fast.clear()
+        self.nested.clear()
+        self.programs.clear()
 
 
 class Jit(Dispatching):
@@ -150,7 +156,7 @@ class Jit(Dispatching):
         self._resolve_names()
         self._plain = not self._static_nums and not self._static_names
         settings = (self._static_nums, self._static_names, self._donate_nums, self._donate_names, options)
-        compiled = _Caches.of(function, settings)
+        compiled = self._compiled = _Caches.of(function, settings)
         self._fast, self._nested, self._programs = compiled.fast, compiled.nested, compiled.programs
         self._cleared = False
 
@@ -205,6 +211,9 @@ class Jit(Dispatching):
             return self._function(*args, **kwargs)
         if trace.current() is not None:
             return self._inline(args, kwargs)
+        if (outer := trace.waiting_for(tree.leaves((args, kwargs)))) is not None:
+            with trace.resumed(outer):
+                return self._inline(args, kwargs)
         leaves: list[Any] = []
         key: list[Any] = []
         try:
@@ -364,9 +373,7 @@ class Jit(Dispatching):
     def clear_cache(self) -> None:
         """Forget every compiled signature."""
         forget(self)
-        self._fast.clear()
-        self._nested.clear()
-        self._programs.clear()
+        self._compiled.clear_cache()
         self._cleared = True
 
     def _cache_size(self) -> int:

@@ -128,19 +128,19 @@ def take_effects(
     for effect, last in list(active.effects.items()):
         if last.shape != TOKEN or last is before.get(effect):
             continue
-        links = _links(last, inputs)
+        start = active.session.resolve(before[effect] if effect in before else effect.initial())
+        links = _links(start, last, inputs)
         linear = _depending(links, {active.use(x): True for x in inputs}, values_only=True)
         chosen = [x for x in links if x in linear]
         if chosen:
             first = emit_instruction(op.after_all)
-            active.effects[effect] = before[effect] if effect in before else effect.initial()
-            active.effects[effect] = _chained([x for x in links if x not in linear], active.effects[effect])
+            active.effects[effect] = _chained([x for x in links if x not in linear], start)
             taken[effect] = first, _chained(chosen, first)
     return taken
 
 
-def _links(token: Instruction, inputs: Sequence[Tracer]) -> list[Instruction]:
-    """What has handed a token on since the placeholders were made, in an order in which it can."""
+def _links(start: Instruction, end: Instruction, inputs: Sequence[Tracer]) -> list[Instruction]:
+    """What hands a token on from start to end, in an order in which it can; nothing older than the placeholders."""
     session = trace.active().session
     oldest = min((session.order[x._instruction] for x in inputs), default=0)
 
@@ -148,10 +148,14 @@ def _links(token: Instruction, inputs: Sequence[Tracer]) -> list[Instruction]:
         return [] if session.order.get(x, -1) < oldest else session.operands(x)
 
     found: dict[Instruction, None] = {}
-    for top in operands_first([session.resolve(token)], found, earlier):
+    for top in operands_first([start], found, earlier):
+        found[top] = None
+    passed = len(found)
+    for top in operands_first([session.resolve(end)], found, earlier):
         found[top] = None
     own = ("get-tuple-element", "tuple", "after-all", "parameter")
-    return [x for x in found if _holds_token(x) and x.opcode.name not in own and session.order.get(x, -1) >= oldest]
+    made = list(found)[passed:]
+    return [x for x in made if _holds_token(x) and x.opcode.name not in own and session.order.get(x, -1) >= oldest]
 
 
 def _holds_token(x: Instruction) -> bool:

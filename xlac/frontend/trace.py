@@ -408,6 +408,7 @@ def leaked(tracer: Tracer) -> TraceError:
 
 class _State(threading.local):
     trace: Trace | None = None
+    waiting: Trace | None = None  # while values are computed within `evaluated`
     scopes: tuple[str, ...] = ()  # of `named_scope`
     jit_disabled: bool = False
 
@@ -490,12 +491,19 @@ def jit_disabled() -> bool:
 @contextlib.contextmanager
 def evaluated() -> Iterator[None]:
     """See `xlac.ensure_compile_time_eval`."""
-    outer = _state.trace
-    _state.trace = None
+    outer, waiting = _state.trace, _state.waiting
+    _state.trace, _state.waiting = None, outer or waiting
     try:
         yield
     finally:
-        _state.trace = outer
+        _state.trace, _state.waiting = outer, waiting
+
+
+def waiting_for(values: Iterable[Any]) -> Trace | None:
+    """The trace that `evaluated` holds up, where a function of these values belongs: one of them is traced."""
+    from xlac.frontend.tracer import Tracer
+
+    return _state.waiting if _state.trace is None and any(isinstance(v, Tracer) for v in values) else None
 
 
 def active() -> Trace:

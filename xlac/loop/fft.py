@@ -51,11 +51,15 @@ from xlac.loop.ir import (
 )
 from xlac.loop.schedule import Machine, parallel_kernel
 
-# The largest transform without loops, on processors with many vector registers and with few; the largest prime factor
-# that is transformed by its definition.
-RADIX, NARROW_RADIX, PRIME = 16, 10, 97
+# The largest transform without loops, which needs most of the vector registers, and the largest prime factor that is
+# transformed by its definition.
+RADIX, PRIME = 13, 97
+# Bytes of the vectors used: transposing tiles of longer ones takes longer than they gain elsewhere.
+VECTOR_BYTES = 32
 # Bytes of one scratch array on a kernel's stack; a row beyond them is transformed by two kernels.
 LOCAL_BYTES = 1 << 17
+# Neighbouring bytes that loops over columns read together.
+RUN_BYTES = 256
 # Roots of unity beyond this number are computed at run time and not stored.
 STORED = 1 << 16
 # Nanoseconds of one operation on a vector.
@@ -158,17 +162,17 @@ def _operations(n: int) -> int:
 
 
 @functools.lru_cache(maxsize=4096)
-def radices(n: int, largest: int) -> tuple[float, tuple[int, ...]]:
+def radices(n: int) -> tuple[float, tuple[int, ...]]:
     """The cost of an element, in vector operations, and the radices of the cheapest passes; infinite if there are
     none."""
     if n == 1:
         return 0.0, ()
     best: tuple[float, tuple[int, ...]] = (math.inf, ())
     for r in range(2, min(n, PRIME) + 1):
-        if n % r or (r > max(largest, 13) and any(r % d == 0 for d in range(2, math.isqrt(r) + 1))):
+        if n % r or (r > RADIX and any(r % d == 0 for d in range(2, math.isqrt(r) + 1))):
             continue
         own = (_operations(r) * (2 if r > RADIX else 1) + 4 * (r - 1)) / r + 6
-        rest, others = radices(n // r, largest)
+        rest, others = radices(n // r)
         if own + rest < best[0]:
             best = own + rest, tuple(sorted((r, *others), reverse=True))
     return best
@@ -176,24 +180,21 @@ def radices(n: int, largest: int) -> tuple[float, tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class Way:
-    """How one length is transformed: `lanes` transforms side by side, or, where `first` is not 0, each by itself as
-    `first` rows of columns."""
+    """How one length is transformed: by vectors of `lanes` transforms side by side or, where `first` is not 0, each by
+    itself as `first` rows of columns. `vectors` vectors of columns lie side by side."""
 
     cost: float
     lanes: int
     first: int = 0
+    vectors: int = 1
 
 
 class Planner:
     """Chooses between ways by the number of vector operations."""
 
     def __init__(self, machine: Machine, real: ElementType) -> None:
-        self.lanes = machine.lanes(real)
-        self.largest = RADIX if machine.vector_registers >= 32 else NARROW_RADIX
+        self.lanes = min(machine.lanes(real), VECTOR_BYTES // real.dtype.itemsize)
         self.bytes = 2 * real.dtype.itemsize  # of a complex number
-
-    def pass_cost(self, n: int) -> float:
-        return radices(n, self.largest)[0]
 
     def widths(self) -> Iterator[int]:
         width = self.lanes
@@ -203,7 +204,7 @@ class Planner:
 
     def abreast(self, n: int, total: int, lanes: int, turned: bool) -> Way:
         """`total` transforms side by side; if `turned`, they are rows."""
-        passes = n * self.pass_cost(n)
+        passes = n * radices(n)[0]
         tiles = 2 * -(-n // lanes) * lanes * _tile_cost(lanes) if turned and lanes > 1 else 0
         slow = 1.5 if n * lanes * self.bytes > 4 * LOCAL_BYTES else 1.0
         return Way((passes + tiles) * slow * -(-total // lanes) / total, lanes)
@@ -215,7 +216,7 @@ class Planner:
             if n % first:
                 continue
             second = n // first
-            costs = self.pass_cost(first), self.pass_cost(second)
+            costs = radices(first)[0], radices(second)[0]
             for lanes in self.widths():
                 across, down = -(-second // lanes), -(-first // lanes)
                 cost = across * first * (costs[0] + 4) + down * second * costs[1]
@@ -232,7 +233,13 @@ class Planner:
         return min(ways, key=lambda w: w.cost)
 
     def columns(self, n: int, total: int) -> Way:
-        return self.abreast(n, total, vector_width_for(total, self.lanes) if self.lanes > 1 else 1, False)
+        lanes = vector_width_for(total, self.lanes) if self.lanes > 1 else 1
+        return replace(self.abreast(n, total, lanes, False), vectors=self.vectors(n, total, lanes))
+
+    def vectors(self, n: int, total: int, lanes: int) -> int:
+        """Vectors that lie side by side, of columns of length n."""
+        room = min(RUN_BYTES, LOCAL_BYTES // n)
+        return max(1, min(room // (lanes * self.bytes), -(-total // lanes)))
 
     def chirp_length(self, n: int) -> int:
         """A length of convolutions that do not wrap around for a transform of n."""
@@ -322,14 +329,15 @@ def _needed(guard: Value | None) -> Value | None:
 
 @dataclass(frozen=True)
 class Block:
-    """The transforms that one iteration of a kernel does: `lanes` of a group from number `first`, of which those below
-    `total` exist. `number` tells it from all other blocks."""
+    """The transforms that one iteration of a kernel does: `lanes` of a group from number `first`, in `vectors` vectors,
+    of which those below `total` exist. `number` tells it from all other blocks."""
 
     number: Index
     group: Index
     first: Index
     lanes: int
     total: int
+    vectors: int = 1
 
     def base(self, s: Signal, lane: Index) -> Index:
         mine = s.start + lane * s.unit
@@ -385,6 +393,42 @@ def schedule_fft(
 
 
 @dataclass(frozen=True)
+class Sides:
+    """A transform of length n in two dimensions: `first` by `second` numbers, kept in squares of `lanes` rows and columns.
+
+    `across` and `down` are how many blocks of vectors there are of columns and of rows; `unit` numbers lie from one
+    vector of columns to the next.
+    """
+
+    n: int
+    way: Way
+
+    @property
+    def second(self) -> int:
+        return self.n // self.way.first
+
+    @property
+    def across(self) -> int:
+        return -(-self.second // (self.way.lanes * self.way.vectors))
+
+    @property
+    def down(self) -> int:
+        return -(-self.way.first // (self.way.lanes * self.way.vectors))
+
+    @property
+    def padded_first(self) -> int:
+        return self.down * self.way.vectors * self.way.lanes
+
+    @property
+    def unit(self) -> int:
+        return self.padded_first * self.way.lanes
+
+    @property
+    def size(self) -> int:
+        return self.across * self.way.vectors * self.unit
+
+
+@dataclass(frozen=True)
 class Stage:
     """A step from signal to signal of the same transforms: a complex transform of length `n`, or a loop over rows."""
 
@@ -392,6 +436,31 @@ class Stage:
     target: Signal
     n: int = 0
     loop: RowLoop | None = None
+
+
+@dataclass(frozen=True)
+class Loops:
+    """Loops over transforms side by side: vectors, and lanes in them."""
+
+    vector_var: Var
+    lane_var: Var
+
+    @property
+    def lane(self) -> Index:
+        return index(self.lane_var)
+
+    @property
+    def vector(self) -> Index:
+        return index(self.vector_var)
+
+    @property
+    def at(self) -> Index:
+        return self.vector * self.lane_var.extent + self.lane
+
+    def around(self, body: list[Statement]) -> list[Statement]:
+        width = self.lane_var.extent
+        body = [For(self.lane_var, body, "vector", width)] if width > 1 else body
+        return [For(self.vector_var, body)] if self.vector_var.extent > 1 else body
 
 
 class Fourier:
@@ -475,12 +544,12 @@ class Fourier:
         operations = (3 if convolved else 1) * way.cost
         if way.first and size * self.planner.bytes > LOCAL_BYTES:
             return self.far(kind, source, target, n, total, way, convolved)
-        lanes = way.lanes if not way.first else 1
+        lanes = way.lanes * way.vectors if not way.first else 1
         blocks = -(-total // lanes)
         self._blocks = groups * blocks
         u = self.var("u", groups * blocks)
         at = index(u)
-        block = Block(at, at.floordiv(blocks), at.mod(blocks) * lanes, lanes, total)
+        block = Block(at, at.floordiv(blocks), at.mod(blocks) * lanes, lanes, total, way.vectors)
 
         def make(count: int, abreast: bool) -> Signal:
             unit, step = (1, lanes) if abreast or lanes == 1 and columns else (count, 1)
@@ -565,11 +634,14 @@ class Fourier:
         start = ZERO if stack else block.number * size
         return Signal(self._scratch[key], count, step, unit, local=True, start=start)
 
+    def loops(self, lanes: int, vectors: int = 1) -> Loops:
+        return Loops(self.var("v", vectors), self.var("l", lanes))
+
     def abreast(self, block: Block, stage: Stage) -> list[Statement]:
         """The transforms of a block side by side, each in a lane."""
         n, w, source, target = stage.n, block.lanes, stage.source, stage.target
-        lane = self.var("l", w)
-        at = index(lane)
+        loops = self.loops(w // block.vectors, block.vectors)
+        at = loops.at
         exists = block.exists(at)
         padded = -(-n // w) * w
         t = self.var("t", padded // w)
@@ -592,95 +664,102 @@ class Fourier:
             return target.put(base, along + at, z, guard)
 
         if w > 1 and source.unit != 1:
-            body.append(For(t, self.tile(lane, read_row, lambda c, z: work.put(here, along + c, z))))
+            body.append(For(t, self.tile(w, loops, read_row, lambda c, z: work.put(here, along + c, z))))
             get = functools.partial(work.get, here)
         if w == 1 or target.unit == 1:
-            return [*body, *self.passes(n, lane, get, put, work, here)]
+            return [*body, *self.passes(n, loops, get, put, work, here)]
         turned = self.scratch("turned", block, padded * w, padded, w, 1)
         there = turned.start + at
-        body += self.passes(n, lane, get, functools.partial(turned.put, there), work, here)
-        # What lies beyond the last element was never written.
-        body.append(
-            For(t, self.tile(lane, lambda c: turned.get(there, along + c, in_range(along + c, 0, n)), write_row))
-        )
-        return body
+        body += self.passes(n, loops, get, functools.partial(turned.put, there), work, here)
 
-    def tile(self, lane: Var, read: Callable[[int], Pair], write: Callable[[int, Pair], list[Statement]]) -> list:
-        """A square of numbers, read as rows and written as columns."""
-        w = lane.extent
+        def read_column(c: int) -> Pair:
+            k = along + c
+            return turned.get(there, k, in_range(k, 0, n))  # beyond that nothing was written
+
+        return [*body, For(t, self.tile(w, loops, read_column, write_row))]
+
+    def tile(
+        self,
+        w: int,
+        loops: Loops,
+        read: Callable[[int], Pair],
+        write: Callable[[int, Pair], list[Statement]],
+    ) -> list[Statement]:
+        """A square of numbers, read as rows and written as columns; `loops` has the w lanes."""
         key = "tile", w * w
         if key not in self._scratch:
             self._scratch[key] = self.planar("tile", w * w, "local")
         tiles = self._scratch[key]
-        places = [index(lane) + c * w for c in range(w)]
+        places = [loops.lane + c * w for c in range(w)]
         rows = [Store(b, place, part) for c, place in enumerate(places) for b, part in zip(tiles, read(c))]
         columns = [s for c, place in enumerate(places) for s in write(c, _at(tiles, place))]
-        turns = [Transpose(b, w, w) for b in tiles]
-        return [For(lane, rows, "vector", w), *turns, For(lane, columns, "vector", w)]
+        return [*loops.around(rows), *(Transpose(b, w, w) for b in tiles), *loops.around(columns)]
 
     def along(self, way: Way, block: Block, stage: Stage) -> list[Statement]:
         """One transform in two dimensions."""
-        w, first, second = way.lanes, way.first, stage.n // way.first
-        across, down = -(-second // w), -(-first // w)
-        unit = down * w * w
-        square = self.scratch("square", block, across * unit, down * w, w, unit)
-        a, b = self.var("a", down), self.var("b", across)
+        sides = Sides(stage.n, way)
+        square = self.scratch("square", block, sides.size, sides.padded_first, way.lanes, sides.unit)
+        a, b = self.var("a", sides.down), self.var("b", sides.across)
         return [
-            For(b, self.columns_first(way, block, stage, square, square.start, index(b))),
-            For(a, self.rows_second(way, block, stage, square, square.start, index(a))),
+            For(b, self.columns_first(sides, block, stage, square, square.start, index(b))),
+            For(a, self.rows_second(sides, block, stage, square, square.start, index(a))),
         ]
 
     def columns_first(
-        self, way: Way, block: Block, stage: Stage, square: Signal, start: Index, b: Index
+        self, sides: Sides, block: Block, stage: Stage, square: Signal, start: Index, b: Index
     ) -> list[Statement]:
-        """The transforms of `lanes` columns, turned by roots, into `square`."""
-        w, first, second = way.lanes, way.first, stage.n // way.first
-        across = -(-second // w)
-        lane = self.var("l", w)
-        at = index(lane)
-        column = b * w + at
+        """The transforms of a block of columns, turned by roots, into `square`."""
+        way, first, second = sides.way, sides.way.first, sides.second
+        loops = self.loops(way.lanes, way.vectors)
+        width = way.lanes * way.vectors
+        column = b * width + loops.at
         base = block.base(stage.source, ZERO)
-        there = start + b * square.unit + at
-        roots = self.roots(first, across, w, stage.n)
-        work = self.scratch("work", block, first * w, first, w, 1)
+        vector = b * way.vectors + loops.vector
+        there = start + vector * square.unit + loops.lane
+        roots = self.roots(sides)
+        work = self.scratch("work", block, first * width, first, width, 1)
 
         def get(j: Index) -> Pair:
             return stage.source.get(base, j * second + column, in_range(column, 0, second))
 
         def put(k: Index, z: Pair) -> list[Statement]:
-            return square.put(there, k, product(z, roots(k, b, at)))
+            return square.put(there, k, product(z, roots(k, vector, loops.lane)))
 
-        return self.passes(first, lane, get, put, work, work.start + at)
+        return self.passes(first, loops, get, put, work, work.start + loops.at)
 
     def rows_second(
-        self, way: Way, block: Block, stage: Stage, square: Signal, start: Index, a: Index
+        self, sides: Sides, block: Block, stage: Stage, square: Signal, start: Index, a: Index
     ) -> list[Statement]:
-        """The transforms of `lanes` rows of `square`."""
-        w, first, second = way.lanes, way.first, stage.n // way.first
-        across = -(-second // w)
-        lane, t = self.var("l", w), self.var("t", across)
-        at = index(lane)
-        work = self.scratch("work", block, across * w * w, across * w, w, 1)
-        here, base = work.start + at, block.base(stage.target, ZERO)
-        row = a * w + at
+        """The transforms of a block of rows of `square`."""
+        way, first, w = sides.way, sides.way.first, sides.way.lanes
+        loops = self.loops(w, way.vectors)
+        t = self.var("t", sides.across * way.vectors)
+        width = w * way.vectors
+        padded = t.extent * w
+        work = self.scratch("work", block, padded * width, padded, width, 1)
+        here, base = work.start + loops.at, block.base(stage.target, ZERO)
+        row = a * width + loops.at
 
         def read_row(c: int) -> Pair:
-            k = a * w + c
-            return square.get(start + index(t) * square.unit + at, k, in_range(k, 0, first))
+            k = a * width + loops.vector * w + c
+            return square.get(start + index(t) * square.unit + loops.lane, k, in_range(k, 0, first))
 
         def put(k: Index, z: Pair) -> list[Statement]:
             return stage.target.put(base, k * first + row, z, in_range(row, 0, first))
 
-        tiles = self.tile(lane, read_row, lambda c, z: work.put(here, index(t) * w + c, z))
-        return [For(t, tiles), *self.passes(second, lane, functools.partial(work.get, here), put, work, here)]
+        inner = replace(loops, vector_var=self.var("v", 1))  # the loop over vectors is around the whole tile
+        tile = self.tile(w, inner, read_row, lambda c, z: work.put(here, index(t) * w + c, z))
+        tiles: list[Statement] = [For(t, [For(loops.vector_var, tile)])]
+        return [*tiles, *self.passes(sides.second, loops, functools.partial(work.get, here), put, work, here)]
 
-    def roots(self, first: int, across: int, w: int, n: int) -> Callable[[Index, Index, Index], Pair]:
-        """exp(-2 pi i k (b w + lane) / n) as a function of k, b and lane."""
+    def roots(self, sides: Sides) -> Callable[[Index, Index, Index], Pair]:
+        """exp(-2 pi i k column / n) as a function of k, the column's vector and lane."""
+        n, w, first, vectors = sides.n, sides.way.lanes, sides.way.first, sides.across * sides.way.vectors
         if n * self.planner.bytes <= LOCAL_BYTES:
-            whole = self.grid(first, across * w, n)
-            return lambda k, b, lane: _at(whole, k * (across * w) + b * w + lane)
-        fine, coarse = self.grid(first, w, n), self.grid(first, across, n, w)
-        return lambda k, b, lane: product(_at(fine, k * w + lane), _at(coarse, k * across + b))
+            whole = self.grid(first, vectors * w, n)
+            return lambda k, vector, lane: _at(whole, (k * vectors + vector) * w + lane)
+        fine, coarse = self.grid(first, w, n), self.grid(first, vectors, n, w)
+        return lambda k, vector, lane: product(_at(fine, k * w + lane), _at(coarse, k * vectors + vector))
 
     # ---- tables
 
@@ -743,9 +822,9 @@ class Fourier:
 
     # ---- passes
 
-    def passes(self, n: int, lane: Var, get: Get, put: Put, work: Signal, here: Index) -> list[Statement]:
+    def passes(self, n: int, loops: Loops, get: Get, put: Put, work: Signal, here: Index) -> list[Statement]:
         """Transforms of length n in the lanes of `work`, from `get` to `put`; `get` may read `work` itself."""
-        found = radices(n, self.planner.largest)[1] or (1,)
+        found = radices(n)[1] or (1,)
         body: list[Statement] = []
         done, size = 1, n
         for number, r in enumerate(found):
@@ -786,9 +865,8 @@ class Fourier:
                     turned = product(z, _at(table, i * r + k)) if k.terms or k.const else z
                     return work.put(here, start + k * rest, turned)
 
-            inner = self.rolled(r, lane, from_, to) if r > RADIX else _unrolled(r, from_, to)
-            nest: list[Statement] = [For(lane, inner, "vector", lane.extent)] if lane.extent > 1 else inner
-            nest = [For(i, nest)]
+            inner = self.rolled(r, loops.lane_var, from_, to) if r > RADIX else _unrolled(r, from_, to)
+            nest: list[Statement] = [For(i, loops.around(inner))]
             for digit in reversed(digits):
                 nest = [For(digit, nest)]
             body += nest
@@ -844,16 +922,16 @@ class Fourier:
         return steps
 
     def far_stage(self, total: int, way: Way, stage: Stage) -> list[ir.Step]:
-        w = way.lanes
-        across, down = -(-stage.n // way.first // w), -(-way.first // w)
-        unit = down * w * w
-        square = Signal(self.planar("square", total * across * unit), down * w, w, unit)
+        longest = max(way.first, stage.n // way.first)
+        way = replace(way, vectors=self.planner.vectors(longest, longest, way.lanes))
+        sides = Sides(stage.n, way)
+        square = Signal(self.planar("square", total * sides.size), sides.padded_first, way.lanes, sides.unit)
         steps: list[ir.Step] = []
-        for half, extent in ((self.columns_first, across), (self.rows_second, down)):
+        for half, extent in ((self.columns_first, sides.across), (self.rows_second, sides.down)):
             u = self.var("u", total * extent)
             row, part = index(u).floordiv(extent), index(u).mod(extent)
             self._scratch, self._blocks = {}, total * extent
-            body = half(way, Block(index(u), ZERO, row, 1, total), stage, square, row * (across * unit), part)
+            body = half(sides, Block(index(u), ZERO, row, 1, total), stage, square, row * sides.size, part)
             steps.append(self.kernel([For(u, body)], way.cost * total / 2))
         return steps
 

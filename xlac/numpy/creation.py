@@ -161,7 +161,9 @@ def asarray(
         if dtype is not None:
             result = result.astype(dtypes.as_dtype(dtype), copy=False)
         if copy is False and result is not a:
-            raise ValueError(f"asarray: {a!r} cannot become an array of {result.dtype} without a copy (copy=False)")
+            raise ValueError(
+                f"asarray: {trace.shown(a)} cannot become {trace.shown(result)} without a copy (copy=False)"
+            )
         return as_array(np.array(result) if copy and result is a else result)
     x = _core.as_tracer(a)
     return x if dtype is None else lax.convert_element_type(x, dtype)

@@ -29,10 +29,29 @@ def _public(function: Callable[..., Any]) -> Any:
 # ---- same elements, other shape
 
 
-@_public
-def reshape(a: ArrayLike, shape: Any, order: str = "C", *, copy: bool | None = None) -> Array:
-    """Another shape of as many elements; one extent may be -1. Order is "C" or "F"."""
-    x = as_tracer(a)
+def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
+    """Another shape of as many elements; one extent may be -1. Order is "C" or "F".
+
+    Outside a trace the result is a new array, or a view of the same memory where `copy` is False.
+
+    Raises:
+      ValueError: `copy` is False but the elements do not lie in memory as the new shape needs them.
+    """
+    if copy is False and isinstance(a, np.ndarray):
+        result = a.reshape(_reshaped_dims(a, shape), order=order)  # type: ignore[call-overload]
+        if a.size and not np.may_share_memory(result, a):
+            raise ValueError(
+                f"reshape: {trace.shown(a)} cannot become {trace.shown(result)} without a copy (copy=False)"
+            )
+        return made(result)
+    return _reshaped(a, shape, order)
+
+
+__all__.append("reshape")
+
+
+def _reshaped_dims(x: Any, shape: Any) -> list[int]:
+    """A shape argument of `reshape`, with its -1 replaced."""
     target = list(_core.dims(shape))
     if -1 in target:
         at = target.index(-1)
@@ -44,6 +63,13 @@ def reshape(a: ArrayLike, shape: Any, order: str = "C", *, copy: bool | None = N
         raise trace.shape_error(
             f"reshape: an array {trace.shown(x)} has {x.size} elements; shape {target} needs {math.prod(target)}"
         )
+    return target
+
+
+@array_function
+def _reshaped(a: ArrayLike, shape: Any, order: str) -> Array:
+    x = as_tracer(a)
+    target = _reshaped_dims(x, shape)
     if order == "F":
         flipped = lax.transpose(x, range(x.ndim)[::-1])
         return lax.transpose(lax.reshape(flipped, target[::-1]), range(len(target))[::-1])

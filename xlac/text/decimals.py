@@ -10,6 +10,7 @@ point, and a column for each number; places that a number has no use for hold ze
 
 from __future__ import annotations
 
+import re
 import warnings
 from math import prod
 
@@ -44,6 +45,24 @@ def parse_decimals(data: bytes) -> np.ndarray | None:
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])
 
 
+def parse_floats(data: bytes) -> np.ndarray | None:
+    """The doubles of numbers parted by spaces, inf and nan among them, or None where `data` holds anything else."""
+    plain = parse_decimals(data)
+    # NumPy also takes forms that programs do not have, such as +1, INF and infinity.
+    if plain is not None or data.translate(None, b"0123456789-.eE+infa ") or re.search(rb"(?<![eE])\+", data):
+        return plain
+    return _from_string(data, np.dtype(np.float64))
+
+
+def _from_string(data: bytes, dtype: np.dtype) -> np.ndarray | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            return np.fromstring(data, dtype, sep=" ")
+        except (DeprecationWarning, ValueError):
+            return None
+
+
 def parse_integers(data: bytes, low: int, high: int) -> np.ndarray | None:
     """The integers between `low` and `high` from text parted by spaces, or None unless it holds just those.
 
@@ -52,13 +71,8 @@ def parse_integers(data: bytes, low: int, high: int) -> np.ndarray | None:
     dtype = np.dtype(np.uint64 if high >> 63 else np.int64)
     if data.translate(None, b"0123456789- ") or (dtype.kind == "u" and b"-" in data):
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)
-        try:
-            values = np.fromstring(data, dtype, sep=" ")
-        except (DeprecationWarning, ValueError):
-            return None
-    if values.size:
+    values = _from_string(data, dtype)
+    if values is not None and values.size:
         # NumPy clamps what exceeds 64 bits; numbers at the very ends are left to those who look closer.
         least, greatest, ends = int(values.min()), int(values.max()), np.iinfo(dtype)
         if least < low or greatest > high or greatest == ends.max or (ends.min and least == ends.min):

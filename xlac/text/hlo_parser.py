@@ -30,6 +30,7 @@ from xlac.text.attributes import (
     parse_donors,
     parse_metadata,
 )
+from xlac.text.hlo_forms import make_plain
 from xlac.text.hlo_syntax import Block, Call, ProgramText, Statement, parse_tree
 from xlac.text.literals import is_elided, parse_literal, stand_in, warn_of_stand_ins
 from xlac.text.shapes import TextError, parse_shape
@@ -147,13 +148,20 @@ class _Builder:
         self.built: dict[Block, Computation] = {}
         self.names: set[str] = set()
         self.started: set[Computation] = set()  # what async-starts call
+        self.unwrapped: dict[Computation, Computation] = {}
 
     def build(self, text: ProgramText) -> Module:
         if text.single is not None:
             return self._single(text.single)
         entry = self._index(text.blocks)
-        for block in self._callees_first(text.blocks):
-            self.built[block] = self._computation(block)
+        blocks = list(self._callees_first(text.blocks))
+        needed = self._reached(entry)
+        for block in blocks:
+            try:
+                self.built[block] = self._computation(block)
+            except ParseError:  # what nothing runs may hold what is not known here, such as dynamic shapes
+                if block in needed:
+                    raise
         name = (
             re.sub(r"HloModule\s+%?", "", str(text.header)).strip(" \t\r\n:") if text.header else f"module_{entry.name}"
         )
@@ -162,10 +170,21 @@ class _Builder:
         if text.tables:
             module.attrs["stack_frames"] = text.tables
         reached = set(module.computations)
+        reached.update(self.unwrapped)
         uncalled = [c for c in self.built.values() if c not in reached or c is module.entry]
         module.uncalled = tuple(uncalled[:-1] if uncalled[-1] is module.entry else uncalled)
         warn_of_stand_ins(self.elided, self.fill_constants)
         return module
+
+    @staticmethod
+    def _reached(entry: Block) -> set[Block]:
+        """The blocks that the entry calls, directly or through others, and the entry."""
+        reached, stack = {entry}, [entry]
+        while stack:
+            new = [b for b in stack.pop().callees if b not in reached]
+            reached.update(new)
+            stack.extend(new)
+        return reached
 
     def _single(self, statement: Statement) -> Module:
         """A text of one instruction: operands that nothing defines become parameters of their shape."""
@@ -534,6 +553,7 @@ class _Builder:
         else:
             known = {}
         self._set_attributes(block, scope, call, instruction, attributes, known)
+        make_plain(instruction, shape, self.unwrapped)
         self._infer(block, call, instruction, shape)
         if opcode_name in ("async-start", "async-update", "async-done"):
             self._check_async(block, call, instruction, wrapped)
@@ -920,7 +940,7 @@ class _Builder:
     def _called(self, block: Block, name: str, text: str, place: int) -> list[Computation]:
         inline = block.inline.get(place)
         if inline is not None:
-            return [self.built[b] for b in inline]
+            return [self.built[b] for b in inline if b in self.built]
         words = text[1:-1].split(",") if text.startswith("{") else [text]
         if text.startswith("{") and not text[1:-1].strip():
             return []
@@ -935,6 +955,8 @@ class _Builder:
             if callee is None:
                 near = _near(match[1], list(self.blocks))
                 raise self.source.error(f"computation {match[1]} is not defined{near}", block.base + place)
+            if callee not in self.built:
+                raise self.source.error(f"computation {match[1]} has an error", block.base + place)
             result.append(self.built[callee])
         return result
 

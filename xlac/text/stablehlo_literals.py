@@ -8,7 +8,7 @@ import numpy as np
 
 from xlac.errors import ParseError
 from xlac.ir.shape import ArrayShape, ElementType
-from xlac.text.decimals import parse_decimals, parse_integers
+from xlac.text.decimals import parse_floats, parse_integers
 from xlac.text.literals import integer_range
 
 # Larger arrays than this are written as their bytes in hexadecimal, as MLIR does.
@@ -21,7 +21,8 @@ _LONG = 400
 # Characters of a long text that are read at once.
 _PIECE = 1 << 18
 _BRACKETS_TO_SPACE = bytes.maketrans(b"[](),\t\r\n", b"        ")
-_GAP, _OPENING, _CLOSING = (np.isin(np.arange(256), np.frombuffer(c, np.uint8)) for c in (b"[](),", b"[(", b")]"))
+_MARKS = bytes(c if c in b"[]," else b"[]"[c == ord(")")] if c in b"()" else ord("0") for c in range(256))
+_MISPLACED = (b",,", b",]", b"[,", b"[]", b"]0", b"0[")
 _COMPLEX = re.compile(r"\(([^(),]*),([^(),]*)\)")
 _NUMBER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\Z")
 
@@ -75,7 +76,7 @@ def _read_pieces(data: bytes, shape: ArrayShape, into: np.ndarray) -> None:
         end = end if end >= 0 else len(data)
         piece = data[start:end]
         count = piece.count(b",") + 1
-        if not _each_in_its_place(piece, count):
+        if not _each_in_its_place(piece):
             raise ParseError(f"a number of the literal of type {shape} does not stand between its commas and brackets")
         numbers = _many_numbers(piece, row.real if row.is_complex else row) if len(piece) > _LONG else None
         if numbers is None or numbers.size != count:
@@ -94,18 +95,15 @@ def _many_numbers(data: bytes, row: ElementType) -> np.ndarray | None:
     if not row.is_inexact:
         integers = parse_integers(spaced, *integer_range(row))
         return None if integers is None else integers.astype(np.int8 if row.bits < 8 else row.dtype).astype(row.dtype)
-    values = parse_decimals(spaced)
+    values = parse_floats(spaced)
     with np.errstate(all="ignore"):
         return None if values is None else _narrowed(values, row)
 
 
-def _each_in_its_place(data: bytes, count: int) -> bool:
-    """Whether each of `count` words stands alone between an opening bracket or comma and a comma or closing bracket."""
-    codes = np.frombuffer(b"," + data.translate(None, b" \t\r\n") + b",", np.uint8)
-    gap = _GAP[codes]
-    starts = np.flatnonzero(gap[:-1] & ~gap[1:])
-    ends = np.flatnonzero(gap[1:] & ~gap[:-1]) + 1
-    return starts.size == count and not _CLOSING[codes[starts]].any() and not _OPENING[codes[ends]].any()
+def _each_in_its_place(data: bytes) -> bool:
+    """Whether there is a word after each opening bracket and comma and before each closing bracket and comma."""
+    marks = b"," + data.translate(_MARKS, b" \t\r\n") + b","
+    return not any(pair in marks for pair in _MISPLACED)
 
 
 def _pair(body: str) -> list[str]:

@@ -263,7 +263,7 @@ def _parser() -> Any:
 
 
 # Lists of numbers go as a whole: they are most of a program with large literals.
-_BRACKET = re.compile(r'\[[-+\w.,\s()]*\]|[(\[{)\]}]|"[^"\\\n]*(?:\\.[^"\\\n]*)*(?:"|\\?$)|//[^\n]*', re.MULTILINE)
+_BRACKET = re.compile(r'\[[-+.,()\s0-9A-Za-z]*\]|[(\[{)\]}]|"[^"\\\n]*(?:\\.[^"\\\n]*)*(?:"|\\?$)|//[^\n]*', re.MULTILINE)
 _NOT_PARENTHESES = bytes(c for c in range(256) if c not in b"()")
 # What is read recursively, such as a configuration, is refused elsewhere at a smaller depth.
 _DEEP = 4096

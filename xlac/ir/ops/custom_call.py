@@ -77,6 +77,7 @@ IDENTITIES = (
     "SPMDFullToShardShape",
     "SPMDShardToFullShape",
     "LayoutConstraint",
+    "SetBound",
     "annotate_device_placement",
     "MoveToHost",
     "MoveToDevice",
