@@ -1,7 +1,5 @@
 """`xlac.config`: the default types, and what else JAX's settings say."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -91,10 +89,12 @@ def test_jit_can_be_switched_off_and_on():
 
 def test_the_folder_of_compiled_objects_is_a_setting(tmp_path, monkeypatch):
     monkeypatch.setenv("XLAC_CACHE_DIR", "")
+    monkeypatch.setenv("XLAC_CACHE", "0")
     xlac.config.update("jax_compilation_cache_dir", tmp_path)
-    assert xlac.config.jax_compilation_cache_dir == str(tmp_path)
+    xlac.config.update("jax_enable_compilation_cache", True)
+    assert xlac.config.jax_compilation_cache_dir == str(tmp_path) and xlac.config.jax_enable_compilation_cache
     xlac.jit(lambda x: x * 3.25)(np.ones(7))
-    assert xlac.config.jax_enable_compilation_cache is (os.environ.get("XLAC_CACHE", "1") == "1")
+    assert any(path.is_file() for path in tmp_path.rglob("*"))
 
 
 def test_settings_that_say_what_is_so_are_taken():

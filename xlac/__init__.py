@@ -63,6 +63,7 @@ _NAMES: dict[str, str] = {
     "estimator": "",
     "eval_shape": "xlac.api",
     "evaluate": "xlac.ir.evaluate",
+    "example_libraries": "",
     "experimental": "",
     "explain_cache_misses": "xlac.config",
     "flatten_util": "",

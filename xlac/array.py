@@ -144,6 +144,17 @@ class Array(np.ndarray, metaclass=_ArrayType):
             return NotImplemented
         return _each(_ours, func(*_each(_plain, args), **_each(_plain, kwargs)))
 
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+        """NumPy's ufuncs see plain arrays, too; but operators of a NumPy scalar and an array, which call them, are ours."""
+        if ufunc in _OPERATORS and method == "__call__" and isinstance(inputs[0], np.generic) and out is None:
+            return _OPERATORS[ufunc]()(*inputs, **kwargs)
+        if out is not None:
+            kwargs["out"] = tuple([_plain(x) for x in out])
+        result = getattr(ufunc, method)(*[_plain(x) for x in inputs], **kwargs)
+        if out is not None:
+            return out[0] if len(out) == 1 else out
+        return tuple([_ours(x) for x in result]) if type(result) is tuple else _ours(result)
+
     def __repr__(self) -> str:
         return repr(self.view(np.ndarray))
 
@@ -279,6 +290,10 @@ def _plain(value: Any) -> Any:
 
 def _ours(value: Any) -> Any:
     return value.view(Array) if type(value) is np.ndarray else value
+
+
+# What NumPy calls for the operators of its scalars.
+_OPERATORS = {getattr(np, name): function_of(name) for name in (*BINARY.values(), *COMPARISONS.values())}
 
 
 def _is_traced(index: Any) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 import xlac
 import xlac.numpy as xnp
+from xlac import random
 from xlac.array import Array
 
 
@@ -46,7 +47,14 @@ def test_traced_arrays_are_instances_too():
         ("i + 1.5", "float32"),
         ("i // 2", "int32"),
         ("2**f", "float32"),
-        ("f + np.float64(1)", "float64"),
+        ("f + np.float64(1)", "float32"),
+        ("np.float64(1) * f", "float32"),
+        ("np.sqrt(2.0) < f", "bool"),
+        ("f - np.int64(1)", "float32"),
+        ("f * np.array(2.0)", "float64"),
+        ("i * np.float64(2)", "float64"),
+        ("f + np.complex128(1j)", "complex64"),
+        ("f.astype(np.float64) * np.float32(2)", "float64"),
         ("f < i", "bool"),
         ("-i", "int32"),
         ("i.sum()", "int32"),
@@ -209,3 +217,13 @@ def test_settings_are_compared_by_value_and_type():
     assert xnp.sum(x, 0).shape == (1000,)
     assert xnp.sum(x, 0, keepdims=True).shape == (1, 1000)
     assert xnp.sum(x, 0, keepdims=False).shape == (1000,)
+
+
+@pytest.mark.parametrize("order", [("minval", "maxval"), ("maxval", "minval")])
+def test_data_given_by_name_may_come_in_any_order(order):
+    ends = {"minval": np.float32(2), "maxval": np.float32(3)}
+    settings = {name: ends[name] for name in order}
+    expected = random.uniform(random.PRNGKey(1), (4,), np.float32, 2, 3)
+    for _ in range(3):  # traced, then native
+        np.testing.assert_array_equal(random.uniform(random.PRNGKey(1), (4,), **settings), expected)
+        np.testing.assert_array_equal(random.uniform(random.PRNGKey(1), (4,), **dict(settings)), expected)

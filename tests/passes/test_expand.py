@@ -14,7 +14,7 @@ from xlac.ir.evaluate import evaluate
 from xlac.ir.module import Computation, Module
 from xlac.ir.opcode import op
 from xlac.ir.shape import ELEMENT_TYPES, ArrayShape, TupleShape
-from xlac.passes.expand import fft, linalg
+from xlac.passes.expand import linalg
 from xlac.passes.pipeline import run_passes
 
 
@@ -43,36 +43,6 @@ def numbers(name: str, *dims: int) -> np.ndarray:
 def tolerance(name: str, depth: int) -> float:
     """Of sums `depth` long in that type."""
     return 8 * float(np.finfo(ELEMENT_TYPES[name].dtype).eps) * max(1, np.log2(depth))
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    st.one_of(st.integers(1, 300), st.sampled_from([1009, 1024, 67 * 71, 2 * 1009])),
-    st.sampled_from(["FFT", "IFFT", "RFFT", "IRFFT"]),
-    st.booleans(),
-)
-def test_fft_of_any_length(n: int, kind: str, wide: bool):
-    name = ("f64" if kind == "RFFT" else "c128") if wide else ("f32" if kind == "RFFT" else "c64")
-    given_shape = shape(name, 2, n // 2 + 1 if kind == "IRFFT" else n)
-    got, want = both(
-        lambda x: op.fft.make(x, fft_type=kind, fft_length=(n,)),
-        [given_shape],
-        [numbers(name, *given_shape.dims)],
-        "expand_fft",
-    )
-    assert_close(got, want, tolerance(name, 4 * n))
-
-
-@pytest.mark.parametrize("n", [150, 97 * 3])
-def test_fft_with_roots_that_are_computed_and_not_stored(n: int, monkeypatch):
-    monkeypatch.setattr(fft, "STORED", 8)
-    got, want = both(
-        lambda x: op.fft.make(x, fft_type="RFFT", fft_length=(n,)),
-        [shape("f32", 2, n)],
-        [numbers("f32", 2, n)],
-        "expand_fft",
-    )
-    assert_close(got, want, tolerance("f32", n))
 
 
 @pytest.mark.parametrize("name", ["f32", "c128"])

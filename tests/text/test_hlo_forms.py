@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import xlac
 from xlac.errors import EvaluateError, ParseError
 from xlac.ir.evaluate import evaluate
 from xlac.text.hlo_parser import parse_hlo
@@ -183,3 +184,101 @@ def test_layouts_of_the_entry_are_plain_where_the_header_configures_and_tells_no
         assert "entry_computation_layout={(f32[2,3]{0,1})->f32[2,3]{0,1}}" in survives(
             f"HloModule m, {attribute}\n{body}"
         )
+
+
+SUM_IN_A_TUPLE = """
+sum {
+  a = f32[] parameter(0)
+  b = f32[] parameter(1)
+  c = f32[] add(a, b)
+  ROOT t = (f32[]) tuple(c)
+}
+
+less {
+  a = f32[] parameter(0)
+  b = f32[] parameter(1)
+  c = (f32[], f32[]) tuple(a, b)
+  d = f32[] get-tuple-element(c), index=0
+  e = pred[] compare(d, b), direction=LT
+  t = (pred[]) tuple(e)
+  ROOT f = (pred[]) opt-barrier(t)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("ROOT r = f32[4] map(p, p), dimensions={0}, to_apply=sum", [8, 2, 6, 4]),
+        ("z = f32[] constant(0)\n ROOT r = f32[] reduce(p, z), dimensions={0}, to_apply=sum", 10),
+        ("z = f32[] constant(0)\n ROOT r = f32[2] reduce-window(p, z), window={size=3}, to_apply=sum", [8, 6]),
+        ("ROOT r = f32[4] sort(p), dimensions={0}, to_apply=less", [1, 2, 3, 4]),
+        (
+            "i = s32[1,1] constant({{3}})\n u = f32[1] constant({5})\n ROOT r = f32[4] scatter(p, i, u), "
+            "update_window_dims={}, inserted_window_dims={0}, scatter_dims_to_operand_dims={0}, index_vector_dim=1, "
+            "to_apply=sum",
+            [4, 1, 3, 7],
+        ),
+    ],
+)
+def test_a_computation_may_give_its_value_in_a_tuple(body: str, expected: object):
+    text = entry(f"p = f32[4] parameter(0)\n {body}", SUM_IN_A_TUPLE)
+    values = np.array([4, 1, 3, 2], np.float32)
+    assert np.array_equal(evaluate(parse_hlo(text), values), expected)
+    assert np.array_equal(xlac.compile(survives(text))(values), expected)
+
+
+def test_a_reduction_that_is_said_to_give_a_tuple_gives_one():
+    module = parse_hlo(
+        entry("p = f32[3] parameter(0)\n z = f32[] constant(0)\n ROOT r = (f32[]) reduce(p, z), dimensions={0}, "
+              "to_apply=sum", SUM_IN_A_TUPLE)
+    )  # fmt: skip
+    (total,) = evaluate(module, np.ones(3, np.float32))
+    assert total == 3
+
+
+def test_the_window_of_a_convolution_is_as_large_as_its_kernel():
+    module = parse_hlo(
+        entry("x = f32[1,5,1] parameter(0)\n k = f32[2,1,1] constant({{{1}},{{10}}})\n"
+              "ROOT c = f32[1,2,1] convolution(x, k), window={size=3 stride=2}, dim_labels=b0f_0io->b0f")
+    )  # fmt: skip
+    x = np.arange(5, dtype=np.float32).reshape(1, 5, 1)
+    assert np.array_equal(evaluate(module, x).ravel(), [10, 32])
+
+
+def test_what_nothing_calls_may_hold_what_is_not_known():
+    unknown = "growing {\n  x = f32[<=4] parameter(0)\n  ROOT y = f32[<=4] negate(x)\n}\n"
+    caller = "outer {\n  x = f32[<=4] parameter(0)\n  ROOT y = f32[<=4] call(x), to_apply=growing\n}\n"
+    text = entry("ROOT p = f32[4] parameter(0)", unknown + caller)
+    assert "growing" not in survives(text)
+    with pytest.raises(ParseError, match="dynamic"):
+        parse_hlo(
+            text.replace("ROOT p = f32[4] parameter(0)", "p = f32[4] parameter(0)\n ROOT c = call(p), to_apply=outer")
+        )
+
+
+def test_computations_keep_their_order_where_the_entry_is_not_the_last():
+    text = (
+        "HloModule m\n\nENTRY first {\n  ROOT x = f32[] parameter(0)\n}\n\nsecond {\n  ROOT x = f32[] parameter(0)\n}\n"
+    )
+    printed = survives(text)
+    assert printed.index("%first") < printed.index("%second")
+
+
+def test_an_infinity_is_nan_in_a_type_that_has_no_other():
+    assert np.isnan(evaluate(parse_hlo(entry("ROOT c = f8e4m3fn[2] constant({inf, -inf})"))).astype(np.float32)).all()
+
+
+def test_any_integer_but_zero_is_true():
+    assert evaluate(parse_hlo(entry("ROOT c = pred[4] constant({2, 0, -1, true})"))).tolist() == [
+        True,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_a_conditional_with_a_number_lists_its_branches():
+    body = "p = f32[4] parameter(0)\n i = s32[] parameter(1)\n ROOT c = f32[4] conditional(i, p, p), "
+    with pytest.raises(ParseError, match="it takes branch_computations"):
+        parse_hlo(entry(body + "true_computation=up, false_computation=down", BRANCHES))

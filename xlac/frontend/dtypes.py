@@ -208,12 +208,17 @@ def result_type(*values: Any) -> np.dtype:
     return promote(*(type_of(v) for v in values))[0]
 
 
+# NumPy's scalars of these types, as `np.sqrt(2)`, are weak like Python's numbers, which they are instances of: they take
+# the type of an array beside them. Where there is none they keep their own.
+WEAK_SCALARS = (np.float64, np.complex128)
+
+
 def type_of(value: Any) -> tuple[np.dtype, bool]:
-    """The (dtype, weak) pair of an array, a traced value, a Python scalar or a dtype."""
+    """The (dtype, weak) pair of an array, a traced value, a Python or NumPy scalar or a dtype."""
     if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
         return scalar_dtype(value), not isinstance(value, bool)
     if value is int or value is float or value is complex:
         return as_dtype(value), True
     if isinstance(value, (type, str, np.dtype)):
         return as_dtype(value), False
-    return np.dtype(value.dtype), bool(getattr(value, "weak_type", False))
+    return np.dtype(value.dtype), bool(getattr(value, "weak_type", False)) or isinstance(value, WEAK_SCALARS)

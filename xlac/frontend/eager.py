@@ -106,6 +106,7 @@ class ArrayFunction(Dispatching):
             return self.traced(*args, **kwargs)
         from xlac.frontend.stages import Compiled, Program, leaf_signature, trace_program
 
+        given, kwargs = kwargs, dict(sorted(kwargs.items()))
         data: list[Any] = []
         settings: list[Any] = []
         fixed = [self._is_setting(key) for key in (*range(len(args)), *kwargs)]
@@ -132,7 +133,7 @@ class ArrayFunction(Dispatching):
         result = program.call_leaves(leaves)
         if all(_is_fixed(value) for value in settings):
             native, nested = program.compiled.executable.native, program.compiled.traced.out_structure
-            learn(self, native, args, kwargs, nested, self._is_setting, trace.open_traces)
+            learn(self, native, args, given, nested, self._is_setting, trace.open_traces)
         return result
 
 

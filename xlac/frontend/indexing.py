@@ -55,6 +55,32 @@ class Bounds:
     wrap_negative: bool = True
 
 
+def _is_bool(item: Any) -> bool:
+    return isinstance(item, (bool, np.bool_)) or (
+        isinstance(item, np.ndarray) and item.dtype == np.bool_ and not item.ndim
+    )
+
+
+def _with_arrays_for_bools(x: Tracer, index: Any) -> tuple[Tracer, Any]:
+    """The same index with each True or False as an array of one or no index into a further dimension of size 1."""
+    items = index if isinstance(index, tuple) else (index,)
+    if not any(map(_is_bool, items)):
+        return x, index
+    used = sum(_width(item) for item in items)
+    changed, dims, dim = [], [], 0
+    for item in items:
+        if _is_bool(item):
+            dims.append(dim)
+            item = np.zeros(int(bool(item)), np.int32)
+            dim += 1
+        elif item is Ellipsis:
+            dim += max(x.ndim - used, 0)
+        else:
+            dim += _width(item)
+        changed.append(item)
+    return lax.expand_dims(x, dims), tuple(changed)
+
+
 def plan_index(x: Tracer, index: Any, bounds: Bounds | None = None) -> Plan:
     """Sort the items of an index by dimension. Without `bounds`, fixed indices must be in range.
 
@@ -87,11 +113,6 @@ def plan_index(x: Tracer, index: Any, bounds: Bounds | None = None) -> Plan:
             if not dtypes.is_integer(item.dtype):
                 raise trace.shape_error(f"an index is of type {item.dtype}; it must be integer")
         elif not (item is None or item is Ellipsis or isinstance(item, slice) or _is_int(item)):
-            if isinstance(item, (bool, np.bool_)):
-                if not item:
-                    raise trace.shape_error("False is no index: nothing would be left; use xlac.numpy.where")
-                expanded.append(None)
-                continue
             raise trace.shape_error(f"{item!r} is no index; use integers, slices, None, ... or integer arrays")
         expanded.append(item)
 
@@ -136,9 +157,11 @@ def plan_index(x: Tracer, index: Any, bounds: Bounds | None = None) -> Plan:
 
 def _width(item: Any) -> int:
     """How many dimensions an item indexes."""
-    if item is None or item is Ellipsis:
+    if item is None or item is Ellipsis or isinstance(item, bool):
         return 0
-    return item.ndim if isinstance(item, np.ndarray) and item.dtype == np.bool_ else 1
+    if isinstance(item, list):
+        item = _listed(item)
+    return item.ndim if isinstance(item, (np.ndarray, np.bool_)) and item.dtype == np.bool_ else 1
 
 
 def _slice_of(item: slice, n: int) -> tuple[int, int, int]:
@@ -201,6 +224,7 @@ def _checked(item: Any, dim: int, x: Tracer, bounds: Bounds | None) -> Any:
 
 def getitem(x: Tracer, index: Any) -> Tracer:
     """`x[index]`."""
+    x, index = _with_arrays_for_bools(x, index)
     return take_plan(x, plan_index(x, index))
 
 
@@ -339,8 +363,8 @@ class AtIndex:
     def get(self, *, fill_value: Any = None, **settings: Any) -> Any:
         """`x[index]`."""
         how = _settings(**settings)
-        x = lift(self.array)
-        plan = plan_index(x, self.index, how.bounds)
+        x, index = _with_arrays_for_bools(lift(self.array), self.index)
+        plan = plan_index(x, index, how.bounds)
         found = take_plan(x, plan)
         if how.bounds.mode not in ("fill", "drop") and (fill_value is None or how.bounds.mode is not None):
             return found
@@ -490,9 +514,11 @@ def _update(x: Tracer, index: Any, values: Any, how: How, settings: _Settings) -
     mask = index[0] if isinstance(index, tuple) and len(index) == 1 else index
     if isinstance(mask, Tracer) and mask.dtype == np.bool_:
         return _masked_update(x, mask, values, how)
+    shape = x.shape
+    x, index = _with_arrays_for_bools(x, index)
     plan = plan_index(x, index, settings.bounds)
     if any(not isinstance(i, int) and np.ndim(i) > 0 for i in plan.arrays.values()):
-        return _scatter(x, plan, values, how, settings.promises)
+        return lax.reshape(_scatter(x, plan, values, how, settings.promises), shape)
     patch = _combined(xnp, None if how is None else take_plan(x, plan), values, how)
     return _set_block(x, plan, lax.convert_element_type(patch, x.dtype))
 

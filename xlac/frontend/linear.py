@@ -148,7 +148,7 @@ def _links(start: Instruction, end: Instruction, inputs: Sequence[Tracer]) -> li
         return [] if session.order.get(x, -1) < oldest else session.operands(x)
 
     found: dict[Instruction, None] = {}
-    for top in operands_first([start], found, earlier):
+    for top in operands_first([start], found, session.operands):
         found[top] = None
     passed = len(found)
     for top in operands_first([session.resolve(end)], found, earlier):

@@ -1,9 +1,9 @@
 """Derivatives of a choice that are computed after it: its reverse, and its tangents where they are a linear program.
 
-Each branch and its derivative are recorded together, as in `reverse_loops.py`. What the derivative of a branch reads and
-cannot cheaply make again is handed on by a second version of the choice, which takes the place of the first; branches
-share the places for it, and fill those that are not theirs with zeros. The derivative is a choice as well, by the same
-index.
+Each branch and its derivative are recorded together, as in `reverse_loops.py`. What the derivative of a branch reads
+and cannot cheaply make again is handed on by a second version of the choice, which takes the place of the first;
+branches share the places for it, and fill those that are not theirs with zeros. The derivative is a choice as well, by
+the same index.
 """
 
 from __future__ import annotations

@@ -24,6 +24,9 @@ NUMBERS = (bool, int, float, complex)
 # Python numbers are passed in full precision; where they meet no array they count as the default types.
 PASSED_AS = {float: dtypes.FLOAT64, complex: dtypes.COMPLEX128}
 
+# In place of `weak`: weak, and where it meets no array of its own type.
+KEEPS_TYPE = 2
+
 
 # ---- leaves of arguments
 
@@ -38,6 +41,8 @@ def leaf_signature(value: Any, path: str = "") -> tuple[tuple[int, ...], np.dtyp
         return value.shape, value.dtype.newbyteorder("="), False
     if isinstance(value, NUMBERS) and not isinstance(value, np.generic):
         return (), PASSED_AS.get(type(value)) or dtypes.type_of(value)[0], not isinstance(value, bool)
+    if isinstance(value, dtypes.WEAK_SCALARS):
+        return (), value.dtype, KEEPS_TYPE
     if isinstance(value, Tracer):
         raise trace.leaked(value)
     if hasattr(value, "shape") and hasattr(value, "dtype"):
@@ -168,9 +173,9 @@ def number_or_array(owner: trace.Trace, parameter: Instruction, weak: bool) -> T
 
     A Python float or complex number, passed as double, counts as the default type.
     """
-    value = Tracer(owner, parameter, weak)
+    value = Tracer(owner, parameter, bool(weak))
     usual = {dtypes.FLOAT64: dtypes.default_float(), dtypes.COMPLEX128: dtypes.default_complex()}.get(value.dtype)
-    if not weak or usual is None or usual == value.dtype:
+    if not weak or weak == KEEPS_TYPE or usual is None or usual == value.dtype:
         return value
     narrow = trace.emit(op.convert, value, shape=ArrayShape(element_type(usual)), weak=True)
     narrow.exact = value

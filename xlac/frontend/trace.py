@@ -587,6 +587,8 @@ def lift(value: Any, dtype: np.dtype | None = None) -> Tracer:
     except ShapeError as error:
         raise shape_error(str(error)) from None
     array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    if isinstance(value, dtypes.WEAK_SCALARS):
+        return Tracer(trace, trace.constant(array), True, value.item())
     return Tracer(trace, trace.constant(array), False)
 
 

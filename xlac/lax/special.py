@@ -310,29 +310,43 @@ def _igamma_slope(a: Tracer, x: Tracer) -> Tracer:
     return exp(sub(sub(mul(sub(a, one), log(x)), x), lgamma(a)))
 
 
-def _igamma_by_a(a: Tracer, x: Tracer) -> Tracer:
-    """The derivative of igamma by a: that of its series, term by term."""
-    zero, one = full_like(x, 0), full_like(x, 1)
+def _igamma_by_a(a: Tracer, x: Tracer, order: int = 1) -> Tracer:
+    """The first or second derivative of igamma by a: that of its series, term by term."""
+    zero, one, two = full_like(x, 0), full_like(x, 1), full_like(x, 2)
     plain = bitwise_and(bitwise_and(gt(x, zero), gt(a, zero)), lt(x, full_like(x, math.inf)))
     safe_x, safe_a = select(plain, x, one), select(plain, a, one)
 
-    def step(going: Tracer, r: Tracer, term: Tracer, slope: Tracer, total: Tracer, of_total: Tracer) -> tuple:
-        """term = x^k / ((a + 1) ... (a + k)), and its derivative."""
+    def step(going: Tracer, r: Tracer, *state: Tracer) -> tuple:
+        """The terms x^k / ((a + 1) ... (a + k)) and their derivatives, and the sums of each."""
+        terms, totals = state[: order + 1], state[order + 1 :]
         r = add(r, one)
-        slope = div(mul(sub(slope, div(term, r)), safe_x), r)
-        term = mul(term, div(safe_x, r))
-        total, of_total = add(total, select(going, term, zero)), add(of_total, select(going, slope, zero))
+        ratio = div(safe_x, r)
+        slope = sub(terms[1], div(terms[0], r))
+        made = [mul(terms[0], ratio), mul(slope, ratio)]
+        if order == 2:
+            made.append(mul(sub(terms[2], div(mul(two, slope), r)), ratio))
+        totals = tuple(add(total, select(going, term, zero)) for total, term in zip(totals, made))
         small = full_like(x, _precision_of(x))
-        more = bitwise_or(gt(term, mul(total, small)), gt(abs(slope), mul(abs(of_total), small)))
-        return bitwise_and(going, more), r, term, slope, total, of_total
+        more = [gt(abs(term), mul(abs(total), small)) for total, term in zip(totals, made)]
+        return bitwise_and(going, functools.reduce(bitwise_or, more)), r, *made, *totals
 
-    state = _until_done(step, (plain, safe_a, one, zero, one, zero))
-    total, of_total = state[4], state[5]
+    state = _until_done(step, (plain, safe_a, *[one, zero, zero][: order + 1] * 2))
+    total, *slopes = state[3 + order :]
     weight = div(_gamma_weight(safe_a, safe_x), safe_a)
-    change = add(mul(total, sub(log(safe_x), digamma(add(safe_a, one)))), of_total)
-    return select(
-        plain, mul(weight, change), select(bitwise_or(lt(x, zero), le(a, zero)), full_like(x, math.nan), zero)
-    )
+    change = sub(log(safe_x), digamma(add(safe_a, one)))
+    if order == 1:
+        found = add(mul(total, change), slopes[0])
+    else:
+        bend = sub(mul(change, change), polygamma(one, add(safe_a, one)))
+        found = add(add(mul(total, bend), mul(mul(two, change), slopes[0])), slopes[1])
+    return select(plain, mul(weight, found), select(bitwise_or(lt(x, zero), le(a, zero)), full_like(x, math.nan), zero))
+
+
+def _slope_by_a(a: Tracer, x: Tracer, order: int) -> Tracer:
+    """The first or second derivative by a of `_igamma_slope`."""
+    change = sub(log(x), digamma(a))
+    factor = change if order == 1 else sub(mul(change, change), polygamma(full_like(a, 1), a))
+    return mul(_igamma_slope(a, x), factor)
 
 
 def _in_doubles(function: Callable[..., Tracer], *operands: Tracer) -> Tracer:
@@ -344,8 +358,17 @@ def _sample_slope(a: Tracer, sample: Tracer) -> Tracer:
     return neg(div(_igamma_by_a(a, sample), _igamma_slope(a, sample)))
 
 
+_igamma_grad_aa = ruled(
+    "igamma_grad_aa",
+    functools.partial(_in_doubles, functools.partial(_igamma_by_a, order=2)),
+    no_slope("the second derivative of igamma by a", "a"),
+    lambda a, x, y: _slope_by_a(a, x, 2),
+)
 _igamma_grad_a = ruled(
-    "igamma_grad_a", functools.partial(_in_doubles, _igamma_by_a), *(no_slope("igamma_grad_a", w) for w in "ax")
+    "igamma_grad_a",
+    functools.partial(_in_doubles, _igamma_by_a),
+    lambda a, x, y: _igamma_grad_aa(a, x),
+    lambda a, x, y: _slope_by_a(a, x, 1),
 )
 _random_gamma_grad = ruled(
     "random_gamma_grad",
@@ -380,7 +403,7 @@ def igammac(a: ArrayLike, x: ArrayLike) -> Array:
 
 @public
 def igamma_grad_a(a: ArrayLike, x: ArrayLike) -> Array:
-    """The derivative of `igamma` by a; it has none itself."""
+    """The derivative of `igamma` by a."""
     return _igamma_grad_a(*match("igamma_grad_a", (a, x)))
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from xlac.ir.module import Instruction
 from xlac.ir.shape import C64, C128, F32, F64, S64, ElementType
 from xlac.loop import ir
-from xlac.loop.elemental import both, vector_width_for
+from xlac.loop.elemental import both, is_false, is_true, vector_width_for
 from xlac.loop.ir import (
     ZERO,
     Accumulate,
@@ -316,15 +316,14 @@ class Signal:
             parts = [(first, apply("complex", first.element_type, re, im))]
         else:
             parts = [(first, re)]
-        return [Store(b, at, value, _needed(inside)) for b, value in parts]
+        if inside is not None and is_false(inside):
+            return []
+        guard = None if inside is None or is_true(inside) else inside
+        return [Store(b, at, value, guard) for b, value in parts]
 
 
 def _at(roots: Roots, j: Index, guard: Value | None = None) -> Pair:
     return load(roots[0], j, guard), load(roots[1], j, guard)
-
-
-def _needed(guard: Value | None) -> Value | None:
-    return None if isinstance(guard, ir.Const) and guard.number else guard
 
 
 @dataclass(frozen=True)
@@ -394,7 +393,7 @@ def schedule_fft(
 
 @dataclass(frozen=True)
 class Sides:
-    """A transform of length n in two dimensions: `first` by `second` numbers, kept in squares of `lanes` rows and columns.
+    """A transform of length n in two dimensions: `first` by `second` numbers, in squares of `lanes` rows and columns.
 
     `across` and `down` are how many blocks of vectors there are of columns and of rows; `unit` numbers lie from one
     vector of columns to the next.

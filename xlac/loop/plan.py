@@ -224,6 +224,8 @@ class Plan:
                     break
 
     def _in_place(self, kernel: Kernel, read: Buffer, written: Buffer) -> bool:
+        if read in kernel_buffers(kernel)[1]:
+            return False  # what it reads there is of its own making
         accesses = self._accesses.get(kernel.template)
         if accesses is None:
             accesses = self._accesses[kernel.template] = Accesses(kernel.template)

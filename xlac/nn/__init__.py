@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from xlac.nn import attention, functions
+from xlac.nn import attention, functions, scaled
 from xlac.nn.attention import *  # noqa: F403
 from xlac.nn.functions import *  # noqa: F403
+from xlac.nn.scaled import *  # noqa: F403
 
-__all__ = [*attention.__all__, *functions.__all__, "initializers"]  # noqa: F405
+__all__ = [*attention.__all__, *functions.__all__, *scaled.__all__, "initializers"]  # noqa: F405
 
 
 def __getattr__(name: str) -> Any:

@@ -54,8 +54,8 @@ def take(
     if axis is None:
         x, axis = lax.reshape(x, (x.size,)), 0
     axis = normalize_axis(axis, x.ndim, "take")
-    if mode not in (None, "fill", "clip", "wrap"):
-        raise trace.shape_error(f"take: mode={mode!r}; it must be fill, clip or wrap")
+    if mode not in (None, "fill", "clip", "wrap", "promise_in_bounds"):
+        raise trace.shape_error(f"take: mode={mode!r}; it must be fill, clip, wrap or promise_in_bounds")
     if not _traced(indices):
         places = np.asarray(indices)
         if mode == "clip":
@@ -70,7 +70,7 @@ def take(
     elif mode == "clip":
         where = lax.clamp(0, where, n - 1)
     found = indexing.getitem(x, (*[slice(None)] * axis, where))
-    if mode in ("wrap", "clip"):
+    if mode in ("wrap", "clip", "promise_in_bounds"):
         return found
     inside = (
         lax.bitwise_and(lax.ge(where, -n), lax.lt(where, n)) if dtypes.kind(where.dtype) == "s" else lax.lt(where, n)

@@ -24,7 +24,6 @@ from xlac.passes.dce import dce
 from xlac.passes.expand import (
     expand_batch_norm,
     expand_devices,
-    expand_fft,
     expand_initial_values,
     expand_lapack,
     expand_linalg,
@@ -86,7 +85,6 @@ PASSES: dict[str, Pass] = {
             dce,
             expand_batch_norm,
             expand_devices,
-            expand_fft,
             expand_initial_values,
             expand_lapack,
             expand_linalg,
@@ -122,7 +120,6 @@ def pipeline(options: Options) -> list[Step]:
         "expand_lapack",
         "expand_linalg",
         "expand_batch_norm",
-        "expand_fft",
         "expand_random",
         "expand_initial_values",
         "dce",

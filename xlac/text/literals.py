@@ -131,9 +131,11 @@ def _value(word: str, row: ElementType, offset: int) -> float | int:
             )
         return float(word)
     if row.kind == "p":
-        if word not in ("true", "false", "0", "1"):
+        if word in ("true", "false"):
+            return int(word == "true")
+        if not _INTEGER.match(word):
             raise TextError(f"{word[:40]} is not a pred; it must be true, false, 1 or 0", offset)
-        return int(word in ("true", "1"))
+        return int(bool(word.strip("-0")))  # any integer but 0 is true, as in XLA
     if not _INTEGER.match(word):
         raise TextError(f"{word[:40]} is not an integer, which {row.name} needs", offset)
     low, high = integer_range(row)

@@ -21,8 +21,10 @@ _LONG = 400
 # Characters of a long text that are read at once.
 _PIECE = 1 << 18
 _BRACKETS_TO_SPACE = bytes.maketrans(b"[](),\t\r\n", b"        ")
-_MARKS = bytes(c if c in b"[]," else b"[]"[c == ord(")")] if c in b"()" else ord("0") for c in range(256))
-_MISPLACED = (b",,", b",]", b"[,", b"[]", b"]0", b"0[")
+# A character's kind: 1 a comma, 2 an opening and 3 a closing bracket, 0 any other; and the pairs of kinds, as
+# 4 * first + second, that may follow each other.
+_KINDS = bytes({",": 1, "[": 2, "(": 2, "]": 3, ")": 3}.get(chr(c), 0) for c in range(256))
+_FITTING = bytes(4 * a + b for a, b in ((0, 0), (0, 1), (0, 3), (1, 0), (1, 2), (2, 0), (2, 2), (3, 1), (3, 3)))
 _COMPLEX = re.compile(r"\(([^(),]*),([^(),]*)\)")
 _NUMBER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\Z")
 
@@ -101,9 +103,9 @@ def _many_numbers(data: bytes, row: ElementType) -> np.ndarray | None:
 
 
 def _each_in_its_place(data: bytes) -> bool:
-    """Whether there is a word after each opening bracket and comma and before each closing bracket and comma."""
-    marks = b"," + data.translate(_MARKS, b" \t\r\n") + b","
-    return not any(pair in marks for pair in _MISPLACED)
+    """Whether there is a word, and nothing but a word, in each place between the brackets and commas."""
+    kinds = np.frombuffer(b"\1" + data.translate(_KINDS, b" \t\r\n") + b"\1", np.uint8)
+    return not (kinds[:-1] * 4 + kinds[1:]).tobytes().translate(None, _FITTING)
 
 
 def _pair(body: str) -> list[str]:

@@ -99,14 +99,15 @@ def _convolution(
     base = x.transpose(0, 2 + n, 1, *range(2, 2 + n), 3 + n).reshape(groups, batch, *x.shape[2 : 2 + n], taken)
     positions = tuple(d.positions(extent) for d, extent in zip(window, base.shape[2:-1]))
     base = _pad_spatial(base, window)
-    total = np.zeros((groups, batch * math.prod(positions), given // groups), wide.dtype)
+    places = batch * math.prod(positions)
+    total = np.zeros((groups, places, given // groups), wide.dtype)
     if total.size:
         for offset in np.ndindex(*kernel.shape[:n]):
             at = tuple(
                 slice(k * d.rhs_dilate, k * d.rhs_dilate + (p - 1) * d.stride + 1, d.stride)
                 for k, d, p in zip(offset, window, positions)
             )
-            rows = base[(slice(None), slice(None), *at)].reshape(groups, -1, taken)
+            rows = base[(slice(None), slice(None), *at)].reshape(groups, places, taken)
             # [taken, groups, features of the group] -> one matrix for each group
             matrix = kernel[offset].reshape(taken, groups, given // groups).transpose(1, 0, 2)
             total += np.matmul(rows, matrix)

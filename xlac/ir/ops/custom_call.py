@@ -150,8 +150,8 @@ def _approximate_topk(
 ) -> Any:
     """The exact first along `reduction_dim` by the comparator, as many as the result has; after the arrays come
     initial values."""
-    if to_apply is None or call is None:
-        raise EvaluateError("custom-call: ApproxTopK needs a comparator")
+    if to_apply is None or call is None or "reduction_dim" not in config:
+        raise EvaluateError("custom-call: ApproxTopK needs a comparator, and the reduction_dim in its backend_config")
     arrays = operands[: len(operands) // 2]
     axis = int(config["reduction_dim"])
     moved = [np.moveaxis(x, axis, -1) for x in arrays]

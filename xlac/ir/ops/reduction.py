@@ -187,8 +187,16 @@ def _window_along(extent: int) -> WindowDim:
     return WindowDim(size, stride=size, pad_low=padding // 2, pad_high=padding - padding // 2)
 
 
+def reduces_nothing(dims: Sequence[int], dimensions: Sequence[int]) -> bool:
+    """Whether each element of the result is one of the operand: then the reducer and the initial value stay out, as
+    they do in XLA, which takes the initial value for neutral."""
+    return all(dims[d] == 1 for d in dimensions)
+
+
 def init_count(x: ArrayShape, dimensions: Sequence[int], reducer: Computation) -> int:
     """How often the initial value enters each element of the result of a reduction of one array."""
+    if reduces_nothing(x.dims, dimensions):
+        return 0
     window = tree_window(x, dimensions, reducer)
     if window is None:
         return 1
@@ -215,6 +223,9 @@ def _reduce(*operands: np.ndarray, dimensions: tuple[int, ...], to_apply: Comput
     inits, inputs = as_parameters(operands[n:], parameters[:n]), as_parameters(operands[:n], parameters[n:])
     kept = [d for d in range(inputs[0].ndim) if d not in dimensions]
     dims = tuple(inputs[0].shape[d] for d in kept)
+    if reduces_nothing(inputs[0].shape, dimensions):
+        results = [convert_values(x, s.element_type).reshape(dims) for x, s in zip(inputs, leaves(to_apply.root.shape))]
+        return tuple(results) if isinstance(to_apply.root.shape, TupleShape) else results[0]
     name = monoid(to_apply)
     if name is not None and not isinstance(to_apply.root.shape, TupleShape):
         x = inputs[0]

@@ -13,11 +13,11 @@ import numpy as np
 
 from xlac.errors import ShapeError
 from xlac.ir.opcode import COMPUTATION, WINDOW, opcode
-from xlac.ir.ops.elementwise import is_narrow, quiet, require_array
+from xlac.ir.ops.elementwise import convert_values, is_narrow, quiet, require_array
 from xlac.ir.ops.movement import pad_array
 from xlac.ir.ops.reduction import as_parameters, check_reducer, inputs_and_inits, map_scalars, monoid, monoid_parts
 from xlac.ir.ops.scatter import combine_at
-from xlac.ir.shape import ArrayShape, Shape, TupleShape
+from xlac.ir.shape import ArrayShape, Shape, TupleShape, leaves
 from xlac.ir.window import Window, scan_form
 
 if TYPE_CHECKING:
@@ -86,6 +86,9 @@ def _reduce_window(*operands: np.ndarray, window: Window, to_apply: Computation,
     inits, inputs = as_parameters(operands[n:], parameters[:n]), as_parameters(operands[:n], parameters[n:])
     dims = tuple(d.positions(extent) for d, extent in zip(window, inputs[0].shape))
     several = isinstance(to_apply.root.shape, TupleShape)
+    if not window:  # as in a reduction of dimensions of one element
+        results = [convert_values(x, s.element_type) for x, s in zip(inputs, leaves(to_apply.root.shape))]
+        return tuple(results) if several else results[0]
     name = monoid(to_apply)
     scan = scan_form(window, dims)
     if scan is not None:

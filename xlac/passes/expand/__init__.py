@@ -2,7 +2,6 @@
 
 build.py            formulas as instructions, loops, and how an expansion replaces an instruction
 devices.py          asynchronous opcodes, collectives, hints, sizes
-fft.py              fft
 linalg.py           cholesky, triangular-solve
 normalization.py    batch-norm-training, -inference, -grad
 products.py         ragged-dot, scaled-dot
@@ -16,7 +15,6 @@ sorting.py          topk
 from __future__ import annotations
 
 from xlac.passes.expand.devices import expand_devices, expand_sizes
-from xlac.passes.expand.fft import expand_fft
 from xlac.passes.expand.lapack import expand_lapack
 from xlac.passes.expand.linalg import expand_linalg
 from xlac.passes.expand.normalization import expand_batch_norm
@@ -30,7 +28,6 @@ from xlac.passes.expand.sorting import expand_topk
 __all__ = [
     "expand_batch_norm",
     "expand_devices",
-    "expand_fft",
     "expand_initial_values",
     "expand_lapack",
     "expand_linalg",

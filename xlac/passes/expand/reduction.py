@@ -10,8 +10,8 @@ from xlac.ir.evaluate import evaluate_computation
 from xlac.ir.match import splat_value
 from xlac.ir.module import Instruction, Module
 from xlac.ir.opcode import OPCODES, op
-from xlac.ir.ops.reduction import init_count, is_neutral, monoid, tree_window
-from xlac.ir.shape import ArrayShape
+from xlac.ir.ops.reduction import init_count, is_neutral, monoid, reduces_nothing, tree_window
+from xlac.ir.shape import ArrayShape, TupleShape, leaves
 from xlac.passes.expand.build import Array, constant, expand
 
 # Of these any number of equal values is as one.
@@ -19,15 +19,25 @@ _IDEMPOTENT = ("maximum", "minimum", "and", "or")
 
 
 def expand_initial_values(module: Module) -> bool:
-    """Make the initial value of each reduction enter once; return whether one entered oftener.
+    """Make the initial value of each reduction enter once; return whether one entered oftener, or never.
 
-    Where it matters how often it enters (see `tree_window`), a reduction by a monoid starts from the neutral value, and
-    the initial ones are combined with the result; another becomes a reduction of windows and one of their results.
+    A reduction over dimensions of one element is a reshape. Where it matters how often the value enters (see
+    `tree_window`), a reduction by a monoid starts from the neutral value, and the initial ones are combined with the
+    result; another becomes a reduction of windows and one of their results.
     """
-    return expand(module, {"reduce": _reduce})
+    return expand(module, {"reduce": _reduce, "reduce-window": lambda x: None if x["window"] else _reshaped(x)})
+
+
+def _reshaped(root: Instruction) -> Instruction:
+    """The operands in the shape of the result."""
+    pairs = zip(root.operands, cast("list[ArrayShape]", leaves(root.shape)))
+    results = [Array(x).convert(to.element_type).reshape(*to.dims).node for x, to in pairs]
+    return op.tuple.make(*results) if isinstance(root.shape, TupleShape) else results[0]
 
 
 def _reduce(root: Instruction) -> Instruction | None:
+    if reduces_nothing(root.operands[0].dims, root["dimensions"]):
+        return _reshaped(root)
     if len(root.operands) != 2:
         return None
     x, init = root.operands

@@ -7,7 +7,7 @@ import math
 from xlac.ir.match import Any, broadcast_scalar, full, is_negative_zero, rule, splat_value
 from xlac.ir.module import Instruction
 from xlac.ir.opcode import OPCODES, op
-from xlac.ir.ops.reduction import init_count, monoid
+from xlac.ir.ops.reduction import init_count, monoid, reduces_nothing
 from xlac.ir.shape import ArrayShape
 
 x, i, j = Any("x"), Any("i"), Any("j")
@@ -79,11 +79,10 @@ def reduce_of_nothing(root, x, i):
 
 @rule(op.reduce(x, i))
 def reduce_of_one(root, x, i):
-    """A reduction over one element combines it with the initial value."""
-    name = _plain(root)
-    if name is None or math.prod(x.dims[d] for d in root["dimensions"]) != 1:
+    """A reduction over one element gives it."""
+    if _plain(root) is None or not reduces_nothing(x.dims, root["dimensions"]):
         return None
-    return _combined(name, i, x if x.dims == root.dims else op.reshape.make(x, shape=root.shape))
+    return x if x.dims == root.dims else op.reshape.make(x, shape=root.shape)
 
 
 @rule(op.reduce(x, i))

@@ -27,6 +27,7 @@ from xlac.scipy.stats.discrete import (
     nbinom,
     poisson,
 )
+from xlac.scipy.stats.kde import gaussian_kde
 from xlac.scipy.stats.multivariate import (
     dirichlet,
     multinomial,
@@ -48,6 +49,7 @@ __all__ = [
     "dirichlet",
     "expon",
     "gamma",
+    "gaussian_kde",
     "gennorm",
     "geom",
     "gumbel_l",
