@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from ml_dtypes import bfloat16, finfo, iinfo
 from numpy import issubdtype
@@ -18,9 +20,29 @@ __all__ = [
     "float0",
     "iinfo",
     "issubdtype",
+    "itemsize_bits",
     "prng_key",
     "result_type",
+    "scalar_type_of",
 ]
+
+
+def itemsize_bits(dtype: Any) -> int:
+    """How many bits an element has."""
+    from xlac.ir.shape import element_type
+
+    return element_type(canonicalize_dtype(dtype)).bits
+
+
+def scalar_type_of(x: Any) -> type:
+    """The Python type of numbers of the kind of an array or number: bool, int, float or complex."""
+    from xlac.frontend import dtypes
+    from xlac.lax import dtype
+
+    kind = dtype(x)
+    if kind == np.bool_:
+        return bool
+    return int if dtypes.is_integer(kind) else complex if dtypes.is_complex(kind) else float
 
 
 class _TypesOfKeys(type):

@@ -111,8 +111,7 @@ AROUND = {
     "hessian": lambda lib, jnp, lax, f: lambda x: lib.hessian(lambda v: (f(v) * WEIGHTS).sum())(x) @ x,
 }  # fmt: skip
 
-# What goes forward only: through a loop of unknown length nothing goes backward, through custom_vjp nothing forward.
-FORWARD = {"jvp", "linearize", "jacfwd", "hessian"}
+FORWARD = {"jvp", "linearize", "jacfwd"}
 BACKWARD = {"grad", "value_and_grad", "vjp", "jacrev", "hessian"}
 
 
@@ -125,15 +124,22 @@ def nested(lib, jnp, lax, names):
 
 
 def modes(names):
-    """The modes in which a nesting has derivatives, or None if it has no value: "fwd" and "rev"."""
-    forward = backward = True
+    """The modes, "fwd" and "rev", in which a nesting has derivatives; None if it has no value.
+
+    Nothing goes backward through a while_loop, and nothing forward through a custom_vjp, but through its rules.
+    """
+    forward = backward = within = True
     for name in names:
         if (name in FORWARD and not forward) or (name in BACKWARD and not backward):
             return None
+        if name == "hessian" and not within:
+            return None
         if name == "custom_vjp":
-            forward, backward = False, True
-        if name == "while_loop":
+            within, forward = forward or (backward and within), False
+        elif name == "custom_jvp":
+            backward = backward and forward
+        elif name == "while_loop":
             backward = False
-        if name == "custom_jvp":
-            pass
+        elif name in BACKWARD:
+            forward = within
     return [m for m, there in (("fwd", forward), ("rev", backward)) if there]

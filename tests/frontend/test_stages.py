@@ -267,3 +267,16 @@ def test_a_function_made_anew_is_told(explained):
 def test_nothing_is_said_unasked(capsys):
     xlac.jit(lambda x: x + 1)(X)
     assert capsys.readouterr().err == ""
+
+
+def test_stages_tell_arguments_and_results_leaf_by_leaf():
+    x = np.ones(3, np.float32)
+    traced = xlac.jit(lambda a, b: {"sum": a + b["y"]}, donate_argnums=0).trace(x, {"y": x})
+    spec = xlac.ShapeDtypeStruct((3,), np.float32)
+    assert (traced.in_avals, traced.out_avals) == ([spec, spec], [spec])
+    assert [eqn.primitive.name for eqn in traced.jaxpr.eqns] == ["add"]
+    lowered = traced.lower()
+    assert (lowered.donate_argnums, lowered.in_avals, lowered.compile().in_avals) == ((0,), *[[spec, spec]] * 2)
+    assert isinstance(traced, xlac.stages.Traced) and isinstance(lowered, xlac.stages.Lowered)
+    assert (spec.str_short(), spec.str_short(True)) == ("float32[3]", "f32[3]")
+    assert spec.update(shape=(2,), dtype=np.int32) == xlac.ShapeDtypeStruct((2,), np.int32, sharding=None)

@@ -236,3 +236,154 @@ def test_an_unknown_kernel_is_refused_with_the_known_ones():
     text += ' ROOT r = f32[3,3] custom-call(a), custom_call_target="lapack_sgetrs"\n}\n'
     with pytest.raises(xlac.errors.CompileError, match=r"lapack_\?getrf.*did you mean lapack_sget"):
         xlac.compile(text)
+
+
+# ---- kernels of newer programs
+
+
+@each_type
+@pytest.mark.parametrize("lead", [(), (3,), (2, 0)], ids=str)
+def test_tridiagonal_systems_are_solved(letter, lead):
+    lower, main, upper = (numbers(letter, *lead, 6, seed=i) for i in range(3))
+    b = numbers(letter, *lead, 6, 2, seed=3)
+    dense = np.zeros((*lead, 6, 6), b.dtype)
+    at = np.arange(6)
+    dense[..., at, at] = main
+    dense[..., at[1:], at[:-1]], dense[..., at[:-1], at[1:]] = lower[..., 1:], upper[..., :-1]
+    results = [str(shape_of(x)) for x in (lower, main, upper, b, np.zeros(lead, np.int32))]
+    for got in call(f"lapack_{letter}gtsv_ffi", [], [lower, main, upper, b], results):
+        close(dense @ got[3], b, letter) if b.size else None
+        assert not got[4].any()
+    for got in call("tridiagonal_solve_perturbed_ffi", [], [lower, main, upper, b], results[3:4]):
+        close(dense @ got, b, letter) if b.size else None
+
+
+def test_a_singular_tridiagonal_system_has_the_place_of_its_zero_pivot():
+    main = np.array([[1, 2, 3], [1, 0, 3], [0, 0, 0]], np.float32)
+    zero, b = np.zeros_like(main), np.ones((3, 3, 1), np.float32)
+    results = ["f32[3,3]"] * 3 + ["f32[3,3,1]", "s32[3]"]
+    for got in call("lapack_sgtsv_ffi", [], [zero, main, zero, b], results):
+        assert got[4].tolist() == [0, 2, 1]
+        np.testing.assert_allclose(got[3][0, :, 0], [1, 1 / 2, 1 / 3], rtol=1e-6)
+        assert np.isnan(got[3][1:]).all()
+
+
+@each_type
+@pytest.mark.parametrize("n", [2, 3, 9])
+def test_a_singular_tridiagonal_system_is_perturbed_until_its_solution_is_finite(letter, n):
+    main, b = numbers(letter, n), numbers(letter, n, 1, seed=1)
+    main[n // 2] = 0
+    zero = np.zeros_like(main)
+    eps = np.finfo(main.dtype).eps
+    for got in call("tridiagonal_solve_perturbed_ffi", [], [zero, main, zero, b], [str(shape_of(b))]):
+        assert np.isfinite(got).all()
+        regular = np.arange(n) != n // 2
+        close(got[regular, 0], (b[:, 0] / np.where(main == 0, 1, main))[regular], letter)
+        if n > 3:  # as large as a pivot of eps times the largest element makes it
+            close(got[n // 2] * eps * np.abs(main[: n - 2]).max(), b[n // 2], letter)
+
+
+@each_type
+def test_eigenvalues_of_what_is_not_finite_are_nan_and_the_others_of_the_batch_are_not(letter):
+    a = numbers(letter, 3, 4, 4)
+    a[1, 2, 2] = np.nan
+    parts = ["T[3,4]"] if letter in "cz" else ["R[3,4]", "R[3,4]"]
+    kinds = {"s": "c64", "d": "c128", "c": "c64", "z": "c128"}
+    results = shapes(letter, *parts) + [f"{kinds[letter]}[3,4,4]"] * 2 + ["s32[3]"]
+    for got in call(f"lapack_{letter}geev_ffi", [], [a], results):
+        values = got[0] if letter in "cz" else got[0] + 1j * got[1]
+        assert got[-1].tolist() == [0, -4, 0]
+        assert np.isnan(values[1]).all() and np.isnan(got[-2][1]).all()
+        for i in (0, 2):
+            close(a[i] @ got[-2][i], got[-2][i] * values[i], letter)
+
+
+@each_type
+def test_the_schur_form_of_what_is_not_finite_is_nan(letter):
+    a = numbers(letter, 2, 4, 4)
+    a[0, 1, 2] = np.nan
+    values = ["T[2,4]"] if letter in "cz" else ["T[2,4]"] * 2
+    results = shapes(letter, "T[2,4,4]", "T[2,4,4]", *values) + ["s32[2]", "s32[2]"]
+    for got in call(f"lapack_{letter}gees_ffi", [], [a], results):
+        t, q, info = got[0], got[1], got[-1] if letter in "cz" else got[-1]
+        assert np.isnan(t[0]).all() and info[0] != 0 and info[1] == 0
+        close(q[1] @ t[1] @ star(q[1]), a[1], letter)
+
+
+def test_matrices_whose_steps_do_not_converge_are_told_apart(monkeypatch):
+    svd = np.linalg.svd
+
+    def stubborn(a, **options):
+        if (a == 7).any():
+            raise np.linalg.LinAlgError("no convergence")
+        return svd(a, **options)
+
+    monkeypatch.setattr(np.linalg, "svd", stubborn)
+    a = numbers("d", 3, 4, 4)
+    a[1] = 7
+    results = ["f64[3,4,4]", "f64[3,4]", "f64[3,4,4]", "f64[3,4,4]", "s32[3]"]
+    for got in call("lapack_dgesdd_ffi", [], [a], results):
+        assert got[4].tolist() == [0, 1, 0]
+        assert np.isnan(got[1][1]).all()
+        close(got[1][2], svd(a[2], compute_uv=False), "d")
+
+
+# ---- other kernels that JAX's lowering calls on CPUs
+
+
+@pytest.mark.parametrize("kind", ["float32", "complex128", "int32"])
+@pytest.mark.parametrize("columns", [(), (4,)], ids=str)
+def test_a_matrix_in_compressed_rows_is_multiplied(kind, columns):
+    dense = np.array([[0, 2, 0], [0, 0, 0], [3, 0, 4], [0, 5, 6]]).astype(kind)
+    b = np.arange(1, 3 * 4 + 1)[: 3 * (columns or (1,))[0]].reshape(3, *columns).astype(kind)
+    rows, places = np.nonzero(dense)
+    # One element more than the rows hold, and it is outside the matrix.
+    data = np.append(dense[rows, places], 9).astype(kind)
+    starts = np.concatenate([[0], np.cumsum((dense != 0).sum(1))]).astype(np.int32)
+    arrays = [data, starts, np.append(places, 3).astype(np.int32), b]
+    for got in call("cpu_csr_sparse_dense_ffi", [], arrays, [str(shape_of(dense @ b))]):
+        np.testing.assert_array_equal(got, dense @ b)
+
+
+APPROXIMATE = """HloModule m
+
+before {
+  a = f32[] parameter(0)
+  b = f32[] parameter(1)
+  c = s32[] parameter(2)
+  d = s32[] parameter(3)
+  ROOT r = pred[] compare(a, b), direction=GT
+}
+
+ENTRY main {
+  x = f32[2,6] parameter(0)
+  i = s32[2,6] iota(), iota_dimension=1
+  low = f32[] constant(-inf)
+  none = s32[] constant(-1)
+  ROOT r = (f32[2,K], s32[2,K]) custom-call(x, i, low, none), custom_call_target="ApproxTopK",
+    called_computations={before}, backend_config={top_k = 2 : i64, reduction_dim = 1 : i64, aggregate_to_topk = true}
+}
+"""
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_approximate_topk_gives_as_many_as_its_result_holds_with_nans_first(count):
+    x = np.array([[1, np.nan, 3, -np.inf, 2, 3], [0, -1, 5, 4, 5, -2]], np.float32)
+    module = xlac.parse_hlo(APPROXIMATE.replace("K]", f"{count}]"))
+    for values, places in (xlac.evaluate(module, x), xlac.compile(module)(x)):
+        assert places.tolist() == [order[:count] for order in ([1, 2, 5, 4, 0, 3], [2, 4, 3, 0, 1, 5])]
+        np.testing.assert_array_equal(values, np.take_along_axis(x, places, 1))
+
+
+def test_a_call_that_keeps_its_operand_gives_nothing():
+    text = """module @m {
+  func.func public @main(%arg0: tensor<2xf32>) -> tensor<2xf32> {
+    stablehlo.custom_call @dce_sink(%arg0) {api_version = 4 : i32, has_side_effect = true} : (tensor<2xf32>) -> ()
+    return %arg0 : tensor<2xf32>
+  }
+}
+"""
+    module = xlac.parse_stablehlo(text)
+    x = np.arange(2, dtype=np.float32)
+    for got in (xlac.evaluate(module, x), xlac.compile(module)(x)):
+        np.testing.assert_array_equal(got, x)

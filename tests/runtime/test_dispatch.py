@@ -29,6 +29,7 @@ X = np.arange(6, dtype=np.float32).reshape(2, 3)
 Point = namedtuple("Point", "x y")
 
 
+@xlac.tree_util.register_dataclass
 @dataclasses.dataclass
 class Layer:
     weight: np.ndarray

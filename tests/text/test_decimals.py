@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from xlac.errors import ParseError
 from xlac.ir.shape import ELEMENT_TYPES, ArrayShape
 from xlac.text import literals
-from xlac.text.decimals import DecimalWriter
+from xlac.text.decimals import DecimalWriter, parse_decimals, parse_floats
 from xlac.text.literals import literal_to_string, parse_literal
 from xlac.text.shortest import shortest_decimals
 from xlac.text.stablehlo_literals import parse_dense
@@ -137,3 +137,58 @@ def test_a_long_list_of_too_large_an_integer_is_refused():
     for name, wrong in (("s8", "256"), ("u8", "-129"), ("s64", str(2**64)), ("pred", "2")):
         with pytest.raises(ParseError):
             listed(text.replace(" 7,", f" {wrong},", 1) if name != "pred" else text, name, (3, 100))
+
+
+# ---- reading: as float reads each word
+
+DIGITS = st.text("0123456789", min_size=1, max_size=20)
+DECIMALS = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.floats(allow_nan=False, allow_infinity=False, width=32).map(lambda x: str(np.float32(x))),
+    st.floats(-1e6, 1e6).flatmap(lambda x: st.integers(0, 17).map(lambda digits: f"{x:.{digits}f}")),
+    st.builds(lambda whole, part, power: f"{whole}.{part}e{power}", DIGITS, DIGITS, st.integers(-340, 320)),
+    st.integers(2**52, 2**64).map(str),
+)
+
+
+@given(st.lists(DECIMALS, min_size=1, max_size=30))
+@settings(max_examples=300)
+def test_many_decimals_are_read_as_float_reads_each(words):
+    values = parse_floats(" ".join(words).encode())
+    if values is not None:  # digits that 64 bits do not hold
+        assert values.tobytes() == np.array([float(w) for w in words]).tobytes()
+
+
+def test_decimals_at_and_beside_the_middle_of_two_doubles_are_rounded_exactly():
+    words = []
+    for x in np.random.default_rng(0).integers(2**52, 2**53, 300).tolist():
+        for exponent in (1, 2, 5, 10):
+            middle = (2 * x + 1) << (exponent - 1)
+            words += [str(n) for n in (middle - 1, middle, middle + 1) if n < 10**19]
+    words += [f"{2**53 + n}.5" for n in range(-4, 5)]
+    words += ["9007199254740993", "1e23", "8.5e22", "5e-324", "2.2250738585072011e-308", "1.7976931348623157e308"]
+    values = parse_decimals(" ".join(words).encode())
+    assert values.tobytes() == np.array([float(w) for w in words]).tobytes()
+
+
+@pytest.mark.parametrize(
+    "word", "1..2 --1 1-2 1.2.3 . - e5 1e 1e+ 1e5e5 1e- +1 0x1 1_0 1e12345 abc 1a 1.-2 1.e -. 12345678a 1:2 1e5.0".split()
+)
+@pytest.mark.parametrize("text", ["{}", "1.0 {} 2.0", "{} 3", "4 {}"])
+def test_what_is_no_plain_decimal_is_left_to_who_looks_closer(word, text):
+    assert parse_decimals(text.format(word).encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("[1.0 2.0,, 3.0" + ", 1.0" * 200 + "]", (203,)),
+        ("[" + "1.0, " * 200 + ", 2.0 3.0]", (202,)),
+        ("[" + "[1.0, 2.0], " * 200 + "3.0[, 4.0]]", (201, 2)),
+        ("[" + "[1.0, 2.0], " * 200 + "[3.0, ]4.0]", (201, 2)),
+        ("1.0[" + "[1.0, 2.0], " * 200 + "[, 4.0]]", (201, 2)),
+    ],
+)
+def test_a_number_out_of_its_place_in_a_long_literal_is_refused(text, shape):
+    with pytest.raises(ParseError, match="does not stand between its commas and brackets|is not a number"):
+        parse_dense(f"dense<{text}>", ArrayShape(ELEMENT_TYPES["f32"], shape))

@@ -273,8 +273,8 @@ def piecewise_constant(boundaries: Any, values: Any) -> Schedule:
     limits, steps = xnp.asarray(boundaries), xnp.asarray(values)
     if limits.ndim != 1 or steps.shape != (limits.shape[0] + 1,):
         raise EstimatorError(
-            f"piecewise_constant: boundaries of shape {list(limits.shape)} and values of {list(steps.shape)}; both must "
-            "have one dimension, and there must be one value more"
+            f"piecewise_constant: boundaries of shape {list(limits.shape)} and values of {list(steps.shape)}; both "
+            "must have one dimension, and there must be one value more"
         )
     return lambda i: steps[xnp.sum(i > limits)]
 

@@ -57,6 +57,8 @@ __all__ = [
 Shape = tuple[int, ...]
 Layer = tuple[Callable[..., Any], Callable[..., Any]]
 
+_GLOROT, _NORMAL, _SMALL = glorot_normal(), normal(), normal(1e-6)
+
 # JAX's names of functions that layers are made of.
 glorot, randn = glorot_normal, normal
 
@@ -68,7 +70,7 @@ def _output_shape(apply: Callable[[Any], Any], shape: Shape, place: int) -> Shap
     return tuple(-1 if d == place and -1 in shape else n for d, n in enumerate(made))
 
 
-def Dense(out_dim: int, W_init: Any = glorot_normal(), b_init: Any = normal()) -> Layer:
+def Dense(out_dim: int, W_init: Any = _GLOROT, b_init: Any = _NORMAL) -> Layer:
     """x W + b over the last dimension."""
 
     def init(rng: Any, input_shape: Shape) -> tuple[Shape, Any]:
@@ -119,7 +121,7 @@ def GeneralConv(
     strides: Sequence[int] | None = None,
     padding: Any = "VALID",
     W_init: Any = None,
-    b_init: Any = normal(1e-6),
+    b_init: Any = _SMALL,
 ) -> Layer:
     """A convolution and a bias; `dimension_numbers` as of `lax.conv_general_dilated`."""
     run = lax.conv_general_dilated
@@ -133,7 +135,7 @@ def GeneralConvTranspose(
     strides: Sequence[int] | None = None,
     padding: Any = "VALID",
     W_init: Any = None,
-    b_init: Any = normal(1e-6),
+    b_init: Any = _SMALL,
 ) -> Layer:
     """A transposed convolution and a bias."""
     run = lax.conv_transpose

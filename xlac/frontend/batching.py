@@ -229,7 +229,8 @@ def _checked_axis(axis: int | None, rank: int, what: str) -> int | None:
     if axis is None:
         return None
     if not -rank <= axis < rank:
-        raise trace.trace_error(f"vmap: axis {axis} of {what}, which has {rank} dimensions")
+        right = f"it must be from {-rank} to {rank - 1}, or None" if rank else "a scalar has none, give None"
+        raise trace.trace_error(f"vmap: axis {axis} of {what} is out of range; {right}")
     return axis % rank
 
 
@@ -278,7 +279,8 @@ def vmap(
         paths = tree.paths((args, kwargs))
         axes = axes_of(in_axes, args, "in_axes", "arguments") + [0] * len(tree.leaves(kwargs))
         checked = [
-            _checked_axis(a, len(leaf_shape(x)), f"argument {p[3:]} of {name}") for a, x, p in zip(axes, leaves, paths)
+            _checked_axis(a, len(leaf_shape(x)), f"argument {p[3:]} of {name}, {trace.shown(x)},")
+            for a, x, p in zip(axes, leaves, paths)
         ]
         return leaves, structure, checked, _size(leaves, checked, [p[3:] for p in paths], axis_size)
 
@@ -334,7 +336,7 @@ def _placed(value: Any, axis: int | None, size: int, name: str) -> Any:
                 "examples; give an integer"
             )
         return value.value
-    place = _checked_axis(axis, value.ndim + 1, f"a result of {name}")
+    place = _checked_axis(axis, value.ndim + 1, f"a result of {name}, {list(value.dims)} for one example,")
     assert place is not None
     made = value.at(place, size)
     return Tracer(made._trace, made._instruction, value.value.weak_type)

@@ -227,7 +227,10 @@ def run_eagerly(function: Callable[..., Any], name: str, args: Any) -> Any:
         kept[:] = [shape, [x if is_float0(x) else None for x in found]]
         return [x for x in found if not is_float0(x)]
 
-    results = iter(run_once(run, name, tuple(moving)))
+    def paths() -> list[str]:
+        return [p for p, x in zip(tree.paths(args), leaves) if not is_float0(x)]
+
+    results = iter(run_once(run, name, tuple(moving), paths))
     shape, empty = kept
     return tree.unflatten(shape, [next(results) if x is None else x for x in empty])
 

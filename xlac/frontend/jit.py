@@ -455,16 +455,24 @@ def module_key(module: Module) -> Hashable:
     return tuple(parts)
 
 
-def run_once(function: Callable[..., Any], name: str, args: Any) -> Any:
+def run_once(
+    function: Callable[..., Any], name: str, args: Any, paths: Callable[[], Sequence[str]] | None = None
+) -> Any:
     """Trace `function(*args)` for arrays nested in `args`, compile it unless an equal program is at hand, and run it.
 
     Nothing is remembered by argument types, so the function may read other variables; arrays among those become
-    parameters, so that their values do not matter to the compiled program.
+    parameters, so that their values do not matter to the compiled program. `paths` gives names of the leaves of `args`
+    for messages, where these are not how the user wrote them.
     """
     leaves, structure = tree.flatten(args)
-    signatures = [leaf_signature(leaf, f"{i} of {name}") for i, leaf in enumerate(leaves)]
-    for i, (_, dtype, _) in enumerate(signatures):
-        check_dtype(dtype, f"{i} of {name}")
+    try:
+        signatures = [leaf_signature(leaf) for leaf in leaves]
+        for _, dtype, _ in signatures:
+            check_dtype(dtype, "")
+    except (TraceError, ShapeError):
+        for leaf, path in zip(leaves, paths() if paths else tree.paths(args)):
+            check_dtype(leaf_signature(leaf, f"{path} of {name}")[1], f"{path} of {name}")
+        raise
 
     def run(parameters: list[Tracer]) -> Any:
         return function(*tree.unflatten(structure, parameters))

@@ -115,6 +115,29 @@ class Traced:
         return tree.unflatten(self.out_structure, made)
 
     @property
+    def in_avals(self) -> list[ShapeDtypeStruct]:
+        """Shapes and dtypes of the leaves of the arguments."""
+        shapes = [s for p in self.module.parameter_shapes for s in trace.flat_shapes(p)]
+        return [ShapeDtypeStruct(s.dims, s.dtype) for s in shapes[: len(self.in_dtypes)]]
+
+    @property
+    def out_avals(self) -> list[ShapeDtypeStruct]:
+        """Shapes and dtypes of the leaves of the results."""
+        return tree.leaves(self.out_info)
+
+    @property
+    def out_tree(self) -> tree.Structure:
+        """How the results nest."""
+        return self.out_structure
+
+    @property
+    def jaxpr(self) -> Any:
+        """The program as `xlac.make_jaxpr` gives it."""
+        from xlac.core import ClosedJaxpr
+
+        return ClosedJaxpr(self.module, self.lifted)
+
+    @property
     def fun_name(self) -> str:
         return self.module.name.removeprefix("jit_")
 
@@ -140,7 +163,7 @@ def trace_program(
     `place` is the user's file and line that it comes from.
     """
     root = trace.Trace(name)
-    root.session.place = place
+    root.session.place, root.session.argument_names = place, names
     if lift_constants:
         root.session.lifted = []
     with trace.recording(root):
@@ -208,10 +231,19 @@ class _Stage:
         return self.traced.out_info
 
     @property
+    def in_avals(self) -> list[ShapeDtypeStruct]:
+        """Shapes and dtypes of the leaves of the arguments."""
+        return self.traced.in_avals
+
+    @property
+    def donate_argnums(self) -> tuple[int, ...]:
+        """The numbers of the leaves whose memory the results may take over."""
+        return tuple(self.traced.module.donated)
+
+    @property
     def args_info(self) -> Any:
         """Shapes and dtypes of the arguments, nested as they are: (args, kwargs)."""
-        shapes = [s for p in self.traced.module.parameter_shapes for s in trace.flat_shapes(p)]
-        made = [ShapeDtypeStruct(s.dims, s.dtype) for s in shapes[: len(self.traced.in_dtypes)]]
+        made = self.in_avals
         return made if self.in_structure is None else tree.unflatten(self.in_structure, made)
 
     def cost_analysis(self) -> dict[str, float]:
@@ -370,6 +402,15 @@ class ShapeDtypeStruct:
         self.dtype = dtypes.as_dtype(dtype)
         self.sharding = sharding
         self.weak_type = weak_type
+
+    def update(self, **changes: Any) -> ShapeDtypeStruct:
+        """The same with other attributes."""
+        return ShapeDtypeStruct(**{**{name: getattr(self, name) for name in self.__slots__}, **changes})
+
+    def str_short(self, short_dtypes: bool = False) -> str:
+        """As "float32[2,3]", or "f32[2,3]"."""
+        shape = ArrayShape(element_type(self.dtype), self.shape)
+        return str(shape) if short_dtypes else f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
 
     @property
     def ndim(self) -> int:

@@ -158,6 +158,7 @@ class Session:
         the numbers of the result and of the operand that are its value.
       lifted: where constants become parameters of the entry, their values; None where they stay constants.
       place: the function's file and line, where they are known.
+      argument_names: how the user reaches each leaf of the arguments, where that is known.
       checks: those of the checkified functions that are being traced, inner ones last.
       axis_name: the name of the axis over which what was recorded is being mapped, for rules that are traced meanwhile.
       watch: called with each instruction that a function records, but not with copies of recorded ones.
@@ -165,6 +166,7 @@ class Session:
 
     name: str
     place: tuple[str, int] | None = None
+    argument_names: Sequence[str] = ()
     checks: list[Any] = field(default_factory=list)
     axis_name: Any = None
     watch: Callable[[Instruction], None] | None = None
@@ -404,6 +406,26 @@ def leaked(tracer: Tracer) -> TraceError:
         f"a traced value {tracer._instruction.shape}, {where}, is used outside the function it was traced in; return "
         "it from that function instead of storing it in a global, an attribute or an outer list"
     )
+
+
+def arguments_of(instruction: Instruction, trace: Trace) -> list[str]:
+    """The names of the traced function's arguments that a value is computed from; of many, the first three."""
+    wanted = {instruction}
+    while trace.parent is not None:
+        inner = {p: outer for outer, p in trace.captures.items()}
+        wanted = {inner[x] for x in _sources(wanted) if x in inner}
+        trace = trace.parent
+    names = trace.session.argument_names
+    known = [names[x["number"]] if x["number"] < len(names) else x.name for x in _sources(wanted)]
+    return known if len(known) < 4 else [*known[:3], "others"]
+
+
+def _sources(wanted: Iterable[Instruction]) -> list[Instruction]:
+    """The parameters that instructions depend on, in their order."""
+    known: dict[Instruction, None] = {}
+    for top in operands_first(list(wanted), known):
+        known[top] = None
+    return sorted((x for x in known if x.opcode.name == "parameter"), key=lambda x: x["number"])
 
 
 class _State(threading.local):

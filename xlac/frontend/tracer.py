@@ -89,10 +89,11 @@ class Tracer:
     def _unknown(self, what: str, instead: str) -> TraceError:
         if self._trace.closed:
             return trace.leaked(self)
+        names = trace.arguments_of(self._instruction, self._trace)
+        depends = f", as it depends on {', '.join(names)}" if names else ""
         return trace.trace_error(
             f"{what} of a traced value {self._instruction.shape}: its value is not known while the function "
-            "is traced; "
-            f"{instead}"
+            f"is traced{depends}; {instead}"
         )
 
     def __bool__(self) -> bool:

@@ -56,8 +56,8 @@ from xlac.loop.schedule import Machine, parallel_kernel
 RADIX, PRIME = 13, 97
 # Bytes of the vectors used: transposing tiles of longer ones takes longer than they gain elsewhere.
 VECTOR_BYTES = 32
-# Bytes of one scratch array on a kernel's stack; a row beyond them is transformed by two kernels.
-LOCAL_BYTES = 1 << 17
+# Bytes of one scratch array on a kernel's stack, and of those that are worth two kernels when there is but one row.
+LOCAL_BYTES, FAR_BYTES = 1 << 19, 1 << 17
 # Neighbouring bytes that loops over columns read together.
 RUN_BYTES = 256
 # Roots of unity beyond this number are computed at run time and not stored.
@@ -206,7 +206,7 @@ class Planner:
         """`total` transforms side by side; if `turned`, they are rows."""
         passes = n * radices(n)[0]
         tiles = 2 * -(-n // lanes) * lanes * _tile_cost(lanes) if turned and lanes > 1 else 0
-        slow = 1.5 if n * lanes * self.bytes > 4 * LOCAL_BYTES else 1.0
+        slow = 1.5 if n * lanes * self.bytes > LOCAL_BYTES else 1.0
         return Way((passes + tiles) * slow * -(-total // lanes) / total, lanes)
 
     def along(self, n: int) -> Way:
@@ -238,7 +238,7 @@ class Planner:
 
     def vectors(self, n: int, total: int, lanes: int) -> int:
         """Vectors that lie side by side, of columns of length n."""
-        room = min(RUN_BYTES, LOCAL_BYTES // n)
+        room = min(RUN_BYTES, FAR_BYTES // n)
         return max(1, min(room // (lanes * self.bytes), -(-total // lanes)))
 
     def chirp_length(self, n: int) -> int:
@@ -282,7 +282,7 @@ class Signal:
     roots: Roots | None = None
 
     def get(self, base: Index, j: Index, guard: Value | None = None) -> Pair:
-        inside = both(guard, in_range(j, 0, self.count))
+        inside = both(in_range(j, 0, self.count), guard)
         at = base + j * self.step
         first = self.buffers[0]
         kind = first.element_type.real
@@ -302,7 +302,7 @@ class Signal:
         return re, im
 
     def put(self, base: Index, j: Index, z: Pair, guard: Value | None = None) -> list[Statement]:
-        inside = both(guard, in_range(j, 0, self.count))
+        inside = both(in_range(j, 0, self.count), guard)
         at = base + j * self.step
         if self.roots is not None:
             z = product(z, _at(self.roots, j, in_range(j, 0, self.count)))
@@ -541,7 +541,7 @@ class Fourier:
         size = convolved or length
         self._scratch = {}
         operations = (3 if convolved else 1) * way.cost
-        if way.first and size * self.planner.bytes > LOCAL_BYTES:
+        if way.first and size * self.planner.bytes > (LOCAL_BYTES if total > 1 else FAR_BYTES):
             return self.far(kind, source, target, n, total, way, convolved)
         lanes = way.lanes * way.vectors if not way.first else 1
         blocks = -(-total // lanes)
@@ -754,7 +754,7 @@ class Fourier:
     def roots(self, sides: Sides) -> Callable[[Index, Index, Index], Pair]:
         """exp(-2 pi i k column / n) as a function of k, the column's vector and lane."""
         n, w, first, vectors = sides.n, sides.way.lanes, sides.way.first, sides.across * sides.way.vectors
-        if n * self.planner.bytes <= LOCAL_BYTES:
+        if n * self.planner.bytes <= FAR_BYTES:
             whole = self.grid(first, vectors * w, n)
             return lambda k, vector, lane: _at(whole, (k * vectors + vector) * w + lane)
         fine, coarse = self.grid(first, w, n), self.grid(first, vectors, n, w)

@@ -284,7 +284,9 @@ def key_data(keys: ArrayLike) -> Array:
     """
     x = as_tracer(keys)
     if not is_keys(x):
-        raise shape_error(f"key_data: the array is {x._instruction.shape}; keys are u64[...], u32[..., 2] or u32[..., 4]")
+        raise shape_error(
+            f"key_data: the array is {x._instruction.shape}; keys are u64[...], u32[..., 2] or u32[..., 4]"
+        )
     return join(words_of(x))
 
 

@@ -263,9 +263,9 @@ def _ormqr(a: np.ndarray, tau: np.ndarray, c: np.ndarray, *, config: dict[str, A
 @_kernel("gees")
 def _gees(a: np.ndarray, **_: Any) -> tuple[np.ndarray, ...]:
     """Schur form, Schur vectors, eigenvalues (real and imaginary parts of a real matrix), number selected, info."""
-    t, q, failed = _each(schur.schur, a)
+    (t, q, failed), info = _factored(lambda m: tuple(_each(schur.schur, m)), a)
     values = np.diagonal(t, axis1=-2, axis2=-1).copy()
-    info = failed.astype(np.int32)
+    info = np.where(info == 0, failed, 1).astype(np.int32)
     if a.dtype.kind == "c":
         return t, q, values, _info(a), info
     # A block [[x, y], [z, x]] has the eigenvalues x +- i sqrt(-y z), the positive one first.

@@ -25,7 +25,8 @@ def vq(obs: ArrayLike, code_book: ArrayLike, check_finite: bool = True) -> tuple
     points, codes = promote_inexact(obs, code_book)
     if points.ndim != codes.ndim or points.ndim not in (1, 2) or points.shape[1:] != codes.shape[1:]:
         raise shape_error(
-            f"vq: obs is of shape {list(points.shape)}, code_book of {list(codes.shape)}; they must be [n, k] and [m, k]"
+            f"vq: obs is of shape {list(points.shape)}, code_book of {list(codes.shape)}; they must be [n, k] and "
+            "[m, k]"
         )
     if points.ndim == 1:
         points, codes = points[:, None], codes[:, None]

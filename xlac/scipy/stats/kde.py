@@ -39,8 +39,8 @@ class gaussian_kde:
         points = xnp.atleast_2d(xnp.asarray(dataset))
         if points.dtype.kind == "c" or points.ndim != 2 or points.shape[1] < 2:
             raise shape_error(
-                f"gaussian_kde: dataset is of shape {list(points.shape)} and type {points.dtype.name}; it must be real, "
-                "[dimensions, n] with n of at least 2"
+                f"gaussian_kde: dataset is of shape {list(points.shape)} and type {points.dtype.name}; it must be "
+                "real, [dimensions, n] with n of at least 2"
             )
         points = points if xnp.issubdtype(points.dtype, np.floating) else points.astype(float)
         dims, count = points.shape
@@ -49,7 +49,9 @@ class gaussian_kde:
         else:
             weights = xnp.asarray(weights).astype(points.dtype)
             if weights.shape != (count,):
-                raise shape_error(f"gaussian_kde: weights are of shape {list(weights.shape)}; there are {count} samples")
+                raise shape_error(
+                    f"gaussian_kde: weights are of shape {list(weights.shape)}; there are {count} samples"
+                )
             weights = weights / weights.sum()
         self.dataset, self.weights, self.neff = points, weights, 1 / (weights**2).sum()
         factor = self._factor(bw_method, dims)
@@ -65,7 +67,9 @@ class gaussian_kde:
         if callable(method):
             return method(self)
         if isinstance(method, str):
-            raise shape_error(f"gaussian_kde: bw_method is {method!r}; it must be scott, silverman, a number or function")
+            raise shape_error(
+                f"gaussian_kde: bw_method is {method!r}; it must be scott, silverman, a number or function"
+            )
         return method
 
     @property
