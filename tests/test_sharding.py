@@ -100,3 +100,22 @@ def test_arrays_answer_what_jaxs_do():
     assert any(a is x for a in xlac.live_arrays())
     assert xlac.copy_to_host_async(x) is x and x.copy_to_host_async() is None
     assert "xlac:" in xlac.print_environment_info(return_string=True)
+
+
+def test_older_names_and_those_of_several_processes_mean_the_one():
+    from xlac.experimental import mesh_utils, multihost_utils
+    from xlac.experimental.shard_map import shard_map
+
+    mesh = Mesh(mesh_utils.create_device_mesh((1, 1)), ("x", "y"))
+    mapped = shard_map(lambda x: lax.psum(x, ("x", "y")), mesh, (P("x"),), P())
+    np.testing.assert_array_equal(mapped(X), X)
+    assert multihost_utils.process_allgather({"x": X})["x"].shape == (1, 2, 3)
+    np.testing.assert_array_equal(multihost_utils.process_allgather(X, tiled=True), X)
+    np.testing.assert_array_equal(multihost_utils.host_local_array_to_global_array(X, mesh, P()), X)
+    assert multihost_utils.broadcast_one_to_all(3) == 3
+    xlac.distributed.initialize(num_processes=1)
+    assert xlac.distributed.is_initialized()
+    xlac.distributed.shutdown()
+    assert not xlac.distributed.is_initialized()
+    with pytest.raises(OptionError, match="num_processes is 4"):
+        xlac.distributed.initialize("host:1", 4, 0)

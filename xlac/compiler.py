@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import threading
@@ -45,7 +46,7 @@ def compile_module(module: Module, options: Options | None = None) -> Executable
 
     target = Target.parse(options.target or "host")
     stage = Stages(module.name, options)
-    with _lock, deep_stack(f"{module.name}: it is nested too deeply to compile"):
+    with _lock, deep_stack(f"{module.name}: it is nested too deeply to compile"), collector_paused():
         try:
             stage.done("1-hlo", module.to_string)
             check_expansion(module)
@@ -68,6 +69,18 @@ def compile_module(module: Module, options: Options | None = None) -> Executable
         library = link.load(data, [ENTRY], {PARALLEL_FOR: threads.parallel_for_address()})
     stage.done("5-object", lambda: link.assembly(llvm, target))
     return NativeExecutable(module, options, optimized, program, llvm, target, data, library)
+
+
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep the garbage collector from walking over and over through the many objects that are made here and live on."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

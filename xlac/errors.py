@@ -33,6 +33,10 @@ class ShapeError(XlacError, TypeError, ValueError):
     """Operands whose shapes or element types an operation does not accept."""
 
 
+class RangeError(ShapeError, OverflowError):
+    """An integer that its element type cannot hold."""
+
+
 class AxisError(ShapeError, IndexError):
     """An axis that the array does not have."""
 
@@ -79,6 +83,10 @@ class NonFiniteLossError(EstimatorError):
 
 class OptionError(XlacError, ValueError):
     """An option, environment variable or pass name that does not exist or has an impossible value."""
+
+
+class NotSupportedError(XlacError, NotImplementedError):
+    """A call of something of JAX's that xlac does not have."""
 
 
 # JAX's names. It tells apart what was asked of a traced array; here the message does.

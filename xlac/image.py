@@ -25,6 +25,8 @@ class ResizeMethod(enum.Enum):
     LANCZOS3 = 2
     LANCZOS5 = 3
     CUBIC = 4
+    CUBIC_PYTORCH = 5
+    AREA = 6
 
     @staticmethod
     def from_string(s: str) -> ResizeMethod:
@@ -35,9 +37,11 @@ class ResizeMethod(enum.Enum):
             "bicubic": "cubic",
             "tricubic": "cubic",
         }
-        name = names.get(s, s).upper()
+        name = names.get(s, s.replace("bicubic-", "cubic-").replace("-", "_")).upper()
         if name not in ResizeMethod.__members__:
-            raise ShapeError(f"method is {s!r}; it must be nearest, linear, cubic, lanczos3 or lanczos5")
+            raise ShapeError(
+                f"method is {s!r}; it must be nearest, linear, cubic, cubic-pytorch, area, lanczos3 or lanczos5"
+            )
         return ResizeMethod[name]
 
 
@@ -58,28 +62,46 @@ def _lanczos(radius: float) -> Callable[[Any], Any]:
     return kernel
 
 
-def _cubic(x: Any) -> Any:
-    """Keys' cubic with a = -0.5."""
-    near = ((1.5 * x - 2.5) * x) * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return xnp.where(x >= 2, 0, xnp.where(x >= 1, far, near))
+def _cubic(a: float) -> Callable[[Any], Any]:
+    """Keys' cubic."""
+
+    def kernel(x: Any) -> Any:
+        near = (((a + 2) * x - (a + 3)) * x) * x + 1
+        far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+        return xnp.where(x >= 2, 0, xnp.where(x >= 1, far, near))
+
+    return kernel
 
 
 _KERNELS: dict[ResizeMethod, Callable[[Any], Any]] = {
     ResizeMethod.LINEAR: _triangle,
     ResizeMethod.LANCZOS3: _lanczos(3.0),
     ResizeMethod.LANCZOS5: _lanczos(5.0),
-    ResizeMethod.CUBIC: _cubic,
+    ResizeMethod.CUBIC: _cubic(-0.5),
+    ResizeMethod.CUBIC_PYTORCH: _cubic(-0.75),
 }
 
 
-def _weights(size: int, made: int, scale: Any, translation: Any, kernel: Any, antialias: bool) -> Any:
-    """The matrix [size, made] that resamples one dimension; samples from outside of the image are zero."""
+def _weights(size: int, made: int, scale: Any, translation: Any, kind: ResizeMethod, antialias: bool) -> Any:
+    """The matrix [size, made] that resamples one dimension; samples from outside of the image are zero.
+
+    The cubic of PyTorch without antialiasing is another one, and repeats the edge outside.
+    """
+    if kind is ResizeMethod.CUBIC_PYTORCH and antialias:
+        kind = ResizeMethod.CUBIC
+    beyond = 2 if kind is ResizeMethod.CUBIC_PYTORCH else 0
     step = 1 / scale
     width = xnp.maximum(step, 1) if antialias else 1.0
     at = (xnp.arange(made, dtype=step.dtype) + 0.5) * step - translation * step - 0.5
-    distance = xnp.abs(at[None, :] - xnp.arange(size, dtype=step.dtype)[:, None]) / width
-    weights = kernel(distance)
+    apart = xnp.abs(at[None, :] - xnp.arange(-beyond, size + beyond, dtype=step.dtype)[:, None])
+    if kind is ResizeMethod.AREA:
+        # How much of each pixel the result's covers.
+        weights = xnp.clip((step + 1) / 2 - apart, 0, xnp.minimum(step, 1))
+    else:
+        weights = _KERNELS[kind](apart / width)
+    if beyond:
+        edges = [weights[:beyond].sum(0), weights[size + beyond :].sum(0)]
+        weights = weights[beyond : size + beyond].at[0].add(edges[0]).at[-1].add(edges[1])
     total = xnp.sum(weights, axis=0, keepdims=True)
     some = xnp.abs(total) > 1000 * float(np.finfo(np.float32).eps)
     weights = xnp.where(some, weights / xnp.where(total != 0, total, 1), 0)
@@ -87,11 +109,11 @@ def _weights(size: int, made: int, scale: Any, translation: Any, kernel: Any, an
 
 
 def _resampled(
-    x: Any, shape: Sequence[int], dims: Sequence[int], scale: Any, translation: Any, kernel: Any, antialias: bool,
+    x: Any, shape: Sequence[int], dims: Sequence[int], scale: Any, translation: Any, kind: ResizeMethod, antialias: bool,
     precision: Any,
 ) -> Any:  # fmt: skip
     for i, d in enumerate(dims):
-        w = _weights(x.shape[d], shape[d], scale[i], translation[i], kernel, antialias).astype(x.dtype)
+        w = _weights(x.shape[d], shape[d], scale[i], translation[i], kind, antialias).astype(x.dtype)
         made = lax.dot_general(x, w, (((d,), (0,)), ((), ())), precision=precision)
         x = xnp.moveaxis(made, -1, d)
     return x
@@ -125,7 +147,7 @@ def scale_and_translate(
       shape: of the result; equal to the image's but for the spatial dimensions.
       spatial_dims: the dimensions that are resampled.
       scale, translation: one number for each of them.
-      method: linear, cubic, lanczos3 or lanczos5.
+      method: linear, cubic, cubic-pytorch, area, lanczos3 or lanczos5.
       antialias: whether the kernel becomes wider where the image becomes smaller.
 
     Raises:
@@ -141,7 +163,7 @@ def scale_and_translate(
     if other:
         raise ShapeError(f"scale_and_translate: shape differs in dimension {other[0]}, which is no spatial one")
     scale, translation = (_floats(xnp.asarray(v)) for v in (scale, translation))
-    return _resampled(x, dims, at, scale, translation, _KERNELS[kind], antialias, precision)
+    return _resampled(x, dims, at, scale, translation, kind, antialias, precision)
 
 
 @array_function
@@ -156,7 +178,8 @@ def resize(
 
     Args:
       shape: of the result, with as many dimensions as the image.
-      method: nearest, linear (bilinear, trilinear, triangle), cubic (bicubic, tricubic), lanczos3 or lanczos5.
+      method: nearest, linear (bilinear, trilinear, triangle), cubic (bicubic, tricubic),
+        cubic-pytorch, area, lanczos3 or lanczos5.
       antialias: whether the kernel becomes wider where the image becomes smaller.
 
     Raises:
@@ -175,4 +198,4 @@ def resize(
     x = _floats(x)
     kept = xnp.float64 if x.dtype.itemsize // (2 if x.dtype.kind == "c" else 1) == 8 else xnp.float32
     scale = [xnp.asarray(dims[d] / x.shape[d] if dims[d] else 1.0, kept) for d in changed]
-    return _resampled(x, dims, changed, scale, [0.0] * len(changed), _KERNELS[kind], antialias, precision)
+    return _resampled(x, dims, changed, scale, [0.0] * len(changed), kind, antialias, precision)

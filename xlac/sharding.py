@@ -145,11 +145,13 @@ class Mesh(contextlib.ContextDecorator):
         _current[0] = self._outer.pop()
 
 
-def AbstractMesh(
-    axis_sizes: Sequence[int], axis_names: Any, axis_types: Any = None, *, abstract_device: Any = None
-) -> Mesh:
-    """A mesh by its extents: with one device there is one of them, the same as `make_mesh` gives."""
-    return make_mesh(axis_sizes, axis_names, axis_types)
+class AbstractMesh(Mesh):
+    """A mesh by its extents: with one device there is one of them, equal to what `make_mesh` gives."""
+
+    def __init__(
+        self, axis_sizes: Sequence[int], axis_names: Any, axis_types: Any = None, *, abstract_device: Any = None
+    ) -> None:
+        super().__init__(make_mesh(axis_sizes, axis_names).devices, axis_names, axis_types)
 
 
 class _NoMesh:

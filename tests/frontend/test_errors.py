@@ -19,7 +19,10 @@ S = np.float32(2)
 I = np.int32(3)  # noqa: E741
 
 VALUES = [  # asking for a value that is not known yet
-    (lambda x: 1 if x > 0 else 2, [S], ["the truth value of a traced value bool[]", "lax.cond"]),
+    (lambda x: 1 if x > 0 else 2, [S], ["the truth value of a traced value bool[]", "lax.cond", "depends on x;"]),
+    (lambda x, d: int(d["w"][x]), [I, {"w": V}], ["int() of a traced value", "depends on x, d['w'];"]),
+    (lambda x, y: xlac.vmap(lambda v: float(v + y))(x), [V, S], ["depends on x, y;"]),
+    (lambda x, y: lax.scan(lambda c, v: (c + y, [1][v]), S, x), [V.astype(int), S], ["depends on x;"]),
     (lambda x: x > 0 and x < 1, [S], ["the truth value of a traced value bool[]", "& | ~"]),
     (lambda x: not x, [S], ["the truth value of a traced value float32[]"]),
     (lambda x: max(x[0], x[1]), [V], ["the truth value of a traced value bool[]"]),
@@ -134,7 +137,8 @@ TRANSFORMS = [  # functions that cannot be differentiated or mapped as asked
     (lambda x, y: xlac.jvp(lambda v: v, (x,), (y,)), [F, V], ["jvp: argument 0", "float32[3,4]", "float32[4]"]),
     (lambda x: xlac.vjp(lambda v: v * 2, x)[1](x[0]), [V], ["vjp: the cotangent", "float32[]", "[4]"]),
     (lambda x, y: xlac.vmap(lambda a, b: a + b)(x, y), [F, G], ["vmap", "float32[3,4]", "float32[5,6]"]),
-    (lambda x: xlac.vmap(lambda a: a)(x), [S], ["vmap: axis 0 of argument [0]", "0 dimensions"]),
+    (lambda x: xlac.vmap(lambda a: a)(x), [S], ["vmap: axis 0 of argument [0]", "float32[]", "a scalar has none"]),
+    (lambda x: xlac.vmap(lambda a: a, 2)(x), [F], ["vmap: axis 2 of argument [0]", "float32[3,4]", "-2 to 1"]),
     (lambda x: xlac.vmap(lambda a: a, in_axes=(0, 0))(x), [F], ["vmap: in_axes has 2 entries", "1 positional"]),
     (lambda x: xlac.vmap(lambda a: a, in_axes="x")(x), [F], ["vmap: in_axes is 'x'"]),
 ]

@@ -125,6 +125,13 @@ def test_convolution_names_what_does_not_fit(x, kernel, attrs, message):
         row.shape(array(x), array(kernel), **full)
 
 
+def test_a_convolution_over_no_features_is_zero():
+    attrs = {"window": (WindowDim(3),), "dim_labels": parse_dim_labels("bf0_io0->bf0")}
+    x, kernel = np.zeros((2, 0, 8), np.float32), np.zeros((0, 4, 3), np.float32)
+    got = run("convolution", x, kernel, shape=array("f32[2,4,6]"), **attrs)
+    assert np.array_equal(got, np.zeros((2, 4, 6), np.float32))
+
+
 def test_convolution_refuses_a_result_of_other_dimensions():
     with pytest.raises(ShapeError, match=r"give dimensions \[1, 2, 6\]"):
         infer(

@@ -19,6 +19,7 @@ ALONE = "{{0}}"
     ("name", "attrs"),
     [
         ("all-reduce", {"to_apply": reducer("add"), "replica_groups": ALONE}),
+        ("all-reduce", {"to_apply": reducer("add"), "replica_groups": "{{1,2},{0},{3}}"}),
         ("all-reduce-start", {"to_apply": reducer("add"), "channel_id": 1, "use_global_device_ids": True}),
         ("all-gather", {"dimensions": (0,), "shape": array("f32[2,3]"), "replica_groups": "[1,1]<=[1]"}),
         ("reduce-scatter", {"dimensions": (1,), "shape": array("f32[2,3]"), "to_apply": reducer("add")}),
@@ -51,6 +52,11 @@ def test_collectives_of_several_devices_are_an_error():
         run("collective-permute", X, source_target_pairs="{{0,1}}")
     with pytest.raises(EvaluateError, match=r"f32\[4,3\] of an operand of \[2, 3\] needs several devices"):
         run("all-gather", X, dimensions=(0,), shape=array("f32[4,3]"))
+
+
+def test_global_ids_of_devices_need_a_channel():
+    with pytest.raises(ShapeError, match="use_global_device_ids=true needs a channel_id"):
+        infer("all-reduce", array("f32[4]"), to_apply=reducer("add"), use_global_device_ids=True)
 
 
 def test_gathered_dimensions_must_be_multiples():

@@ -149,3 +149,19 @@ def test_the_loops_show_what_the_host_is_asked():
 def test_what_cannot_be_computed_here_is_refused_when_compiled(instruction: str, message: str):
     with pytest.raises(CompileError, match=message):
         native(f"HloModule refused\nENTRY main {{\n  x = f32[4] parameter(0)\n  {instruction}\n}}")
+
+
+def test_a_collective_that_takes_tuples_is_refused_when_compiled():
+    text = """
+HloModule sent
+ENTRY main {
+  x = f32[4] parameter(0)
+  y = f32[8] broadcast(f32[] constant(0)), dimensions={}
+  zero = s32[] constant(0)
+  from = (s32[]) tuple(zero)
+  to = (s32[]) tuple(zero)
+  ROOT r = f32[8] collective-permute(x, y, from, to), source_target_pairs={{0,1}}, slice_sizes={{4}}
+}
+"""
+    with pytest.raises(CompileError, match="slice_sizes=.* needs several devices"):
+        xlac.compile(text)

@@ -44,6 +44,9 @@ from xlac.loop.ir import (
 # Levels of operands after which values are emitted operands first, so that long chains do not exhaust Python's stack.
 MAX_DEPTH = 40
 
+# The most elements from one lane's to the next's that are loaded with all between them, and not one by one.
+MAX_STEP = 4
+
 
 @dataclass(eq=False)
 class Scope:
@@ -59,6 +62,14 @@ class Scope:
     insert: Block | None = None
     memo: dict[tuple, Held] = field(default_factory=dict)
     volatile: dict[tuple, tuple[frozenset[Register], frozenset[Buffer]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stride:
+    """Lanes' elements `step` apart, the first in memory `before` elements from where loading begins."""
+
+    step: int
+    before: int
 
 
 @dataclass(eq=False)
@@ -756,6 +767,33 @@ class KernelEmitter:
             return 0
         return step
 
+    def stride(self, v: Load) -> Stride | None:
+        """How the lanes' elements lie a few elements apart, where what lies between them is in the buffer too."""
+        i = v.index
+        step = 0 if self.vector is None else i.coefficient(self.vector)
+        gap = abs(step) - 1
+        if self.mask is not None or not 1 <= gap < MAX_STEP or v.element_type.is_complex:
+            return None
+        if any(self.varying_atom(a) for a, _ in i.terms if a is not self.vector):
+            return None
+        for before in (i.const % (gap + 1), 0, gap):
+            if i.low >= before and i.high - before + gap < v.buffer.size:
+                return Stride(step, before)
+        return None
+
+    def load_strided(self, v: Load, first: Index, stride: Stride, level: int, base: Value, n: int) -> Value:
+        """Every so many elements of some neighbours, which are loaded once for all that are taken of them."""
+        e, t, step = self.e, v.element_type, abs(stride.step)
+        key = (v.buffer, first, n * step)
+        wide = self.scopes[level].memo.get(key)
+        if wide is None:
+            place = e.gep(base, first.const * t.dtype.itemsize) if first.const else base
+            wide = e.load(vector(n * step, scalar.memory_type(t)), place, alignment(t))
+            self.remember(level, key, wide, v.registers, v.buffers)
+        assert isinstance(wide, Value)
+        lanes_ = range(stride.before, n * step, step)
+        return e.shuffle(wide, None, lanes_ if stride.step > 0 else lanes_[::-1])
+
     def turned(self, x: Value) -> Value:
         """The lanes from last to first."""
         return self.e.shuffle(x, None, range(lanes(x.type) - 1, -1, -1))
@@ -766,20 +804,27 @@ class KernelEmitter:
         # What the access needs is computed in its own scopes, before the load is placed.
         pointer = self.pointer[v.buffer.resolve()]
         direction = self.direction(v.index) if n > 1 else 0
-        first = v.index - (n - 1) if direction < 0 else v.index
+        stride = self.stride(v) if n > 1 and not direction and guard is None else None
+        first = v.index
+        if direction < 0:
+            first = first - (n - 1)
+        elif stride is not None:
+            first = first - stride.before + min(0, stride.step) * (n - 1)
         if n == 1 and guard is not None:
             place = self.scalar_index(v.index * t.dtype.itemsize)
-        elif n == 1 or direction:
+        elif n == 1 or direction or stride is not None:
             place = self.base(v.buffer, first)
         else:
             place = self.index(v.index * t.dtype.itemsize, n)
         here = self.emit_in(level)
-        if place.type == "ptr" and first.const:
+        if place.type == "ptr" and first.const and stride is None:
             place = e.gep(place, first.const * t.dtype.itemsize)
         if n == 1:
             if guard is not None:
                 place = e.gep(pointer, e.select(guard, place, e.const("i64", 0)))
             parts = [e.load(k, a, alignment(t)) for k, a in self.parts(t, 1, place)]
+        elif stride is not None:
+            parts = [self.load_strided(v, first, stride, level, place, n)]
         else:
             mask = self.combined_mask(guard, n)
             if direction:

@@ -28,6 +28,7 @@ from xlac.lax.operands import expand
 __all__ = [
     "CheckError",
     "Error",
+    "ErrorCategory",
     "all_checks",
     "automatic_checks",
     "check",
@@ -40,6 +41,7 @@ __all__ = [
     "user_checks",
 ]
 
+ErrorCategory = str
 user_checks = frozenset({"user"})
 nan_checks = frozenset({"nan"})
 div_checks = frozenset({"div"})

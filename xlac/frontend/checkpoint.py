@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from xlac import tree
 from xlac.frontend import trace
+from xlac.frontend.arguments import as_tuple, check_names, check_numbers, completed, parameters_of
 from xlac.frontend.autodiff import backward, differentiable
 from xlac.frontend.custom import batched_call, effects_of, emit_call, inlined, nested_call, redirect_results
 from xlac.frontend.forward import forward, name_of
@@ -100,19 +100,16 @@ def checkpoint(
     if fun is None:
         settings = {"policy": policy, "static_argnums": static_argnums, "static_argnames": static_argnames}
         return functools.partial(checkpoint, **settings)  # type: ignore[arg-type]
-    names = {static_argnames} if isinstance(static_argnames, str) else set(static_argnames)
-    numbers = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
-    if names:
-        places = list(inspect.signature(fun).parameters)
-        numbers |= {places.index(n) for n in names if n in places}
-        names |= {places[n] for n in numbers if n < len(places)}
+    parameters = parameters_of(fun)
+    check_names(fun, parameters, "static_argnames", as_tuple(static_argnames))
+    check_numbers(fun, parameters, "static_argnums", as_tuple(static_argnums))
+    fixed, names = completed(parameters, as_tuple(static_argnums), as_tuple(static_argnames))
     name = name_of(fun)
 
     @functools.wraps(fun)
     def call(*args: Any, **kwargs: Any) -> Any:
         if trace.current() is None:
             return fun(*args, **kwargs)
-        fixed = {n % len(args) for n in numbers if n < len(args)} if args else set()
         settings = {k: v for k, v in kwargs.items() if k in names}
         moving = tuple(None if n in fixed else a for n, a in enumerate(args))
         leaves, structure = tree.flatten((moving, {k: v for k, v in kwargs.items() if k not in names}))

@@ -16,6 +16,7 @@ import numpy as np
 
 from xlac import tree
 from xlac.frontend import dtypes, trace
+from xlac.frontend.arguments import as_tuple, check_names, check_numbers, completed, parameters_of
 from xlac.frontend.autodiff import differentiable
 from xlac.frontend.batching import Batched, batch, batch_leaves, effect_starts, join_effects
 from xlac.frontend.forward import FLOAT0, is_float0, name_of
@@ -165,13 +166,11 @@ class _Arguments:
         self, fun: Callable[..., Any], nondiff_argnums: Iterable[int], nondiff_argnames: Iterable[str]
     ) -> None:
         self.fun, self.name = fun, name_of(fun)
-        numbers = tuple(nondiff_argnums)
-        try:
-            self.signature: inspect.Signature | None = inspect.signature(fun)
-        except (TypeError, ValueError):
-            self.signature = None
-        names = list(self.signature.parameters) if self.signature else []
-        self.numbers = tuple(sorted({*numbers, *(names.index(n) for n in nondiff_argnames)}))
+        parameters = parameters_of(fun)
+        self.signature = inspect.signature(fun) if parameters else None
+        check_names(fun, parameters, "nondiff_argnames", nondiff_argnames)
+        check_numbers(fun, parameters, "nondiff_argnums", nondiff_argnums)
+        self.numbers, _ = completed(parameters, nondiff_argnums, nondiff_argnames)
 
     def positional(self, args: tuple, kwargs: dict[str, Any]) -> tuple:
         """All arguments by position, defaults included.
@@ -197,20 +196,18 @@ class _Arguments:
         Raises:
           TraceError: a setting is a traced value.
         """
-        count = len(args)
-        fixed = {n % count for n in self.numbers} if count else set()
-        for n in sorted(fixed):
-            if any(isinstance(x, Tracer) for x in tree.leaves(args[n])):
+        for n in sorted(self.numbers):
+            if n < len(args) and any(isinstance(x, Tracer) for x in tree.leaves(args[n])):
                 raise trace.trace_error(
                     f"argument {n} of {self.name} is a traced value but is named in nondiff_argnums; these are "
                     "settings, make it an ordinary argument"
                 )
-        return [args[n] for n in sorted(fixed)], [a for n, a in enumerate(args) if n not in fixed]
+        fixed = [n for n in range(len(args)) if n in self.numbers]
+        return [args[n] for n in fixed], [a for n, a in enumerate(args) if n not in self.numbers]
 
     def joined(self, count: int, settings: Sequence[Any], rest: Sequence[Any]) -> list[Any]:
-        fixed = {n % count for n in self.numbers} if count else set()
         given, moving = iter(settings), iter(rest)
-        return [next(given) if n in fixed else next(moving) for n in range(count)]
+        return [next(given) if n in self.numbers else next(moving) for n in range(count)]
 
 
 class _Ruled:
@@ -221,7 +218,7 @@ class _Ruled:
     ) -> None:
         functools.update_wrapper(self, fun)
         self.fun = fun
-        self.arguments = _Arguments(fun, nondiff_argnums, nondiff_argnames)
+        self.arguments = _Arguments(fun, as_tuple(nondiff_argnums), as_tuple(nondiff_argnames))
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)

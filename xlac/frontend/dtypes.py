@@ -13,7 +13,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from xlac.errors import OptionError, ShapeError
+from xlac.errors import OptionError, RangeError, ShapeError
 from xlac.ir.shape import element_type
 
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
@@ -103,8 +103,19 @@ def scalar_dtype(value: bool | int | float | complex) -> np.dtype:
             return INT64
         if value < 2**64:
             return np.dtype(np.uint64)
-        raise ShapeError(f"the integer {value} needs more than 64 bits")
+        raise RangeError(f"the integer {value} needs more than 64 bits")
     return default_complex() if isinstance(value, complex) else default_float()
+
+
+def check_range(value: int, dtype: np.dtype) -> None:
+    """Raise unless an integer type holds the integer.
+
+    Raises:
+      RangeError: it does not.
+    """
+    limits = ml_dtypes.iinfo(dtype)
+    if not limits.min <= value <= limits.max:
+        raise RangeError(f"the integer {value} is not in {dtype}, which holds {limits.min} to {limits.max}")
 
 
 def as_dtype(dtype: Any) -> np.dtype:
@@ -208,8 +219,8 @@ def result_type(*values: Any) -> np.dtype:
     return promote(*(type_of(v) for v in values))[0]
 
 
-# NumPy's scalars of these types, as `np.sqrt(2)`, are weak like Python's numbers, which they are instances of: they take
-# the type of an array beside them. Where there is none they keep their own.
+# NumPy's scalars of these types, as `np.sqrt(2)`, are weak like Python's numbers, which they are instances of: they
+# take the type of an array beside them. Where there is none they keep their own.
 WEAK_SCALARS = (np.float64, np.complex128)
 
 

@@ -21,6 +21,7 @@ from xlac import tree
 from xlac.array import Array
 from xlac.errors import ShapeError, TraceError
 from xlac.frontend import dtypes, trace
+from xlac.frontend.arguments import as_tuple, check_names, check_numbers, completed, parameters_of, positional_names
 from xlac.frontend.explain import explain
 from xlac.frontend.stages import (
     NUMBERS,
@@ -96,12 +97,6 @@ def _walk(value: Any, leaves: list[Any], key: list[Any]) -> None:
         raise _Unusual
 
 
-def _as_tuple(value: Any) -> tuple:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, (int, str)) else tuple(value)
-
-
 class _Caches:
     """What a function was compiled for, under one choice of settings: `jit(f)` twice compiles `f` once."""
 
@@ -148,48 +143,22 @@ class Jit(Dispatching):
         self._function = function
         self._name = trace.name_of(function)
         self._options = options
-        self._static_names = frozenset(_as_tuple(static_argnames))
-        self._donate_names = frozenset(_as_tuple(donate_argnames))
-        self._static_nums = frozenset(_as_tuple(static_argnums))
-        self._donate_nums = frozenset(_as_tuple(donate_argnums))
-        self._argument_names: list[str] = []
-        self._resolve_names()
+        parameters = parameters_of(function)
+        self._argument_names = positional_names(parameters)
+        self._static_nums, self._static_names = self._meant(parameters, "static", static_argnums, static_argnames)
+        self._donate_nums, self._donate_names = self._meant(parameters, "donate", donate_argnums, donate_argnames)
         self._plain = not self._static_nums and not self._static_names
         settings = (self._static_nums, self._static_names, self._donate_nums, self._donate_names, options)
         compiled = self._compiled = _Caches.of(function, settings)
         self._fast, self._nested, self._programs = compiled.fast, compiled.nested, compiled.programs
         self._cleared = False
 
-    def _resolve_names(self) -> None:
-        """Complete numbers by names and names by numbers, as far as the function's signature tells."""
-        try:
-            parameters = list(inspect.signature(self._function).parameters.values())
-        except (TypeError, ValueError):
-            parameters = []
-        positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        self._argument_names = positional
-        known = {p.name for p in parameters}
-        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters) or not parameters
-        for what, names in (("static_argnames", self._static_names), ("donate_argnames", self._donate_names)):
-            for name in names:
-                if name not in known and not open_ended:
-                    raise ValueError(
-                        f"{what}={name!r}: {self._name} has no such argument; it has {', '.join(known) or 'none'}"
-                    )
-        variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters) or not parameters
-        for what, numbers in (("static_argnums", self._static_nums), ("donate_argnums", self._donate_nums)):
-            for number in numbers:
-                if not variadic and not -len(positional) <= number < len(positional):
-                    raise ValueError(f"{what}={number}: {self._name} has {len(positional)} positional arguments")
-
-        def complete(numbers: frozenset, names: frozenset) -> tuple[frozenset, frozenset]:
-            count = len(positional)
-            numbers = frozenset(n + count if n < 0 else n for n in numbers)
-            all_numbers = numbers | {positional.index(n) for n in names if n in positional}
-            return all_numbers, names | {positional[n] for n in numbers if n < count}
-
-        self._static_nums, self._static_names = complete(self._static_nums, self._static_names)
-        self._donate_nums, self._donate_names = complete(self._donate_nums, self._donate_names)
+    def _meant(self, parameters: list[inspect.Parameter], what: str, numbers: Any, names: Any) -> Any:
+        """The positions and names of the arguments that a setting means."""
+        numbers, names = as_tuple(numbers), as_tuple(names)
+        check_names(self._function, parameters, f"{what}_argnames", names)
+        check_numbers(self._function, parameters, f"{what}_argnums", numbers)
+        return completed(parameters, numbers, names)
 
     # -- calls
 

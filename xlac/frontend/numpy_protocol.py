@@ -34,6 +34,7 @@ INSTEAD: dict[str, str] = {
     "fill_diagonal": "xlac.numpy.where(xlac.numpy.eye(n, dtype=bool), value, x)",
     "put_along_axis": "x = x.at[index].set(values)",
     "vectorize": "whole-array operations",
+    "isnat": "integers in place of dates",
     **dict.fromkeys(
         ("save", "savez", "savez_compressed", "savetxt", "array2string", "array_repr", "array_str"),
         "the result of the jitted function",
@@ -110,6 +111,14 @@ NAMES = {"amax": "max", "amin": "min", "round_": "round"}
 _IGNORED = frozenset(("out", "subok", "like", "casting", "kind", "optimize", "copy", "overwrite_input"))
 
 
+# Where NumPy's default is another one.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "linalg.eigh": {"UPLO": "L"},
+    "linalg.eigvalsh": {"UPLO": "L"},
+    "linalg.cholesky": {"symmetrize_input": False},
+}
+
+
 def call_function(func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Run a NumPy function on traced arrays.
 
@@ -125,12 +134,12 @@ def call_function(func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     function = getattr(home, name, None) if name in getattr(home, "__all__", ()) else None
     if not part and name in OTHERS:
         function = OTHERS[name]
-    if function is None or name in INSTEAD and name != "where":
+    if function in (None, func) or name in INSTEAD and name != "where":
         raise _unsupported(shown, kwargs)
     if kwargs.get("out") is not None:
         raise _no_out(shown, kwargs["out"])
     positional, named = _arguments(func, function, shown, args, kwargs)
-    return function(*positional, **named)
+    return function(*positional, **{**DEFAULTS.get(shown, {}), **named})
 
 
 @functools.cache
@@ -212,9 +221,16 @@ def _common_type(*arrays: Any) -> Any:
     return np.result_type(np.float16, *types).type
 
 
+def _einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = False) -> Any:
+    """NumPy's own: the shapes alone count."""
+    arrays = [np.broadcast_to(np.zeros((), x.dtype), x.shape) if isinstance(x, Tracer) else x for x in operands]
+    return np.einsum_path(*arrays, optimize=optimize, einsum_call=einsum_call)
+
+
 # NumPy's functions on traced arrays that xlac.numpy does not have.
 OTHERS: dict[str, Any] = {
     "common_type": _common_type,
+    "einsum_path": _einsum_path,
     "real_if_close": _real_if_close,
     "sliding_window_view": _sliding_window_view,
 }
@@ -222,8 +238,12 @@ OTHERS: dict[str, Any] = {
 
 def _unsupported(name: str, kwargs: dict[str, Any]) -> Exception:
     short = name.split(".")[-1] if name.startswith(("linalg.", "fft.")) else name.split(".")[0]
+    from xlac.scipy import special
+
     if short in INSTEAD:
         instead = f"use {INSTEAD[short]}"
+    elif short not in _xnp().__all__ and hasattr(special, short):
+        return trace.trace_error(f"scipy.special.{short} does not work on traced arrays; use xlac.scipy.special.{short}")
     else:
         import difflib
 

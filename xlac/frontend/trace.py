@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+_SCIPY = os.path.join(os.path.dirname(_NUMPY[:-1]), "scipy") + os.sep
 _LIBRARY_FILES = (functools.__file__, contextlib.__file__)
 _internal_files: dict[str, bool] = {}
 
@@ -50,7 +51,8 @@ SMALL_CONSTANT = 1
 def _is_internal(filename: str) -> bool:
     known = _internal_files.get(filename)
     if known is None:
-        known = filename.startswith((_PACKAGE, _NUMPY)) or os.path.abspath(filename).startswith((_PACKAGE, _NUMPY))
+        folders = (_PACKAGE, _NUMPY, _SCIPY)
+        known = filename.startswith(folders) or os.path.abspath(filename).startswith(folders)
         known = known or filename.startswith("<frozen") or filename in _LIBRARY_FILES
         _internal_files[filename] = known
     return known
@@ -72,7 +74,7 @@ def place_of(function: Callable[..., Any]) -> tuple[str, int] | None:
 
 
 def user_place() -> tuple[str, int]:
-    """File and line of the innermost frame outside this package and NumPy."""
+    """File and line of the innermost frame outside this package, NumPy and SciPy."""
     frame = sys._getframe(1)
     last = frame
     while frame is not None:

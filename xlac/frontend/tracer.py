@@ -28,6 +28,21 @@ def _numpy() -> Any:
     return _xnp
 
 
+# What stands in the place of attributes that arrays have in memory only, or that change an array.
+_INSTEAD = {
+    "fill": "use xlac.numpy.full_like(x, value), which gives a new array",
+    "put": "use x = x.at[index].set(values)",
+    "itemset": "use x = x.at[index].set(value)",
+    "partition": "use x = xlac.numpy.partition(x, kth)",
+    "resize": "use x = xlac.numpy.resize(x, shape)",
+    "byteswap": "use x.view(numpy.uint8) where the bytes of a number matter",
+    **dict.fromkeys(
+        ("tobytes", "tofile", "dump", "dumps", "data", "ctypes", "flags", "strides", "base", "setflags", "getfield"),
+        "it has no memory until the program runs; use the result of the jitted function",
+    ),
+}
+
+
 class Tracer:
     """A traced array: an instruction's result, not known until the program runs.
 
@@ -85,6 +100,12 @@ class Tracer:
         return iter([self[i] for i in range(self.shape[0])])
 
     # ---- what is not
+
+    def __getattr__(self, name: str) -> Any:
+        instead = _INSTEAD.get(name)
+        if instead is None:
+            raise AttributeError(f"a traced array has no attribute {name!r}", name=name, obj=self)
+        raise AttributeError(trace.located(f"a traced array has no attribute {name!r}; {instead}"), name=name, obj=self)
 
     def _unknown(self, what: str, instead: str) -> TraceError:
         if self._trace.closed:

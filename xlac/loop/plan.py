@@ -29,9 +29,19 @@ class Access:
 
 @dataclass(eq=False)
 class Life:
-    """All uses of one piece of memory."""
+    """All uses of one piece of memory, the first and last position of them, and the While steps around any."""
 
     accesses: list[Access] = field(default_factory=list)
+    first: int = FOREVER
+    last: int = -1
+    loops: dict[While, None] = field(default_factory=dict)
+
+    def add(self, accesses: list[Access]) -> None:
+        """Add uses; what is asked often of a life is kept, since one may have as many uses as the program steps."""
+        self.accesses += accesses
+        for access in accesses:
+            self.first, self.last = min(self.first, access.position), max(self.last, access.position)
+            self.loops.update(dict.fromkeys(reversed(access.loops)))
 
 
 class Plan:
@@ -88,7 +98,7 @@ class Plan:
                     self._position += 1
 
     def _note(self, buffer: Buffer, write: bool, loops: tuple[While, ...], step: Step) -> None:
-        self.life(buffer).accesses.append(Access(self._position, write, loops, step))
+        self.life(buffer).add([Access(self._position, write, loops, step)])
 
     def life(self, buffer: Buffer) -> Life:
         return self.lives.setdefault(buffer.resolve(), Life())
@@ -96,14 +106,13 @@ class Plan:
     def interval(self, buffer: Buffer) -> tuple[int, int]:
         """First and last position at which the contents matter."""
         buffer = buffer.resolve()
-        accesses = self.life(buffer).accesses
+        life = self.life(buffer)
         if buffer.space == "constant" or (buffer.space == "parameter" and buffer.number not in self.donated):
             return -1, FOREVER
-        first = min((a.position for a in accesses), default=FOREVER)
-        last = max((a.position for a in accesses), default=-1)
-        for loop in dict.fromkeys(x for a in accesses for x in reversed(a.loops)):
-            outside = any(loop not in a.loops for a in accesses)
-            inside = min((a for a in accesses if loop in a.loops), key=lambda a: (a.position, a.write))
+        first, last = life.first, life.last
+        for loop in life.loops:
+            outside = any(loop not in a.loops for a in life.accesses)
+            inside = min((a for a in life.accesses if loop in a.loops), key=lambda a: (a.position, a.write))
             if outside or not inside.write or buffer.space in ("parameter", "result"):
                 first, last = min(first, self.spans[loop][0]), max(last, self.spans[loop][1])
         if buffer.space == "parameter":
@@ -149,7 +158,7 @@ class Plan:
         winner, loser = (a, b) if order[a.space] <= order[b.space] else (b, a)
         if winner.space == "parameter" and loser.space == "result":
             self.program.aliases[loser.number] = winner.number
-        self.life(winner).accesses.extend(self.lives.pop(loser).accesses)
+        self.life(winner).add(self.lives.pop(loser).accesses)
         loser.merged = winner
 
     def _merge_copy(self, copy: Copy, position: int) -> None:
@@ -224,7 +233,7 @@ class Plan:
                     break
 
     def _in_place(self, kernel: Kernel, read: Buffer, written: Buffer) -> bool:
-        if read in kernel_buffers(kernel)[1]:
+        if any(b.resolve() is read for b in kernel.buffers[1]):
             return False  # what it reads there is of its own making
         accesses = self._accesses.get(kernel.template)
         if accesses is None:

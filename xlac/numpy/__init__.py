@@ -53,6 +53,7 @@ from xlac.numpy import (
     elementwise,
     fft,
     functional,
+    index_tricks,
     indexing,
     linalg,
     polynomials,
@@ -69,6 +70,7 @@ from xlac.numpy.calculus import *  # noqa: F403
 from xlac.numpy.creation import *  # noqa: F403
 from xlac.numpy.elementwise import *  # noqa: F403
 from xlac.numpy.functional import *  # noqa: F403
+from xlac.numpy.index_tricks import *  # noqa: F403
 from xlac.numpy.indexing import *  # noqa: F403
 from xlac.numpy.polynomials import *  # noqa: F403
 from xlac.numpy.products import *  # noqa: F403
@@ -85,7 +87,6 @@ from xlac.numpy.ufuncs import Methods as ufunc
 # Names of NumPy's and of the standard; the module's own functions do not read them.
 bool, float_, int_, uint, complex_ = bool_, float32, int32, uint32, complex64  # noqa: F405
 half, single, double, csingle, cdouble = float16, float32, float64, complex64, complex128  # noqa: F405
-r_, c_ = _np.r_, _np.c_
 einsum_path = _np.einsum_path
 
 ufuncs.install(globals())
@@ -104,6 +105,7 @@ __all__ = [
     *creation.__all__,
     *elementwise.__all__,
     *functional.__all__,
+    *index_tricks.__all__,
     *indexing.__all__,
     *polynomials.__all__,
     *products.__all__,
@@ -118,7 +120,6 @@ __all__ = [
     "array_str",
     "bool",
     "broadcast_shapes",
-    "c_",
     "cdouble",
     "character",
     "complex_",
@@ -153,7 +154,6 @@ __all__ = [
     "object_",
     "pi",
     "printoptions",
-    "r_",
     "result_type",
     "s_",
     "save",

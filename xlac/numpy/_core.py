@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -40,34 +41,66 @@ def has_tracer(value: Any) -> bool:
     return isinstance(value, Tracer)
 
 
-def sequence_array(value: Any, dtype: Any = None) -> np.ndarray:
-    """Nested lists as a NumPy array; Python numbers give the default types, arrays inside keep theirs."""
-    kinds: list[tuple[np.dtype, bool]] = []
-
-    def visit(node: Any) -> None:
-        if isinstance(node, (list, tuple)):
-            for child in node:
-                visit(child)
-        elif isinstance(node, (bool, int, float, complex)) and not isinstance(node, np.generic):
-            kinds.append(dtypes.type_of(node))
+def _flat(value: Sequence[Any]) -> tuple[list[Any], set[type]]:
+    """What nested lists hold, and its types."""
+    items = list(value)
+    while True:
+        kinds = set(map(type, items))
+        nested = [k for k in kinds if issubclass(k, (list, tuple))]
+        if not nested:
+            return items, kinds
+        if len(nested) == len(kinds):
+            items = list(chain.from_iterable(items))
         else:
-            kinds.append((np.asarray(node).dtype, False))
+            items = list(chain.from_iterable(x if isinstance(x, (list, tuple)) else [x] for x in items))
 
+
+def _integers(items: list[Any], kinds: set[type]) -> tuple[int, ...]:
+    """The least and the greatest Python integer among the items, if there are any."""
+    integers = items if kinds == {int} else [x for x in items if isinstance(x, int)]
+    return (min(integers), max(integers)) if integers else ()
+
+
+def _common_type(items: list[Any], kinds: set[type]) -> np.dtype:
+    """The type of an array of these: as they promote, but an integer that needs 64 bits gets them."""
+    if kinds <= {bool, int, float, complex}:  # of each type, a few speak for all
+        items = [*_integers(items, kinds), *(k() for k in kinds - {int})]
+    types = [
+        dtypes.type_of(x)
+        if isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic)
+        else (np.asarray(x).dtype, False)
+        for x in items
+    ]
+    if not types:
+        return dtypes.default_float()
+    dtype = dtypes.promote(*dict.fromkeys(types))[0]
+    wide = any(weak and own in (dtypes.INT64, np.dtype(np.uint64)) for own, weak in types)
+    return dtypes.INT64 if wide and dtype == dtypes.INT32 else dtype
+
+
+def sequence_array(value: Any, dtype: np.dtype | None = None) -> np.ndarray:
+    """Nested lists as a NumPy array; Python numbers give the default types, arrays inside keep theirs.
+
+    Raises:
+      ShapeError: the lists are not rectangular.
+      RangeError: a Python integer is not in `dtype`.
+    """
+    items, kinds = _flat(value)
     if dtype is None:
-        visit(value)
-        wide = [k for k in kinds if k[1] and k[0] in (dtypes.INT64, np.dtype(np.uint64))]
-        dtype = dtypes.promote(*dict.fromkeys(kinds))[0] if kinds else dtypes.default_float()
-        if wide and dtype == dtypes.INT32:
-            dtype = dtypes.INT64
-    try:
-        with np.errstate(all="ignore"):
+        dtype = _common_type(items, kinds)
+    whole = dtypes.is_integer(dtype)
+    if whole and int in kinds:
+        for extreme in _integers(items, kinds):
+            dtypes.check_range(extreme, dtype)
+    with np.errstate(all="ignore"):
+        try:
             array = np.array(value)
             # NumPy makes floats of integers of which some need 64 bits without a sign.
-            if array.dtype.kind == "f" and dtypes.is_integer(np.dtype(dtype)) and (np.abs(array) >= 2**53).any():
+            if whole and array.dtype.kind == "f" and (np.abs(array) >= 2**53).any():
                 array = np.array(value, object)
-            return array.astype(dtype)
-    except ValueError as error:
-        raise shape_error(f"a list is not rectangular: {error}") from None
+        except ValueError as error:
+            raise shape_error(f"a list is not rectangular: {error}") from None
+        return array.astype(dtype)
 
 
 def promote(*values: Any) -> list[Tracer]:

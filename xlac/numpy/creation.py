@@ -139,13 +139,17 @@ def asarray(
 
     Raises:
       ValueError: `copy` is False but a copy is needed.
+      RangeError: a Python integer is not in the integer type asked for.
     """
     check_device(device)
     if dtype is not None and isinstance(a, (bool, int, float, complex)):
         if copy is False:
             raise ValueError("asarray: a number cannot become an array without a copy (copy=False)")
+        kind = dtypes.as_dtype(dtype)
+        if isinstance(a, int) and dtypes.is_integer(kind):
+            dtypes.check_range(a, kind)
         with np.errstate(all="ignore"):
-            return made(np.asarray(a).astype(dtypes.as_dtype(dtype)))
+            return made(np.asarray(a).astype(kind))
     if not _tracing():
         if isinstance(a, (list, tuple)):
             if copy is False:
@@ -165,6 +169,8 @@ def asarray(
                 f"asarray: {trace.shown(a)} cannot become {trace.shown(result)} without a copy (copy=False)"
             )
         return as_array(np.array(result) if copy and result is a else result)
+    if dtype is not None and isinstance(a, (list, tuple)) and not _core.has_tracer(a):
+        return lift(_core.sequence_array(a, dtypes.as_dtype(dtype)))
     x = _core.as_tracer(a)
     return x if dtype is None else lax.convert_element_type(x, dtype)
 

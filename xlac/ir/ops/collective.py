@@ -22,21 +22,27 @@ CHANNEL: dict[str, Attr] = {"channel_id": INT.optional(None)}
 GROUPS: dict[str, Attr] = {**CHANNEL, "replica_groups": RAW.optional("{}")}
 
 
-def first_group(groups: str | None) -> list[int] | None:
-    """The participants of the first group of a text as `{{0,1},{2,3}}` or `[2,2]<=[4]`; None where it names none."""
+def own_group(groups: str | None) -> list[int] | None:
+    """The participants of the group of device 0 in a text as `{{0,1},{2,3}}` or `[2,2]<=[4]`, or of the first group
+    where none has it; None where the text names none."""
     text = re.sub(r"\s", "", groups or "")
     iota = re.match(r"\[(\d+),(\d+)\]<=", text)
     if iota:
         return list(range(int(iota[2])))
-    listed = re.match(r"\{\{(\d+(?:,\d+)*)\}", text)
-    return [int(n) for n in listed[1].split(",")] if listed else None
+    listed = [[int(n) for n in group.split(",")] for group in re.findall(r"\{(\d+(?:,\d+)*)\}", text)]
+    return next((group for group in listed if 0 in group), listed[0]) if listed else None
 
 
 def require_alone(name: str, groups: str | None) -> None:
     """Raise unless the groups have one participant each."""
-    group = first_group(groups)
+    group = own_group(groups)
     if group is not None and len(group) > 1:
         raise EvaluateError(f"{name}: replica_groups={groups} needs {len(group)} devices; there is one")
+
+
+def _check_ids(name: str, attrs: dict[str, Any]) -> None:
+    if attrs.get("use_global_device_ids") and attrs.get("channel_id") is None:
+        raise ShapeError(f"{name}: use_global_device_ids=true needs a channel_id")
 
 
 def _arrays(name: str, operands: tuple[Shape, ...]) -> list[ArrayShape]:
@@ -59,7 +65,8 @@ def _same(name: str) -> Callable[..., Any]:
 
 
 def _all_reduce_shape(name: str) -> Callable[..., Shape]:
-    def shape(*operands: Shape, to_apply: Computation, **_: Any) -> Shape:
+    def shape(*operands: Shape, to_apply: Computation, **attrs: Any) -> Shape:
+        _check_ids(name, attrs)
         arrays = _arrays(name, operands)
         check_reducer(name, to_apply, [ArrayShape(a.element_type) for a in arrays[:1]])
         return _one_or_tuple(arrays)
@@ -112,8 +119,9 @@ def _resized(name: str, operand: ArrayShape, result: Shape, dimensions: tuple[in
 
 def _resizing(name: str, grows: bool) -> Callable[..., Shape]:
     def rule(
-        *operands: Shape, shape: Shape, dimensions: tuple[int, ...], to_apply: Computation | None = None, **_: Any
+        *operands: Shape, shape: Shape, dimensions: tuple[int, ...], to_apply: Computation | None = None, **attrs: Any
     ) -> Shape:
+        _check_ids(name, attrs)
         arrays = _arrays(name, operands)
         results = list(shape) if isinstance(shape, TupleShape) else [shape]
         if len(results) != len(arrays):
@@ -163,8 +171,9 @@ opcode(
 )
 
 
-def _gather_start_shape(*operands: Shape, shape: Shape, dimensions: tuple[int, ...], **_: Any) -> Shape:
+def _gather_start_shape(*operands: Shape, shape: Shape, dimensions: tuple[int, ...], **attrs: Any) -> Shape:
     name = "all-gather-start"
+    _check_ids(name, attrs)
     arrays = _arrays(name, operands)
     if not isinstance(shape, TupleShape) or len(shape) < 2 or shape[0] != _one_or_tuple(arrays):
         raise ShapeError(f"{name}: the result is {shape}; it must be a tuple of the operands and the gathered arrays")

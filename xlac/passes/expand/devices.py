@@ -13,7 +13,7 @@ import numpy as np
 
 from xlac.ir.module import Instruction, Module, inline
 from xlac.ir.opcode import OPCODES, op
-from xlac.ir.ops.collective import first_group
+from xlac.ir.ops.collective import own_group
 from xlac.ir.ops.custom_call import IDENTITIES
 from xlac.ir.shape import S32, U32, ArrayShape, Shape, TokenShape, TupleShape
 from xlac.passes.expand.build import Array, Rule, constant, expand, full, tuple_
@@ -84,7 +84,7 @@ def _part(index: int) -> Rule:
 
 
 def _alone(x: Instruction) -> bool:
-    group = first_group(x["replica_groups"])
+    group = own_group(x["replica_groups"])
     return group is None or len(group) <= 1
 
 
