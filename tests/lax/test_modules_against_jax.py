@@ -39,7 +39,7 @@ for _how in "sum prod max min".split():
         (ROWS * 9).astype(np.int8), IDS, 4))  # fmt: skip
 
 IMAGE = draw(5, 7, 3)
-for _method in "nearest linear cubic lanczos3 lanczos5".split():
+for _method in "nearest linear cubic cubic-pytorch area lanczos3 lanczos5".split():
     for _shape, _smooth in (((9, 4, 3), True), ((3, 12, 2), False)):
         case(f"resize, {_method} {_shape} {_smooth}", lambda m, n, k=_method, s=_shape, a=_smooth: m.image.resize(
             IMAGE.astype(np.float32), s, k, antialias=a), 3e-5)  # fmt: skip

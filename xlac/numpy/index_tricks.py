@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from xlac.errors import OptionError
 from xlac.numpy import creation, shaping
 
