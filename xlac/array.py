@@ -145,7 +145,7 @@ class Array(np.ndarray, metaclass=_ArrayType):
         return _each(_ours, func(*_each(_plain, args), **_each(_plain, kwargs)))
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
-        """NumPy's ufuncs see plain arrays, too; but operators of a NumPy scalar and an array, which call them, are ours."""
+        """NumPy's ufuncs see plain arrays, too; operators of a NumPy scalar and an array, which call them, are ours."""
         if ufunc in _OPERATORS and method == "__call__" and isinstance(inputs[0], np.generic) and out is None:
             return _OPERATORS[ufunc]()(*inputs, **kwargs)
         if out is not None:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
 
 from xlac.errors import CompileError
 from xlac.ir.module import Module
 from xlac.options import Options, environment
+from xlac.python_limits import much_made
 from xlac.runtime.executable import EvaluatorExecutable, Executable, NativeExecutable
-
-# Calls of Python functions inside each other that a compilation may need.
-STACK_LEVELS = 4000
 
 _lock = threading.Lock()  # the loop IR's interning tables belong to one compilation at a time
 
@@ -46,7 +41,7 @@ def compile_module(module: Module, options: Options | None = None) -> Executable
 
     target = Target.parse(options.target or "host")
     stage = Stages(module.name, options)
-    with _lock, deep_stack(f"{module.name}: it is nested too deeply to compile"), collector_paused():
+    with _lock, much_made(CompileError(f"{module.name}: it is nested too deeply to compile")):
         try:
             stage.done("1-hlo", module.to_string)
             check_expansion(module)
@@ -69,38 +64,6 @@ def compile_module(module: Module, options: Options | None = None) -> Executable
         library = link.load(data, [ENTRY], {PARALLEL_FOR: threads.parallel_for_address()})
     stage.done("5-object", lambda: link.assembly(llvm, target))
     return NativeExecutable(module, options, optimized, program, llvm, target, data, library)
-
-
-@contextlib.contextmanager
-def collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking over and over through the many objects that are made here and live on."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@contextlib.contextmanager
-def deep_stack(complaint: str) -> Iterator[None]:
-    """Let code recurse for STACK_LEVELS from here, however deep the caller already is.
-
-    Raises:
-      CompileError: it recursed further.
-    """
-    depth, frame = 0, sys._getframe()
-    while frame is not None:
-        depth, frame = depth + 1, frame.f_back  # type: ignore[assignment]
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, depth + STACK_LEVELS))
-    try:
-        yield
-    except RecursionError:
-        raise CompileError(complaint) from None
-    finally:
-        sys.setrecursionlimit(limit)
 
 
 class Stages:

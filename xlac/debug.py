@@ -7,7 +7,7 @@ from typing import Any
 
 from xlac.frontend import effects as _effects
 
-__all__ = ["callback", "print"]
+__all__ = ["breakpoint", "callback", "inspect_array_sharding", "print", "visualize_array_sharding"]
 
 
 def print(
@@ -48,3 +48,44 @@ def callback(
     raises ends the program and reaches whoever called that.
     """
     _effects.debug_callback(callback, *args, ordered=ordered, partitioned=partitioned, **kwargs)
+
+
+def breakpoint(
+    *,
+    backend: str | None = None,
+    filter_frames: bool = True,
+    num_frames: int | None = None,
+    ordered: bool = False,
+    token: Any = None,
+    **kwargs: Any,
+) -> None:
+    """Stop each time the program comes by, at a prompt where the variables of the calling function have their values.
+
+    It is Python's interpreter: type their names, or any expression; the end of input (Ctrl-D) goes on, `exit()` ends
+    the program. Under `vmap` it stops for each example. All arguments but `ordered` are accepted as in JAX.
+    """
+    import sys
+
+    frame = sys._getframe(1)
+    place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    _effects.debug_callback(_prompt, place, dict(frame.f_locals), ordered=ordered)
+
+
+def _prompt(place: str, values: dict[str, Any]) -> None:
+    import code
+
+    code.interact(f"stopped at {place}, with {', '.join(sorted(values)) or 'no variables'}", local=values, exitmsg="")
+
+
+def inspect_array_sharding(value: Any, *, callback: Callable[[Any], None]) -> None:
+    """Call a function with the sharding of arrays: that on the one device."""
+    from xlac.sharding import Device, SingleDeviceSharding
+
+    callback(SingleDeviceSharding(Device()))
+
+
+def visualize_array_sharding(arr: Any, **kwargs: Any) -> None:
+    """Print where the parts of an array are: the whole on the one device."""
+    import builtins
+
+    builtins.print(f"{list(arr.shape)}: CPU 0")

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 from ml_dtypes import bfloat16, finfo, iinfo
-from numpy import issubdtype
 
 from xlac.frontend.dtypes import as_dtype as canonicalize_dtype
-from xlac.frontend.dtypes import result_type
+from xlac.frontend.dtypes import issubdtype, result_type
 from xlac.frontend.forward import FLOAT0 as float0
 
 __all__ = [

@@ -109,8 +109,8 @@ def _weights(size: int, made: int, scale: Any, translation: Any, kind: ResizeMet
 
 
 def _resampled(
-    x: Any, shape: Sequence[int], dims: Sequence[int], scale: Any, translation: Any, kind: ResizeMethod, antialias: bool,
-    precision: Any,
+    x: Any, shape: Sequence[int], dims: Sequence[int], scale: Any, translation: Any, kind: ResizeMethod,
+    antialias: bool, precision: Any,
 ) -> Any:  # fmt: skip
     for i, d in enumerate(dims):
         w = _weights(x.shape[d], shape[d], scale[i], translation[i], kind, antialias).astype(x.dtype)

@@ -59,6 +59,8 @@ class AxisType(enum.Enum):
 class PartitionSpec(tuple):
     """For each dimension of an array the axis, or axes, of a mesh that it is split over, or None."""
 
+    UNCONSTRAINED = None
+
     def __new__(cls, *partitions: Any, unreduced: Any = frozenset(), reduced: Any = frozenset()) -> PartitionSpec:
         return super().__new__(cls, partitions)
 
@@ -118,6 +120,14 @@ class Mesh(contextlib.ContextDecorator):
     @property
     def empty(self) -> bool:
         return False
+
+    @property
+    def device_ids(self) -> np.ndarray:
+        return np.zeros(self.devices.shape, int)
+
+    @property
+    def local_devices(self) -> list[Device]:
+        return list(self.devices.flat)
 
     @property
     def abstract_mesh(self) -> Mesh:

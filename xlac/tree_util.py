@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union
 
 from xlac import tree as _tree
 from xlac.tree import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey, keystr
@@ -28,10 +29,15 @@ __all__ = [
     "DictKey",
     "FlattenedIndexKey",
     "GetAttrKey",
+    "KeyEntry",
+    "KeyPath",
     "Partial",
     "PyTreeDef",
     "SequenceKey",
     "all_leaves",
+    "flatten_one_level",
+    "flatten_one_level_with_keys",
+    "is_tree_node",
     "keystr",
     "register_dataclass",
     "register_pytree_node",
@@ -58,6 +64,8 @@ __all__ = [
 ]
 
 C = TypeVar("C", bound=type)
+KeyEntry = Union[SequenceKey, DictKey, GetAttrKey, FlattenedIndexKey, Any]
+KeyPath = tuple[KeyEntry, ...]
 
 
 def all_leaves(iterable: Iterable[Any], is_leaf: Callable[[Any], bool] | None = None) -> bool:
@@ -78,6 +86,30 @@ def treedef_is_leaf(treedef: PyTreeDef) -> bool:
 def treedef_tuple(treedefs: Iterable[PyTreeDef]) -> PyTreeDef:
     """The structure of a tuple of things of these structures."""
     return PyTreeDef(tuple, None, tuple(treedefs))
+
+
+def flatten_one_level(tree: Any) -> tuple[tuple, Any]:
+    """The children of a container, and what else makes it: keys, static fields.
+
+    Raises:
+      ValueError: it is a leaf.
+    """
+    parts = (None, ()) if tree is None else _tree._children(tree)
+    if parts is None:
+        raise ValueError(f"{type(tree).__name__} is no container")
+    return parts[1], parts[0]
+
+
+def flatten_one_level_with_keys(tree: Any) -> tuple[tuple, Any]:
+    """As `flatten_one_level`, with pairs of a key and a child."""
+    children, data = flatten_one_level(tree)
+    return tuple(zip(_tree._keys(tree, data, len(children)), children)), data
+
+
+def is_tree_node(typ: type) -> bool:
+    """Whether what is of a class is a container."""
+    plain = typ in (tuple, list, dict, OrderedDict, defaultdict, type(None)) or typ in _tree._REGISTRY
+    return plain or (issubclass(typ, tuple) and hasattr(typ, "_fields"))
 
 
 # ---- classes as containers

@@ -90,7 +90,7 @@ AROUND = {
     "custom_linear_solve": linear_solve,
     "custom_root": root,
     "scan": lambda lib, jnp, lax, f: lambda x: lax.scan(
-        lambda c, w: (f(c) * w, c), x, jnp.asarray([[0.9], [1.2]]) * jnp.ones(3))[0],
+        lambda c, w: (f(c) * w, c), x, np.array([[0.9] * 3, [1.2] * 3]))[0],
     "while_loop": lambda lib, jnp, lax, f: lambda x: lax.while_loop(
         lambda s: s[0] < 2, lambda s: (s[0] + 1, f(s[1])), (0, x))[1],
     "cond": lambda lib, jnp, lax, f: lambda x: lax.cond(x[0] > 0, f, lambda v: v * v, x),

@@ -29,6 +29,13 @@ INDICES: dict[str, Any] = {
     "whole": (),
     "list": [0, 1],
     "range": range(1, 3),
+    "true": True,
+    "false": False,
+    "true beside others": (1, True, slice(None, None, 2)),
+    "false beside an array": (False, np.array([2])),
+    "true apart from an array": (np.True_, slice(1, 3), np.array([0, 2])),
+    "an array of no dimensions": (..., np.array(True)),
+    "new axis and mask": (None, MASK),
 }
 BINARY = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "min": np.minimum, "max": np.maximum}
 
@@ -98,6 +105,27 @@ def test_get_fills_with_a_given_value_in_the_right_places() -> None:
     got = xlac.jit(lambda x, i: x.at[:, i, 0].get(mode="fill", fill_value=7))(X, where)
     assert np.array_equal(got, np.stack([X[:, 1, 0], np.full(4, 7), X[:, 4, 0]], 1))
     assert np.isnan(xlac.jit(lambda x: x.at[9].get(mode="fill"))(X)).all()
+
+
+@pytest.mark.parametrize("mode", ["fill", "clip", "wrap", "promise_in_bounds", "drop"])
+def test_what_is_read_and_written_has_derivatives_in_every_mode(mode: str) -> None:
+    where = np.array([0, 2, 2]) if mode == "promise_in_bounds" else np.array([0, 5, -7])
+    weights = np.array([1.0, 2.0, 3.0], np.float32)
+    x = NUMBERS.astype(np.float32)
+
+    def read(x: Any) -> Any:
+        return xnp.nansum(x.at[where].get(mode=mode) * weights)
+
+    def written(x: Any) -> Any:
+        return (x.at[where].add(weights * x[:3], mode=mode) * xnp.arange(4.0)).sum()
+
+    for function in (read, written):
+        # Both are linear, so that the derivative along a unit vector is what the function gives for it.
+        want = [xlac.jit(function)(e) for e in np.eye(4, dtype=np.float32)]
+        if function is read and mode in ("fill", "drop"):
+            want = [w if np.isfinite(w) else 0 for w in want]
+        np.testing.assert_allclose(xlac.grad(function)(x), want)
+        np.testing.assert_allclose(xlac.jacfwd(function)(x), want)
 
 
 def test_negative_indices_count_from_the_front_if_told() -> None:

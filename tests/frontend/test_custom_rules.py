@@ -264,3 +264,35 @@ def test_variables_of_the_surrounding_function_are_no_arguments():
 
     with pytest.raises(TraceError, match="nondiff_argnums; these are settings"):
         xlac.grad(settings)(2.0)
+
+
+# ---- settings
+
+
+def scaled(x, count, name="plain"):
+    return x * count if isinstance(count, int) and isinstance(name, str) else 1 / 0
+
+
+def with_rule(**settings):
+    f = xlac.custom_jvp(scaled, **settings)
+    f.defjvp(lambda count, name, primals, tangents: (primals[0] * count, tangents[0] * count))
+    return f
+
+
+@pytest.mark.parametrize("positions", [(1, 2), (-1, -2), (1, -1)])
+@pytest.mark.parametrize("what", ["numbers", "names"])
+def test_settings_are_meant_by_position_from_either_end_or_by_name(positions, what):
+    names = tuple("x count name".split()[n] for n in positions)
+    chosen = {"static_argnums": positions} if what == "numbers" else {"static_argnames": names}
+    own = {"nondiff_argnums": positions} if what == "numbers" else {"nondiff_argnames": names}
+    for f in (xlac.checkpoint(scaled, **chosen), xlac.jit(scaled, **chosen), with_rule(**own)):
+        for call in (lambda x, f=f: f(x, 3, "n"), lambda x, f=f: f(x, count=3, name="n")):
+            assert xlac.jit(xlac.grad(call))(2.0) == 3
+
+
+def test_settings_that_a_function_does_not_have_are_refused():
+    for wrap, what in ((xlac.jit, "static"), (xlac.checkpoint, "static"), (xlac.custom_jvp, "nondiff")):
+        with pytest.raises(ValueError, match=f"{what}_argnames='scale': scaled has no such argument; it has x, count"):
+            wrap(scaled, **{f"{what}_argnames": ("scale",)})
+        with pytest.raises(ValueError, match=f"{what}_argnums=3: scaled has 3 positional arguments"):
+            wrap(scaled, **{f"{what}_argnums": (3,)})

@@ -138,6 +138,12 @@ def test_batch_norms_follow_their_formulas(feature_index, element):
     check(parts[0], s / np.sqrt(own_variance + 0.01) * centred)
 
 
+def test_the_epsilon_of_a_batch_norm_is_a_float32():
+    one, zero = np.ones(1), np.zeros(1)
+    got = run("batch-norm-inference", np.ones((1, 1)), one, zero, zero, zero, epsilon=0.01, feature_index=1)
+    assert got.item() == 1 / np.sqrt(np.float64(np.float32(0.01)))
+
+
 def test_batch_norm_names_an_operand_without_an_element_for_each_feature():
     with pytest.raises(ShapeError, match=r"operand 2 is f32\[3\]; its dimensions must be \[4\]"):
         infer(

@@ -39,7 +39,7 @@ CASES = [
     ("hyp2f1", (A / 3, B / 3, C, UP_TO_ONE), 1e-11),
     ("hyp2f1", (N, M, L, UP_TO_ONE), 1e-11),
     ("hyp2f1", (N - 0.5, M - 0.5, L, UP_TO_ONE), 1e-11),
-    ("hyp2f1", (-N, B, C, UP_TO_ONE), 1e-9),
+    ("hyp2f1", (-np.round(A / 3), B, C, UP_TO_ONE), 1e-9),
 ]
 IDS = [f"{i}-{c[0]}" for i, c in enumerate(CASES)]
 

@@ -76,9 +76,10 @@ def test_forms_at_their_edges_are_scipys_and_have_derivatives(edge):
 def test_one_axis_takes_numbers_and_lists_of_them():
     for angles in map(np.array, (0.3, [[0.3], [0.4]])):
         same(Rotation.from_euler("y", angles), theirs.Rotation.from_euler("y", angles))
-    same(
-        Rotation.from_euler("yz", [30.0, 40.0], degrees=True), theirs.Rotation.from_euler("yz", [30, 40], degrees=True)
-    )
+    assert Rotation.from_euler("y", np.array([0.3])).single
+    same(Rotation.from_euler("y", np.array([0.3, 0.4])), Rotation.from_euler("y", np.array([[0.3], [0.4]])))
+    angles = np.array([30.0, 40.0])
+    same(Rotation.from_euler("yz", angles, degrees=True), theirs.Rotation.from_euler("yz", angles, degrees=True))
 
 
 def test_rotations_are_a_list_and_a_container():

@@ -28,6 +28,15 @@ def test_kinds_of_types():
     assert xnp.isdtype(np.int8, np.int8) and not xnp.isdtype(np.int8, (np.int16, "unsigned integer"))
     with pytest.raises(ValueError, match="must be a type or one of"):
         xnp.isdtype(np.int8, "whole")
+
+
+def test_issubdtype_places_the_types_that_numpy_does_not_have():
+    for name in (xnp.bfloat16, np.dtype(xnp.bfloat16), "bfloat16", xnp.float8_e5m2):
+        assert all(xnp.issubdtype(name, kind) for kind in (np.floating, np.inexact, np.number, np.generic, name))
+        assert not xnp.issubdtype(name, np.complexfloating) and not xnp.issubdtype(name, np.float32)
+    assert xnp.issubdtype(xnp.int4, np.signedinteger) and xnp.issubdtype(xnp.uint4, np.unsignedinteger)
+    assert not xnp.issubdtype(xnp.int4, np.floating)
+    assert xnp.issubdtype(np.float32, np.floating) and xnp.issubdtype(np.floating, np.inexact)
     assert xnp.can_cast(np.int8, np.int16) and not xnp.can_cast(np.ones(1, np.float64), np.float32)
     assert xnp.result_type(np.ones(1, np.float32), 1.0) == np.float32
 

@@ -548,6 +548,53 @@ def test_types_of_arrays_from_python_numbers(number, dtype):
     assert xnp.asarray([number, number]).dtype == xnp.asarray([[number]]).dtype == dtype
 
 
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(128, "int8"), ([[0], [-1]], "uint8"), ((2.5, 2**63), "int64"), ([2**64], "uint64"), (8, xnp.int4)],
+    ids=str,
+)
+def test_integers_that_a_type_does_not_hold_are_errors(value, dtype, traced):
+    def make():
+        return xnp.asarray(value, dtype=dtype)
+
+    with pytest.raises(OverflowError, match="holds"):
+        (xlac.jit(make) if traced else make)()
+
+
+def test_integers_of_more_than_64_bits_are_errors_and_those_of_arrays_wrap():
+    for value in (2**64, [2**64], [1, -(2**63) - 1]):
+        with pytest.raises(OverflowError, match="64 bits"):
+            xnp.asarray(value)
+    with pytest.raises(OverflowError, match="int64"):
+        xnp.asarray([2**63, -1])
+    agree(xnp.asarray([np.int64(300), 5], dtype="int8"), np.array([44, 5], np.int8))
+
+
+@drawn(
+    value=st.recursive(
+        st.one_of(st.booleans(), st.integers(-(2**63), 2**63 - 1), st.integers(-9, 9), st.floats(width=32)),
+        lambda inner: inner.flatmap(lambda x: st.integers(0, 3).map(lambda n: [x] * n)),
+        max_leaves=4,
+    ),
+    other=st.one_of(st.booleans(), st.integers(-9, 9), st.just(0.5)),
+)
+def test_lists_have_the_type_that_their_numbers_promote_to(value, other):
+    def leaves(x):
+        return [y for child in x for y in leaves(child)] if isinstance(x, list) else [x]
+
+    value = [value, value]
+    numbers = leaves(value)
+    if np.ndim(value) == 1:
+        value, numbers = [*value, other], [*numbers, other]
+    want = xnp.result_type(*numbers) if numbers else np.dtype("float32")
+    if want == np.int32 and any(not -(2**31) <= x < 2**31 for x in numbers):
+        want = np.dtype("int64")
+    got = xnp.asarray(value)
+    assert got.dtype == want and got.shape == np.shape(value)
+    np.testing.assert_array_equal(got, np.array(value, want))
+
+
 @drawn(data=st.data())
 def test_arrays_of_one_value(data):
     shape, dtype = data.draw(shapes | st.integers(0, 4)), data.draw(st.sampled_from([None, *ALL]))

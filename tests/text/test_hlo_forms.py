@@ -101,6 +101,7 @@ def test_topk_says_which_end_it_takes():
     for largest in ("true", "false"):
         body = f"x = f32[4] parameter(0)\nROOT t = (f32[2], s32[2]) topk(x), k=2, largest={largest}"
         assert f"largest={largest}" in survives(entry(body))
+    assert "largest=true" in survives(entry(body.removesuffix(", largest=false")))
 
 
 def test_a_collective_permute_may_write_into_its_second_operand():
@@ -246,6 +247,16 @@ def test_the_window_of_a_convolution_is_as_large_as_its_kernel():
     assert np.array_equal(evaluate(module, x).ravel(), [10, 32])
 
 
+def test_a_convolution_may_leave_its_window_out():
+    body = (
+        "x = f32[1,5,1] parameter(0)\n k = f32[{},1,1] constant({})\n"
+        "ROOT c = f32[1,{},1] convolution(x, k), dim_labels=b0f_0io->b0f"
+    )
+    for size, kernel in ((1, "{{{2}}}"), (2, "{{{1}},{{1}}}")):
+        text = entry(body.format(size, kernel, 6 - size))
+        assert np.array_equal(evaluate(parse_hlo(text), np.ones((1, 5, 1), np.float32)).ravel(), [2] * (6 - size))
+
+
 def test_what_nothing_calls_may_hold_what_is_not_known():
     unknown = "growing {\n  x = f32[<=4] parameter(0)\n  ROOT y = f32[<=4] negate(x)\n}\n"
     caller = "outer {\n  x = f32[<=4] parameter(0)\n  ROOT y = f32[<=4] call(x), to_apply=growing\n}\n"
@@ -282,3 +293,24 @@ def test_a_conditional_with_a_number_lists_its_branches():
     body = "p = f32[4] parameter(0)\n i = s32[] parameter(1)\n ROOT c = f32[4] conditional(i, p, p), "
     with pytest.raises(ParseError, match="it takes branch_computations"):
         parse_hlo(entry(body + "true_computation=up, false_computation=down", BRANCHES))
+
+
+def test_random_bits_may_be_asked_for_without_the_state():
+    body = "s = u64[2] parameter(0)\n ROOT b = {} rng-bit-generator(s), algorithm=rng_three_fry"
+    state = np.array([3, 5], np.uint64)
+    (_, bits) = evaluate(parse_hlo(entry(body.format("(u64[2], u32[2,3])"))), state)
+    alone = survives(entry(body.format("u32[2,3]") + ", sharding={maximal device=0}"))
+    assert np.array_equal(xlac.compile(alone)(state), bits)
+
+
+@pytest.mark.parametrize("types", ["bf16 f32 f32", "f64 c64 c64", "s32 f16 f16", "s8 s16 s16"])
+def test_a_product_of_two_types_whose_result_is_left_out_is_of_the_one_that_holds_more(types):
+    x, y, result = types.split()
+    root = parse_hlo(
+        entry(
+            f"x = {x}[1,4,8] parameter(0)\n y = {y}[4,2,3] parameter(1)\n"
+            " c = convolution(x, y), window={size=3}, dim_labels=bf0_io0->bf0\n"
+            " d = dot(x, y), lhs_contracting_dims={1}, rhs_contracting_dims={0}\n ROOT pair = tuple(c, d)"
+        )
+    ).entry.root
+    assert str(root.shape) == f"({result}[1,2,6], {result}[1,8,2,3])"

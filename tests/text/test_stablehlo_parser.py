@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import xlac
 from xlac.errors import ParseError
 from xlac.ir.evaluate import evaluate
+from xlac.text.hlo_parser import parse_hlo
 from xlac.text.stablehlo_parser import parse_stablehlo
 
 
@@ -349,3 +351,92 @@ def test_damaged_texts_raise_nothing_but_parse_errors(at: int, cut: int, insert:
         parse_stablehlo(SAMPLE[:at] + insert + SAMPLE[at + cut :])
     except ParseError as error:
         assert error.message
+
+
+def nested_tuples(depth: int) -> str:
+    lines, shape = [], "tensor<2xcomplex<f32>>"
+    for i in range(depth):
+        lines.append(f"%t{i + 1} = stablehlo.tuple %t{i} : tuple<{shape}>")
+        shape = f"tuple<{shape}>"
+    body = "\n".join(lines)
+    return f"func.func @main(%t0: tensor<2xcomplex<f32>>) -> {shape} {{\n{body}\nreturn %t{depth} : {shape}\n}}\n"
+
+
+@pytest.mark.parametrize("depth", [3, 4, 20, 64])
+def test_tuple_types_nest_as_deep_as_those_of_hlo(depth):
+    module = parse_stablehlo(nested_tuples(depth))
+    assert str(module.entry.root.shape) == "(" * depth + "c64[2]" + ")" * depth
+    assert parse_hlo(module.to_string()).to_string() == module.to_string()
+
+
+def test_tuple_types_deeper_than_those_of_hlo_are_refused():
+    with pytest.raises(ParseError, match="more than 64 deep"):
+        parse_stablehlo(nested_tuples(65))
+
+
+def test_aliases_of_tuples_that_hold_each_other_many_times_are_refused():
+    aliases = "".join(f"!a{i + 1} = tuple<!a{i}, !a{i}>\n" for i in range(60))
+    with pytest.raises(ParseError, match="or hold more than 100000 types"):
+        parse_stablehlo(f"!a0 = tensor<f32>\n{aliases}func.func @main(%x: !a60) -> !a60 {{\n  return %x : !a60\n}}\n")
+
+
+def nested_loops(depth: int) -> str:
+    opened, closed = "", "%y = stablehlo.add %a0, %k : tensor<i32>\n"
+    for i in reversed(range(depth)):
+        of = f"%a{i + 1}" if i < depth - 1 else "%x"
+        opened += (
+            f"%w{i} = stablehlo.while(%a{i} = {of}) : tensor<i32> cond {{\n"
+            f"%c{i} = stablehlo.compare LT, %a{i}, %k : (tensor<i32>, tensor<i32>) -> tensor<i1>\n"
+            f"stablehlo.return %c{i} : tensor<i1>\n}} do {{\n"
+        )
+        closed += f"stablehlo.return %w{i - 1} : tensor<i32>\n}}\n" if i else ""
+    body = opened + closed.replace("%k : tensor<i32>\n", "%k : tensor<i32>\nstablehlo.return %y : tensor<i32>\n}\n", 1)
+    return (
+        "func.func @main(%x: tensor<i32>) -> tensor<i32> {\n%k = stablehlo.constant dense<3> : tensor<i32>\n"
+        f"{body}return %w{depth - 1} : tensor<i32>\n}}\n"
+    )
+
+
+def test_regions_nest_deeply_and_deeper_ones_are_refused():
+    assert xlac.evaluate(parse_stablehlo(nested_loops(128)), np.int32(1)) == 4
+    with pytest.raises(ParseError, match="regions are nested more than 128 deep"):
+        parse_stablehlo(nested_loops(129))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "result"),
+    [("f8E4M3FN", "f8E5M2", "f32"), ("f8E5M2FNUZ", "f8E4M3FNUZ", "bf16"), ("f8E4M3FN", "f8E5M2", "f8E4M3FN")],
+)
+def test_dots_of_two_eight_bit_floats(left, right, result):
+    text = f"""func.func @main(%x: tensor<2x3x{left}>, %y: tensor<3x2x{right}>) -> tensor<2x2x{result}> {{
+  %0 = stablehlo.dot_general %x, %y, contracting_dims = [1] x [0]
+    : (tensor<2x3x{left}>, tensor<3x2x{right}>) -> tensor<2x2x{result}>
+  return %0 : tensor<2x2x{result}>
+}}
+"""
+    module = parse_stablehlo(text)
+    assert parse_hlo(module.to_string()).to_string() == module.to_string()
+    x = np.array([[0, 1, -2], [0.5, 2, 1]]).astype(module.parameter_shapes[0].dtype)
+    y = np.array([[1, -1], [2, 0.5], [0.25, 4]]).astype(module.parameter_shapes[1].dtype)
+    want = x.astype(float) @ y.astype(float)  # each is exact in every one of these types
+    for got in (xlac.evaluate(module, x, y), xlac.compile(module)(x, y)):
+        np.testing.assert_array_equal(np.asarray(got).astype(float), want.astype(got.dtype).astype(float))
+
+
+@pytest.mark.parametrize("attributes", ["", ' {stablehlo.mesh = {axes = [{name = "a}", size = 2 : i64}]}}'])
+def test_meshes_of_devices_are_passed_over(attributes):
+    text = f"""module @m {{
+  sdy.mesh @mesh = <["a"=2, "b"=4], device_ids=[0]>{attributes}
+  func.func public @main(%arg0: tensor<4xf32> {{sdy.sharding = #sdy.sharding<@mesh, [{{"a"}}]>}}) -> tensor<4xf32> {{
+    return %arg0 : tensor<4xf32>
+  }}
+}}
+"""
+    np.testing.assert_array_equal(evaluate(parse_stablehlo(text), X), X)
+
+
+@pytest.mark.parametrize("target", ["xla_ffi_python_cpu_callback", "xla_python_cpu_callback"])
+def test_a_call_of_a_python_function_says_that_no_text_holds_it(target):
+    body = f"%r = stablehlo.custom_call @{target}(%a) {{api_version = 4 : i32}} : (tensor<4xf32>) -> tensor<4xf32>"
+    with pytest.raises(xlac.errors.XlacError, match="is a Python function of the process that traced this program"):
+        unary(body, X)

@@ -46,6 +46,8 @@ MAX_DEPTH = 40
 
 # The most elements from one lane's to the next's that are loaded with all between them, and not one by one.
 MAX_STEP = 4
+# Numbers of stores that become one where each has its lanes' elements between those of the others.
+INTERLEAVED = (2, 4)
 
 
 @dataclass(eq=False)
@@ -158,10 +160,38 @@ class KernelEmitter:
             else:
                 self.base(s.buffer, s.index)
         ready = [(s, self.value(s.value, self.lanes_of_store(s)), self.guard(s.guard)) for s in stores]
-        for statement, value, guard in ready:
-            self.store(statement, value, guard)
+        rows: dict[tuple, dict[int, tuple[Store, Held, Value | None]]] = {}
+        for item in ready:
+            rows.setdefault(self.row_of(item[0]), {})[item[0].index.const] = item
+        for (step, *_), row in rows.items():
+            places = sorted(row)
+            if step > 1 and places == list(range(places[0], places[0] + step)):
+                self.store_interleaved([row[p] for p in places])
+            else:
+                for statement, value, guard in row.values():
+                    self.store(statement, value, guard)
         for statement in stores:
             self.invalidate((), (statement.buffer.resolve(),))
+
+    def row_of(self, s: Store) -> tuple:
+        """The stores whose lanes' elements lie between each other's, so that one can store them all, have the same row;
+        its first item is how far apart the lanes' elements are, 1 for stores by themselves."""
+        step = 1 if self.vector is None else s.index.coefficient(self.vector)
+        other = any(self.varying_atom(a) for a, _ in s.index.terms if a is not self.vector)
+        if step not in INTERLEAVED or other or s.guard is not None or self.mask is not None:
+            return 1, s
+        return (1, s) if s.buffer.element_type.is_complex else (step, s.buffer, s.index.terms)
+
+    def store_interleaved(self, row: Sequence[tuple[Store, Held, Value | None]]) -> None:
+        """The first lanes of all, the second lanes of all, and so on, as one vector."""
+        e, first = self.e, row[0][0]
+        t = first.buffer.element_type
+        parts = [scalar.to_memory(e, value, t) for _, value, _ in row if isinstance(value, Value)]
+        while len(parts) > 1:
+            half, n = len(parts) // 2, lanes(parts[0].type)
+            order = [k // 2 + n * (k % 2) for k in range(2 * n)]
+            parts = [e.shuffle(a, b, order) for a, b in zip(parts[:half], parts[half:])]
+        e.store(parts[0], self.address(first.buffer, first.index), alignment(t))
 
     def lanes_of_store(self, s: Store) -> int:
         inside = self.vector is not None and (

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["checkify", "enable_x64", "io_callback", "mesh_utils", "multihost_utils", "ode", "shard_map"]
+__all__ = [
+    "checkify",
+    "compilation_cache",
+    "enable_x64",
+    "io_callback",
+    "jet",
+    "mesh_utils",
+    "multihost_utils",
+    "ode",
+    "shard_map",
+]
 
 # Names that have come to stand at the top level.
 _MOVED = {"enable_x64": "xlac.config", "io_callback": "xlac.api"}

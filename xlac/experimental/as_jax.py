@@ -29,7 +29,16 @@ JAX_VERSION = "0.10.2"
 """The version of JAX whose names and meanings xlac follows."""
 
 # Packages of JAX whose modules and names need not exist here, and modules to which names are added that xlac has not.
-_INTERNAL = ("jax._src", "jax.api_util", "jax.core", "jax.experimental", "jax.extend", "jax.interpreters", "jax.lib", "jax.version")
+_INTERNAL = (
+    "jax._src",
+    "jax.api_util",
+    "jax.core",
+    "jax.experimental",
+    "jax.extend",
+    "jax.interpreters",
+    "jax.lib",
+    "jax.version",
+)
 _EXTENDED = ("jax", "jax.core", "jax.experimental", "jax.extend.core")
 
 
@@ -103,14 +112,13 @@ class _Module(types.ModuleType):
             self.__all__ = list(own.__all__)
 
     def __getattr__(self, name: str) -> Any:
-        own = self.__dict__["_own"]
+        own, full = self.__dict__["_own"], f"{self.__name__}.{name}"
+        if full in _INTERNAL or full in _MEANT:
+            return importlib.import_module(full)
         if own is not None and hasattr(own, name):
             return getattr(own, name)
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        full = f"{self.__name__}.{name}"
-        if full in _INTERNAL or full in _MEANT:
-            return importlib.import_module(full)
         if not self.__name__.startswith(_INTERNAL) or self.__name__ == "jax.experimental":
             raise AttributeError(f"{full} is not in xlac")
         self.__dict__[name] = made = _placeholder(full)

@@ -28,12 +28,14 @@ from xlac.lax.operands import expand
 __all__ = [
     "CheckError",
     "Error",
+    "JaxRuntimeError",
     "ErrorCategory",
     "all_checks",
     "automatic_checks",
     "check",
     "check_error",
     "checkify",
+    "debug_check",
     "div_checks",
     "float_checks",
     "index_checks",
@@ -42,6 +44,8 @@ __all__ = [
 ]
 
 ErrorCategory = str
+JaxRuntimeError = CheckError  # its name in JAX
+
 user_checks = frozenset({"user"})
 nan_checks = frozenset({"nan"})
 div_checks = frozenset({"div"})
@@ -102,15 +106,20 @@ class Error:
             messages.append(at + text)
         return "\n".join(messages) or None
 
+    def get_exception(self) -> CheckError | None:
+        """What `throw` raises, or None."""
+        message = self.get()
+        return None if message is None else CheckError(message)
+
     def throw(self) -> None:
         """Raise what was found.
 
         Raises:
           CheckError: a check failed.
         """
-        message = self.get()
-        if message is not None:
-            raise CheckError(message)
+        error = self.get_exception()
+        if error is not None:
+            raise error
 
     def __repr__(self) -> str:
         return "Error(traced)" if isinstance(self.code, Tracer) else f"Error({self.get()!r})"
@@ -293,6 +302,11 @@ _INDEXED: dict[str, Callable[[Instruction], tuple[list[Any], list[int]]]] = {
 
 
 # ---- what users call
+
+
+def debug_check(pred: Any, msg: str, *fmt_args: Any, **fmt_kwargs: Any) -> None:
+    """`check` that does nothing where the function is not checkified."""
+    check(pred, msg, *fmt_args, debug=True, **fmt_kwargs)
 
 
 def check(pred: Any, msg: str, *fmt_args: Any, debug: bool = False, **fmt_kwargs: Any) -> None:

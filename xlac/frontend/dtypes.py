@@ -101,10 +101,16 @@ def scalar_dtype(value: bool | int | float | complex) -> np.dtype:
             return default_int()
         if -(2**63) <= value < 2**63:
             return INT64
-        if value < 2**64:
+        if 0 <= value < 2**64:
             return np.dtype(np.uint64)
         raise RangeError(f"the integer {value} needs more than 64 bits")
     return default_complex() if isinstance(value, complex) else default_float()
+
+
+@functools.cache
+def _limits(dtype: np.dtype) -> tuple[int, int]:
+    info = ml_dtypes.iinfo(dtype)
+    return int(info.min), int(info.max)
 
 
 def check_range(value: int, dtype: np.dtype) -> None:
@@ -113,9 +119,9 @@ def check_range(value: int, dtype: np.dtype) -> None:
     Raises:
       RangeError: it does not.
     """
-    limits = ml_dtypes.iinfo(dtype)
-    if not limits.min <= value <= limits.max:
-        raise RangeError(f"the integer {value} is not in {dtype}, which holds {limits.min} to {limits.max}")
+    least, greatest = _limits(dtype)
+    if not least <= value <= greatest:
+        raise RangeError(f"the integer {value} is not in {dtype}, which holds {least} to {greatest}")
 
 
 def as_dtype(dtype: Any) -> np.dtype:
@@ -136,6 +142,19 @@ def as_dtype(dtype: Any) -> np.dtype:
 def kind(dtype: np.dtype) -> str:
     """ "p" (bool), "s", "u", "f" or "c"."""
     return element_type(dtype).kind
+
+
+_NUMPY_KIND = {"f": np.floating, "s": np.signedinteger, "u": np.unsignedinteger}
+
+
+def issubdtype(arg1: Any, arg2: Any, /) -> bool:
+    """NumPy's `issubdtype`, to which bfloat16 and the float8 types are kinds of `floating`, int4 of `signedinteger`."""
+    abstract = isinstance(arg2, type) and issubclass(arg2, np.generic)
+    if abstract and not (isinstance(arg1, type) and issubclass(arg1, np.generic)):
+        arg1 = np.dtype(arg1).type
+    if abstract and arg1.__module__ == "ml_dtypes":
+        return arg1 is arg2 or issubclass(_NUMPY_KIND[kind(np.dtype(arg1))], arg2)
+    return np.issubdtype(arg1, arg2)
 
 
 def is_inexact(dtype: np.dtype) -> bool:

@@ -477,6 +477,8 @@ def change_at(x: Any, index: Any, method: str, values: tuple, settings: dict[str
     for item in index if isinstance(index, tuple) else (index,):
         if isinstance(item, list):
             item = np.asarray(item, None if item else np.int32)
+        if _is_bool(item):
+            item = bool(item)
         alone = not isinstance(index, tuple) and method != "get" and not any(np.ndim(v) for v in values)
         if isinstance(item, np.ndarray) and item.dtype == np.bool_ and not alone:
             found = [place.astype(np.int32) for place in item.nonzero()]

@@ -166,12 +166,17 @@ def _arguments(
         raise TypeError(f"{name}: {len(args)} positional arguments; it takes {len(theirs)}")
     names, places = list(theirs), list(ours)
     given = {**dict(zip(names, args)), **kwargs}
+    if given.get("out") is not None:
+        raise _no_out(name, given["out"])
     positional: list[Any] = []
     named: dict[str, Any] = {}
     for key, value in given.items():
         parameter = theirs.get(key)
         at = names.index(key) if key in theirs else len(places)
         twin = places[at] if at < len(places) and places[at] not in theirs else None
+        mine = ours.get(key) or ours.get(twin)  # type: ignore[arg-type]
+        if mine is not None and mine.annotation == "ArrayLike" and isinstance(value, (list, tuple)):
+            value = _xnp().asarray(value)
         if key in ours and ours[key].kind is not inspect.Parameter.POSITIONAL_ONLY:
             named[key] = value
         elif key in ours or (twin is not None and ours[twin].kind is inspect.Parameter.POSITIONAL_ONLY):
@@ -243,7 +248,9 @@ def _unsupported(name: str, kwargs: dict[str, Any]) -> Exception:
     if short in INSTEAD:
         instead = f"use {INSTEAD[short]}"
     elif short not in _xnp().__all__ and hasattr(special, short):
-        return trace.trace_error(f"scipy.special.{short} does not work on traced arrays; use xlac.scipy.special.{short}")
+        return trace.trace_error(
+            f"scipy.special.{short} does not work on traced arrays; use xlac.scipy.special.{short}"
+        )
     else:
         import difflib
 

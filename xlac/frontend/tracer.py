@@ -89,6 +89,13 @@ class Tracer:
     def nbytes(self) -> int:
         return self.size * self.dtype.itemsize
 
+    @property
+    def aval(self) -> Any:
+        """Shape and dtype."""
+        from xlac.api import typeof
+
+        return typeof(self)
+
     def __len__(self) -> int:
         if not self.shape:
             raise trace.trace_error(f"len() of a traced scalar, {self._instruction.shape}")

@@ -85,7 +85,6 @@ imag = _unary("imag", "imag", "Imaginary part.")
 
 add = _binary("add", "add", "x + y.")
 sub = _binary("sub", "subtract", "x - y.")
-mul = _binary("mul", "multiply", "x * y.")
 div = _binary("div", "divide", "x / y; of integers, rounded toward zero.")
 rem = _binary("rem", "remainder", "Remainder of division toward zero: it has the sign of x.")
 max = _binary("max", "maximum", "The greater; NaN if either is.")
@@ -108,6 +107,15 @@ le = _compare("le", "LE", "x <= y.")
 lt = _compare("lt", "LT", "x < y.")
 lt_to = _compare("lt_to", "LT", "x < y in total order: -NaN < -inf < ... < -0 < 0 < ... < inf < NaN.", "TOTALORDER")
 eq_to = _compare("eq_to", "EQ", "x == y in total order.", "TOTALORDER")
+
+
+@public
+def mul(x: ArrayLike, y: ArrayLike, *, out_dtype: Any = None) -> Array:
+    """x * y; in another type, to which both are converted first, if one is given."""
+    a, b = match("mul", (x, y))
+    if out_dtype is not None:
+        a, b = (convert(v, dtypes.as_dtype(out_dtype)) for v in (a, b))
+    return emit(op.multiply, a, b, weak=a.weak_type)
 
 
 @public

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from xlac.ir.shape import PRED
@@ -10,6 +11,7 @@ from xlac.loop.ir import (
     Apply,
     Assign,
     Buffer,
+    Const,
     FloorDiv,
     For,
     FromIndex,
@@ -28,6 +30,7 @@ from xlac.loop.ir import (
     apply,
     from_index,
     in_range,
+    index,
     load,
     operands_first,
     statement_values,
@@ -111,9 +114,12 @@ class Rewriter:
 
     def _rebuilt(self, value: Value) -> Value:
         """A value whose operands have been rewritten."""
-        result = value
+        result: Value | None = value
         if isinstance(value, Apply):
-            result = apply(value.opcode, value.element_type, *map(self.value, value.args), **dict(value.attrs))
+            args = [self.value(a) for a in value.args]
+            result = _decided(value.opcode, args)
+            if result is None:
+                result = apply(value.opcode, value.element_type, *args, **dict(value.attrs))
         elif isinstance(value, Load):
             conditions = [self._guard(value), None if value.guard is None else self.value(value.guard)]
             known = [c for c in conditions if c is not None]
@@ -145,6 +151,66 @@ class Rewriter:
             return s
         assert isinstance(s, Loop)
         return Loop(self.value(s.condition), self.body(s.body))
+
+
+def _decided(opcode: str, args: Sequence[Value]) -> Value | None:
+    """One of the operands, where constant conditions among them decide that it is the result."""
+    if opcode == "select" and isinstance(args[0], Const):
+        return args[1] if args[0].number else args[2]
+    if opcode in ("and", "or") and args[0].element_type is PRED:
+        for i, a in enumerate(args):
+            if isinstance(a, Const):
+                return args[1 - i] if bool(a.number) == (opcode == "and") else a
+    return None
+
+
+# Steps that loops over elements with divided indices are taken in.
+PHASES = (2, 4)
+
+
+def split_phases(variables: Sequence[Var], body: list[Statement]) -> tuple[list[Var], list[Statement]]:
+    """for i < P*n: out[i] = f(i // P, i % P)  ->  for j < n: out[P*j] = f(j, 0); ... out[P*j + P-1] = f(j, P-1)
+
+    for the innermost variable, where a few phases P leave no division of it: conditions on remainders are decided then
+    and the elements of one phase lie at equal distances.
+    """
+    result = list(variables)
+    if not result or not all(isinstance(s, Store) and not s.buffer.element_type.is_complex for s in body):
+        return result, body
+    inner = result[-1]
+    found = [i for i in indices_of(body) if _divides(i, inner)]
+    if not found or any(s.index.coefficient(inner) != 1 for s in body if isinstance(s, Store)):
+        return result, body
+    for phases in PHASES:
+        if inner.extent % phases or inner.extent // phases < 4:
+            break
+        j = Var(inner.name, inner.extent // phases)
+        rewriters = [Rewriter(functools.partial(_at_phase, inner, j, phases, p)) for p in range(phases)]
+        if any(_divides(r.index(i), j) for r in rewriters for i in found):
+            continue
+        return [*result[:-1], j], [s for r in rewriters for s in r.body(body)]
+    return result, body
+
+
+def _divides(i: Index, variable: Var) -> bool:
+    """Whether an index has a division of what depends on the variable."""
+    return any(isinstance(a, (FloorDiv, Mod)) and variable in a.index.variables for a, _ in i.terms)
+
+
+def _at_phase(variable: Var, j: Var, phases: int, phase: int, i: Index) -> Index:
+    """An index with j * phases + phase in place of the variable, and the divisions that this decides."""
+    result = Index(i.const)
+    for atom, factor in i.terms:
+        if atom is variable:
+            part = index(j) * phases + phase
+        elif isinstance(atom, FloorDiv):
+            part = atom.index.floordiv(atom.divisor)
+        elif isinstance(atom, Mod):
+            part = atom.index.mod(atom.divisor)
+        else:
+            part = Index(0, ((atom, 1),))
+        result = result + part * factor
+    return result
 
 
 def merge_loops(variables: Sequence[Var], body: list[Statement]) -> tuple[list[Var], list[Statement]]:

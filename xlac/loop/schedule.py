@@ -44,7 +44,7 @@ from xlac.loop.ir import (
     load,
     read,
 )
-from xlac.loop.rewrite import merge_loops
+from xlac.loop.rewrite import merge_loops, split_phases
 from xlac.loop.transpose import tile_loops
 
 # Nanoseconds an elementwise opcode takes in one lane of a full vector; those not listed take the default.
@@ -224,6 +224,8 @@ class Scheduler:
         kept = [v for v in variables if v.extent > 1]
         kept, body = merge_loops(kept, body)
         cost = body_ns(body, self.width if vector else 1)
+        if vector:
+            kept, body = split_phases(kept, body)
         tiled = tile_loops(kept, body, self.width) if vector else None
         if tiled is not None:
             return self.parallel(name, tiled, 2 * cost * math.prod(v.extent for v in kept))
@@ -332,6 +334,7 @@ class Scheduler:
         width = vector_width_for(row[-1], 2 * self.width)
         kept_rows = self._values_worth_keeping(reduces, level, dims)
         kept_buffers: dict[Instruction, Buffer] = {}
+        wide_roots = [(r, o) for r, o in zip(self.roots, self.outputs) if r.dims != lead]
         for depth in range(max(level.values()) + 1):
             group = [x for x in reduces if level[x] == depth]
             registers = []
@@ -352,6 +355,11 @@ class Scheduler:
             for x in kept_rows.get(depth, ()):
                 kept_buffers[x] = Buffer(f"{x.name}.row", x.shape.element_type, math.prod(row), "local")
                 inner.append(Store(kept_buffers[x], linearize(row_at, row), e.at(x, at)))
+            # What a reduce takes and the kernel gives is computed once.
+            taken = set(live_instructions([x.operands[0] for x in group], self.storage))
+            for root, output in [pair for pair in wide_roots if pair[0] in taken]:
+                inner.append(Store(output, linearize(at, dims), e.at(root, at)))
+                wide_roots.remove((root, output))
             for x, register in zip(group, registers):
                 # The operand's indices in the order of the row, whatever order the reduce names its dimensions in.
                 value = convert(e.at(x.operands[0], at), register.element_type)
@@ -371,7 +379,6 @@ class Scheduler:
                 e.leave(body)
                 body.append(Store(output, linearize(at_lead, lead), e.at(root, at_lead)))
                 e.leave(stores)
-        wide_roots = [(r, o) for r, o in zip(self.roots, self.outputs) if r.dims != lead]
         values = [e.at(r, at) for r, _ in wide_roots]
         stores.extend(Store(o, linearize(at, dims), v) for (_, o), v in zip(wide_roots, values))
         if wide_roots:

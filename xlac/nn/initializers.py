@@ -18,6 +18,7 @@ from xlac.frontend import dtypes
 from xlac.frontend.trace import shape_error
 
 __all__ = [
+    "Initializer",
     "constant",
     "delta_orthogonal",
     "glorot_normal",

@@ -25,7 +25,6 @@ from numpy import (
     inf,
     integer,
     isscalar,
-    issubdtype,
     iterable,
     load,
     nan,
@@ -44,7 +43,7 @@ from numpy import (
 from numpy.exceptions import ComplexWarning
 
 from xlac.array import Array as ndarray
-from xlac.frontend.dtypes import result_type
+from xlac.frontend.dtypes import issubdtype, result_type
 from xlac.lax.movement import broadcast_shapes
 from xlac.numpy import (
     bits,

@@ -12,7 +12,7 @@ import numpy as np
 
 from xlac import lax
 from xlac.frontend import dtypes, trace
-from xlac.frontend.eager import as_array, made
+from xlac.frontend.eager import ArrayLike, as_array, made
 from xlac.frontend.stages import leaf_array
 from xlac.frontend.trace import lift
 from xlac.frontend.tracer import Tracer
@@ -256,8 +256,8 @@ def _line(start: Any, step: Any, n: int, kind: np.dtype) -> Tracer:
 
 
 def linspace(
-    start: Any,
-    stop: Any,
+    start: ArrayLike,
+    stop: ArrayLike,
     num: int = 50,
     endpoint: bool = True,
     retstep: bool = False,
@@ -294,7 +294,13 @@ def linspace(
 
 
 def logspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
+    start: ArrayLike,
+    stop: ArrayLike,
+    num: int = 50,
+    endpoint: bool = True,
+    base: Any = 10.0,
+    dtype: Any = None,
+    axis: int = 0,
 ) -> Any:
     """`num` numbers at equal ratios from base^start to base^stop."""
     import xlac.numpy as xnp
@@ -303,7 +309,9 @@ def logspace(
     return result if dtype is None else xnp.astype(result, dtype)
 
 
-def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
+def geomspace(
+    start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
+) -> Any:
     """`num` numbers at equal ratios from start to stop."""
     import xlac.numpy as xnp
 

@@ -90,7 +90,7 @@ def isdtype(dtype: Any, kind: Any) -> bool:
         except ShapeError:
             raise ValueError(f"isdtype: kind={kind!r}; it must be a type or one of {', '.join(_KINDS)}") from None
     if isinstance(kind, type) and issubclass(kind, np.generic) and kind in _ABSTRACT:
-        return np.issubdtype(own, kind)
+        return dtypes.issubdtype(own, kind)
     return own == as_dtype(kind)
 
 

@@ -199,9 +199,9 @@ def key_impl(keys: ArrayLike) -> str:
     return "unsafe_rbg" if config.read("jax_default_prng_impl") == "unsafe_rbg" else "rbg"
 
 
-def key_dtype(impl: Any = None) -> np.dtype:
+def key_dtype(impl_spec: Any = None) -> np.dtype:
     """The dtype of the keys that `key` makes: uint64 of ThreeFry, uint32 of others."""
-    return _UINT64 if _chosen("key_dtype", impl) == "threefry2x32" else _UINT32
+    return _UINT64 if _chosen("key_dtype", impl_spec) == "threefry2x32" else _UINT32
 
 
 @array_function

@@ -21,8 +21,7 @@ import numpy as np
 # Bytes of text per step: the arrays of a step stay in the cache.
 _STEP = 1 << 16
 _TENS = 10.0 ** np.arange(23)
-# Powers of ten, 10^-_MOST to 10^_MOST, as 64 bits whose first is 1, rounded down; the integer is those times 2^exponent.
-_MOST = 330
+_MOST = 330  # the greatest power of ten, and less its sign the least, of which the first 64 bits are kept
 # Numbers written per step.
 _WRITTEN = 1 << 13
 _ZERO = np.uint8(ord("0"))
@@ -147,7 +146,7 @@ def _step(data: bytes) -> np.ndarray | None:
 
 
 def _spelled(words: np.ndarray, ends: np.ndarray, length: np.ndarray, blocks: int) -> np.ndarray | None:
-    """The integers below 10^19 of the `length` digits before each end, at most eight for each block; None for others."""
+    """The integers below 10^19 of the `length` digits before each end, eight in a block; None for other words."""
     result = np.zeros(ends.size, np.uint64)
     for k in reversed(range(blocks)):
         # Eight bytes, the last digit's the highest; those that are not the number's are made zeros.

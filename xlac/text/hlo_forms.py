@@ -7,6 +7,7 @@ from dataclasses import replace
 from xlac.ir.module import Computation, Instruction
 from xlac.ir.opcode import OPCODES, Kind
 from xlac.ir.shape import ArrayShape, Shape, TupleShape
+from xlac.ir.window import WindowDim
 
 # Opcodes whose computations give one value, which MLIR's export may wrap in a tuple of one.
 _ONE_VALUED = frozenset(("map", "reduce", "reduce-window", "scatter", "sort"))
@@ -44,7 +45,8 @@ def _unwrap(computation: Computation) -> Computation:
 def _fit_window(convolution: Instruction) -> None:
     window, labels = convolution["window"], convolution["dim_labels"]
     kernel = convolution.operands[1].shape if len(convolution.operands) > 1 else None
-    if isinstance(kernel, ArrayShape) and len(window) == len(labels.kernel_spatial) == kernel.rank - 2:
+    if isinstance(kernel, ArrayShape) and len(labels.kernel_spatial) == kernel.rank - 2:
         sizes = [kernel.dims[k] for k in labels.kernel_spatial]
-        if [d.size for d in window] != sizes:
+        window = window or (WindowDim(1),) * len(sizes)
+        if len(window) == len(sizes):
             convolution.attrs["window"] = tuple(replace(d, size=size) for d, size in zip(window, sizes))

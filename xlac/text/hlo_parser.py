@@ -7,10 +7,9 @@ and each instruction is checked against its opcode row as it is built, so a faul
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,52 +17,28 @@ import numpy as np
 from xlac.errors import ParseError, ShapeError, XlacError
 from xlac.ir import ops as _rows  # noqa: F401  (fills the opcode table)
 from xlac.ir.module import Computation, Instruction, Module
-from xlac.ir.opcode import OPCODES, Attr, Kind, Opcode, find_opcode
+from xlac.ir.opcode import OPCODES, Kind, Opcode, find_opcode
 from xlac.ir.shape import PRED, ArrayShape, Shape, TupleShape, leaves
+from xlac.python_limits import much_made
 from xlac.text.attributes import (
     COMMON_ATTRIBUTES,
     ELIDED,
     OPAQUE_ATTRIBUTES,
     TUPLE_LITERAL,
-    parse_aliases,
-    parse_attribute,
-    parse_donors,
     parse_metadata,
 )
+from xlac.text.hlo_blocks import BRANCHES, Blocks, called_from
 from xlac.text.hlo_forms import make_plain
-from xlac.text.hlo_syntax import Block, Call, ProgramText, Statement, parse_tree
+from xlac.text.hlo_header import plain_layouts, read_donated, read_header
+from xlac.text.hlo_syntax import Block, Call, ProgramText, Statement, near, parse_tree, shape_end, value_of
 from xlac.text.literals import is_elided, parse_literal, stand_in, warn_of_stand_ins
 from xlac.text.shapes import TextError, parse_shape
 from xlac.text.source import Source
 
-HEADER_ATTRIBUTES = (
-    "is_scheduled",
-    "entry_computation_layout",
-    "input_output_alias",
-    "buffer_donor",
-    "alias_passthrough_params",
-    "allow_spmd_sharding_propagation_to_parameters",
-    "allow_spmd_sharding_propagation_to_output",
-    "replica_count",
-    "num_partitions",
-    "frontend_attributes",
-    "origin_recovery_table",
-)
-
-# Where a text has one of these and tells no entry layout, XLA takes plain layouts, whatever the instructions say.
-_CONFIGURES = {
-    "alias_passthrough_params",
-    "allow_spmd_sharding_propagation_to_parameters",
-    "allow_spmd_sharding_propagation_to_output",
-}
-
-# Computations written inside attributes, inside one another.
-MAX_INLINE_DEPTH = 32
 # Opcodes of which there is no asynchronous form, and the attribute of the form itself.
 _LEAVES = ("parameter", "constant", "async-start", "async-update", "async-done")
 _OF_ASYNC = ("async_execution_thread", "metadata", "control-predecessors")
 
-_BRANCHES = {"true_computation": 0, "false_computation": 1}
 _CUSTOM_CALL_WORDS = {
     "api_version": tuple(
         f"API_VERSION_{word}" for word in ("ORIGINAL", "STATUS_RETURNING", "STATUS_RETURNING_UNIFIED", "TYPED_FFI")
@@ -72,9 +47,7 @@ _CUSTOM_CALL_WORDS = {
 }
 _OPERAND = re.compile(r"\s*%?([A-Za-z_][\w.\-]*)\s*(?:,|\Z)")
 _NO_NAME = re.compile(r"\s*(?:,|\Z)")
-_ARRAY_SHAPE = re.compile(r"\s*[A-Za-z]\w*\[[^\[\]]*\](?:\s*\{[^{}]*\})?\s*")
 _NAME = re.compile(r"%?([A-Za-z_][\w.\-]*)\Z")
-_BRACE = re.compile(r'[{}]|"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 
 
 def parse_hlo(text: str, path: str | None = None, fill_constants: str | None = None) -> Module:
@@ -106,24 +79,11 @@ def parse_hlo(text: str, path: str | None = None, fill_constants: str | None = N
     if text.startswith("\ufeff"):
         text = text[1:]
     source = Source(text, path)
-    # Parsing makes many objects and no garbage cycles; the collector's passes over them would double the time.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with much_made(source.error_at("the program is nested too deep", 0)):
         return _Builder(source, fill_constants).build(parse_tree(source, source.skeleton, 0))
-    finally:
-        if collecting:
-            gc.enable()
 
 
 # ---- from statements to a module
-
-
-@lru_cache(maxsize=1)
-def _calling_attributes() -> frozenset[str]:
-    """The names of attributes that hold computations, in any row."""
-    kinds = (Kind.COMPUTATION, Kind.COMPUTATIONS)
-    return frozenset(_BRANCHES) | {n for row in OPCODES.values() for n, a in row.attrs.items() if a.kind in kinds}
 
 
 @cache
@@ -144,18 +104,18 @@ class _Builder:
         self.source = source
         self.fill_constants = fill_constants
         self.elided: list[int] = []
-        self.blocks: dict[str, Block] = {}
+        self.blocks = Blocks(source)
         self.built: dict[Block, Computation] = {}
-        self.names: set[str] = set()
+        self.names = self.blocks.names
         self.started: set[Computation] = set()  # what async-starts call
         self.unwrapped: dict[Computation, Computation] = {}
 
     def build(self, text: ProgramText) -> Module:
         if text.single is not None:
             return self._single(text.single)
-        entry = self._index(text.blocks)
-        blocks = list(self._callees_first(text.blocks))
-        needed = self._reached(entry)
+        entry = self.blocks.index(text.blocks)
+        blocks = list(self.blocks.callees_first(text.blocks))
+        needed = called_from(entry)
         for block in blocks:
             try:
                 self.built[block] = self._computation(block)
@@ -165,8 +125,8 @@ class _Builder:
         name = (
             re.sub(r"HloModule\s+%?", "", str(text.header)).strip(" \t\r\n:") if text.header else f"module_{entry.name}"
         )
-        module = Module(name, self.built[entry], self._header(text, self.built[entry]))
-        module.donated = self._donated(text, module)
+        module = Module(name, self.built[entry], read_header(self.source, text, self.built[entry]))
+        module.donated = read_donated(self.source, text, module)
         if text.tables:
             module.attrs["stack_frames"] = text.tables
         reached = set(module.computations)
@@ -175,16 +135,6 @@ class _Builder:
         module.uncalled = tuple(uncalled[:-1] if uncalled[-1] is module.entry else uncalled)
         warn_of_stand_ins(self.elided, self.fill_constants)
         return module
-
-    @staticmethod
-    def _reached(entry: Block) -> set[Block]:
-        """The blocks that the entry calls, directly or through others, and the entry."""
-        reached, stack = {entry}, [entry]
-        while stack:
-            new = [b for b in stack.pop().callees if b not in reached]
-            reached.update(new)
-            stack.extend(new)
-        return reached
 
     def _single(self, statement: Statement) -> Module:
         """A text of one instruction: operands that nothing defines become parameters of their shape."""
@@ -207,121 +157,15 @@ class _Builder:
             for shape, name, place in self._operands(call, block):
                 if name.__class__ is str and name not in scope.names:
                     scope.names[name] = computation.parameter(self._shape(shape, place), "" if "@" in name else name)
-        self._find_callees(block)
-        for callee in self._callees_first(block.callees):
+        self.blocks.find_callees(block)
+        for callee in self.blocks.callees_first(block.callees):
             self.built[callee] = self._computation(callee)
         self._statement(block, scope, statement)
         warn_of_stand_ins(self.elided, self.fill_constants)
-        layouts = {"is_scheduled": "true", "entry_computation_layout": _plain_layouts(computation)}
+        layouts = {"is_scheduled": "true", "entry_computation_layout": plain_layouts(computation)}
         return Module("_", computation, layouts)
 
     # -- computations
-
-    def _index(self, blocks: list[Block]) -> Block:
-        """Name the blocks and return the entry."""
-        entry = None
-        for block in blocks:
-            head = str(block.head)
-            is_entry = re.match(r"ENTRY\s", head) is not None
-            block.name = re.match(r"(?:ENTRY\s+)?%?([\w.\-]+)", head)[1]  # type: ignore[index]
-            place = block.base + block.head.start_pos
-            if block.name in self.blocks:
-                first = self.blocks[block.name]
-                line = self.source.line(first.base + first.head.start_pos)
-                raise self.source.error(f"computation {block.name} is defined already, at line {line}", place)
-            if is_entry and entry is not None:
-                raise self.source.error(f"{block.name} is a second ENTRY; {entry.name} is one already", place)
-            self.blocks[block.name] = block
-            self.names.add(block.name)
-            entry = block if is_entry else entry
-        return entry or blocks[-1]
-
-    def _find_callees(self, block: Block) -> None:
-        """Fill `block.callees`, parsing computations that are written inside attributes."""
-        calling = _calling_attributes()
-        for statement in block.statements:
-            for name, value, place in statement.attributes:
-                if name not in calling:
-                    continue
-                if "=" in value:
-                    inline = self._inline(block, name, value, place)
-                    block.inline[place] = inline
-                    block.callees.extend(inline)
-                    continue
-                for word in value.strip("{}").split(","):
-                    callee = self.blocks.get(word.strip().lstrip("%"))
-                    if callee is not None:  # a missing one is reported when the instruction is built
-                        block.callees.append(callee)
-
-    def _inline(self, block: Block, name: str, value: str, place: int) -> list[Block]:
-        """The computations written in an attribute's value: one `{...}` or a list of them in braces."""
-        if block.depth >= MAX_INLINE_DEPTH:
-            raise self.source.error(
-                f"computations are written inside others more than {MAX_INLINE_DEPTH} deep", block.base + place
-            )
-        spans = [(0, len(value))]
-        if not re.match(r"\{\s*(?:ROOT\s|%?[\w.\-]+\s*=)", value):
-            spans = self._brace_groups(value)
-        result = []
-        for start, end in spans:
-            head = "_ "
-            base = block.base + place + start - len(head)
-            text = parse_tree(self.source, head + value[start:end], base)
-            if len(text.blocks) != 1 or text.attributes:
-                raise self.source.error(f"{name} must be a computation's name, or one in braces", block.base + place)
-            new = text.blocks[0]
-            new.base, new.depth = base, block.depth + 1
-            result.append(new)
-        return result
-
-    @staticmethod
-    def _brace_groups(value: str) -> list[tuple[int, int]]:
-        """The places of the `{...}` directly inside the outer braces of `value`."""
-        depth, start, groups = 0, 0, []
-        for match in _BRACE.finditer(value):
-            if match[0] == "{":
-                depth += 1
-                if depth == 2:
-                    start = match.start()
-            elif match[0] == "}":
-                if depth == 2:
-                    groups.append((start, match.end()))
-                depth -= 1
-        return groups
-
-    def _callees_first(self, blocks: list[Block]) -> Iterator[Block]:
-        """Every block, and every one it calls before it.
-
-        Raises:
-          ParseError: a computation calls itself.
-        """
-        done: set[Block] = set()
-        path: set[Block] = set()
-        for first in blocks:
-            stack = [(first, False)]
-            while stack:
-                block, leaving = stack.pop()
-                if leaving:
-                    path.discard(block)
-                    done.add(block)
-                    yield block
-                    continue
-                if block in done:
-                    continue
-                if block in path:
-                    place = block.base + block.head.start_pos
-                    raise self.source.error(f"computation {block.name} calls itself, directly or through others", place)
-                path.add(block)
-                stack.append((block, True))
-                self._find_callees(block)
-                for callee in reversed(block.callees):
-                    if callee in path:
-                        place = callee.base + callee.head.start_pos
-                        raise self.source.error(
-                            f"computation {callee.name} calls itself, directly or through others", place
-                        )
-                    if callee not in done:
-                        stack.append((callee, False))
 
     def _computation(self, block: Block) -> Computation:
         if not block.name:  # written inside an attribute; XLA numbers those as it comes to their ends
@@ -399,63 +243,6 @@ class _Builder:
             except XlacError as error:
                 raise self.source.error(str(error), scope.predecessors[0][2]) from None
 
-    # -- the header
-
-    def _header(self, text: ProgramText, entry: Computation) -> dict[str, str]:
-        attributes: dict[str, str] = {}
-        base = text.blocks[0].base
-        for name, value, place in text.attributes:
-            if name in attributes:
-                raise self.source.error(f"attribute {name} is given twice", base + place)
-            if name not in HEADER_ATTRIBUTES:
-                known = ", ".join(HEADER_ATTRIBUTES)
-                raise self.source.error(
-                    f"unknown attribute {name} of a module{_near(name, HEADER_ATTRIBUTES)}; they are {known}",
-                    base + place,
-                )
-            if name in ("is_scheduled", "alias_passthrough_params"):
-                self._value(Attr(Kind.BOOL), name, value, base + place)
-            elif name in ("replica_count", "num_partitions"):
-                self._value(Attr(Kind.INT), name, value, base + place)
-            elif name == "entry_computation_layout":
-                self._entry_layout(value, base + place, entry)
-            attributes[name] = value
-        several = any(attributes.get(name, "1") != "1" for name in ("replica_count", "num_partitions"))
-        if "entry_computation_layout" not in attributes and (several or _CONFIGURES & set(attributes)):
-            attributes["entry_computation_layout"] = _plain_layouts(entry)
-        return attributes
-
-    def _donated(self, text: ProgramText, module: Module) -> tuple[int, ...]:
-        """The arrays among the parameters whose memory a run may take over."""
-        found: set[int] = set()
-        for name, value, place in text.attributes:
-            try:
-                if name == "input_output_alias":
-                    found.update(parse_aliases(value, module.parameter_shapes, module.entry.root.shape))
-                elif name == "buffer_donor":
-                    found.update(parse_donors(value, module.parameter_shapes))
-            except TextError as error:
-                raise self.source.error(
-                    f"{name}: {error.message}", text.blocks[0].base + place + error.offset
-                ) from None
-        return tuple(sorted(found))
-
-    def _entry_layout(self, value: str, place: int, entry: Computation) -> None:
-        """Check entry_computation_layout={(f32[2]{0})->f32[2]{0}} against the entry."""
-        try:
-            parameters, result = parse_entry_layout(value)
-        except TextError as error:
-            raise self.source.error(f"entry_computation_layout: {error.message}", place + error.offset) from None
-        have = TupleShape(tuple(p.shape for p in entry.parameters))
-        if parameters != have:
-            raise self.source.error(
-                f"entry_computation_layout has parameters {parameters} but those of {entry.name} are {have}", place
-            )
-        if result != entry.root.shape:
-            raise self.source.error(
-                f"entry_computation_layout has the result {result} but {entry.name} gives {entry.root.shape}", place
-            )
-
     # -- instructions
 
     def _statement(self, block: Block, scope: _Scope, statement: Statement) -> Instruction:
@@ -508,7 +295,7 @@ class _Builder:
             match = _OPERAND.match(text, start)
             shape = None
             if match is None:
-                stop = _shape_end(text, start)
+                stop = shape_end(text, start)
                 shape = text[start:stop]
                 match = _OPERAND.match(text, stop)
                 if match is None:
@@ -547,6 +334,9 @@ class _Builder:
         if opcode_name == "constant" or opcode_name == "parameter":
             return self._leaf(block, scope, row, call, shape, attributes, name)
         operands = self._operand_instructions(block, scope, call)
+        bits = opcode_name == "rng-bit-generator" and operands and isinstance(shape, ArrayShape)
+        if bits:  # of the new state and the bits, XLA also gives the bits alone
+            shape = TupleShape((operands[0].shape, shape))  # type: ignore[arg-type]
         instruction = Instruction(row, shape, operands)  # type: ignore[arg-type]
         if wrapped is not None and opcode_name == "async-start":
             attributes, known = self._wrap(block, scope, call, instruction, wrapped, attributes, name)
@@ -561,6 +351,9 @@ class _Builder:
             self._check_custom_call(block, call, instruction)
         elif opcode_name == "conditional":
             self._check_branches(block, attributes, operands[0].shape)
+        if bits:
+            pair = scope.add(instruction, f"{name}.pair")
+            return scope.add(OPCODES["get-tuple-element"].make(pair, index=1), name)
         return scope.add(instruction, name)
 
     def _wrap(
@@ -587,7 +380,7 @@ class _Builder:
         computation = Computation(self._fresh(f"async_{name}"))
         parameters = [computation.parameter(x.shape) for x in start.operands]
         inner = Instruction(wrapped, shape[1], parameters)
-        own = [a for a in attributes if a[0] in _OF_ASYNC or (a[0] not in wrapped.attrs and a[0] not in _BRANCHES)]
+        own = [a for a in attributes if a[0] in _OF_ASYNC or (a[0] not in wrapped.attrs and a[0] not in BRANCHES)]
         self._set_attributes(block, scope, call, inner, [a for a in attributes if a not in own], {})
         self._infer(block, call, inner, shape[1])
         computation.add(inner)
@@ -664,7 +457,7 @@ class _Builder:
         pairs = isinstance(index, ArrayShape) and index.element_type is PRED
         wanted = "true_computation and false_computation" if pairs else "branch_computations={...}"
         for name, _, place in attributes:
-            if name in (("branch_computations",) if pairs else _BRANCHES):
+            if name in (("branch_computations",) if pairs else BRANCHES):
                 raise self.source.error(
                     f"{name} cannot stand at a conditional with {'a pred' if pairs else index}; it takes {wanted}",
                     block.base + place,
@@ -707,9 +500,7 @@ class _Builder:
                     f"operand {name} is defined only later, at line {line}; operands come first", place
                 )
         known = [re.sub(r"ROOT\s|[%=\s]", "", str(s.assign)) for s in block.statements[:2000]]
-        return self.source.error(
-            f"operand {name} is not defined in computation {block.name}{_near(name, known)}", place
-        )
+        return self.source.error(f"operand {name} is not defined in computation {block.name}{near(name, known)}", place)
 
     def _leaf(
         self,
@@ -855,13 +646,13 @@ class _Builder:
             name, text, place = attribute
             attr = row.attrs.get(name)
             if attr is None or attr.kind is Kind.OBJECT:
-                if name in _BRANCHES and row.name == "conditional":
+                if name in BRANCHES and row.name == "conditional":
                     branches = values.setdefault("branch_computations", [None, None])
-                    if branches.__class__ is not list or branches[_BRANCHES[name]] is not None:
+                    if branches.__class__ is not list or branches[BRANCHES[name]] is not None:
                         raise self.source.error(
                             f"attribute {name} is given twice, or beside branch_computations", block.base + place
                         )
-                    branches[_BRANCHES[name]] = self._one_called(block, name, text, place)
+                    branches[BRANCHES[name]] = self._one_called(block, name, text, place)
                 else:
                     rest.append(attribute)
                 continue
@@ -872,7 +663,7 @@ class _Builder:
             elif attr.kind is Kind.COMPUTATIONS:
                 values[name] = tuple(self._called(block, name, text, place))
             else:
-                values[name] = self._value(attr, name, text, block.base + place)
+                values[name] = value_of(self.source, attr, name, text, block.base + place)
         branches = values.get("branch_computations")
         if branches.__class__ is list:
             if None in branches:
@@ -921,15 +712,9 @@ class _Builder:
                 own = () if row.name in ("constant", "parameter") else tuple(row.attrs)
                 known = (*own, "metadata", "control-predecessors", *COMMON_ATTRIBUTES)
                 raise self.source.error(
-                    f"unknown attribute {name} of {row.name}{_near(name, known)}; it may have {', '.join(known)}",
+                    f"unknown attribute {name} of {row.name}{near(name, known)}; it may have {', '.join(known)}",
                     block.base + place,
                 )
-
-    def _value(self, attr: Attr, name: str, text: str, place: int) -> Any:
-        try:
-            return parse_attribute(attr.kind, text)
-        except TextError as error:
-            raise self.source.error(f"{name}: {error.message}", place + error.offset) from None
 
     def _one_called(self, block: Block, name: str, text: str, place: int) -> Computation:
         called = self._called(block, name, text, place)
@@ -951,10 +736,10 @@ class _Builder:
                 raise self.source.error(
                     f"{name}={text[:40]}; it must name a computation, as in {name}=%add", block.base + place
                 )
-            callee = self.blocks.get(match[1])
+            callee = self.blocks.by_name.get(match[1])
             if callee is None:
-                near = _near(match[1], list(self.blocks))
-                raise self.source.error(f"computation {match[1]} is not defined{near}", block.base + place)
+                hint = near(match[1], list(self.blocks.by_name))
+                raise self.source.error(f"computation {match[1]} is not defined{hint}", block.base + place)
             if callee not in self.built:
                 raise self.source.error(f"computation {match[1]} has an error", block.base + place)
             result.append(self.built[callee])
@@ -1018,53 +803,10 @@ class _Scope:
         return self.computation.add(instruction, name)
 
 
-def parse_entry_layout(value: str) -> tuple[TupleShape, Shape]:
-    """The parameter shapes and the result shape of `{(f32[2]{0}, s32[])->f32[2]{0}}`.
-
-    Raises:
-      TextError: not of that form.
-    """
-    inner = value.strip()[1:-1]
-    stop = _shape_end(inner, 0)
-    arrow = inner.find("->", stop)
-    if not inner.lstrip().startswith("(") or arrow < 0 or inner[stop:arrow].strip():
-        raise TextError("it must look like {(f32[2]{0}, s32[])->f32[2]{0}}")
-    parameters = parse_shape(inner[:stop])
-    assert isinstance(parameters, TupleShape)
-    try:
-        return parameters, parse_shape(inner[arrow + 2 :])
-    except TextError as error:
-        raise TextError(error.message, error.offset + arrow + 3) from None
-
-
-def _plain_layouts(entry: Computation) -> str:
-    """An entry_computation_layout of row-major arrays."""
-    return f"{{{TupleShape(tuple(p.shape for p in entry.parameters))}->{entry.root.shape}}}"
-
-
-def _shape_end(text: str, start: int) -> int:
-    """Where the shape that begins at `start` ends, white space after it included; `start` where none begins."""
-    match = _ARRAY_SHAPE.match(text, start)
-    if match:
-        return match.end()
-    depth = 0
-    for match in re.compile(r"[()]|[^\s()]").finditer(text, start):
-        c = match[0]
-        if c == "(":
-            depth += 1
-        elif c == ")":
-            depth -= 1
-            if not depth:
-                return match.end()
-        if not depth:
-            break
-    return start
-
-
 def _with_operand_layout(instruction: Instruction, shape: Shape) -> Shape:
     """An inferred shape, with the layout XLA infers.
 
-    That of the first operand for elementwise results, moved by a transpose.
+    That of the first operand for elementwise results and what is reversed, moved by a transpose.
     """
     row = instruction.opcode
     if row.name == "transpose" and isinstance(shape, ArrayShape):
@@ -1073,15 +815,8 @@ def _with_operand_layout(instruction: Instruction, shape: Shape) -> Shape:
         assert isinstance(first, ArrayShape)
         return shape.with_layout(tuple(moved[d] for d in first.minor_to_major))
     operands = instruction.operands
-    if row.elementwise and operands and isinstance(shape, ArrayShape) and isinstance(operands[0].shape, ArrayShape):
+    if (row.elementwise or row.name == "reverse") and operands and isinstance(shape, ArrayShape):
         first = operands[0].shape
-        if first.dims == shape.dims and first.layout != shape.layout:
+        if isinstance(first, ArrayShape) and first.dims == shape.dims and first.layout != shape.layout:
             return shape.with_layout(first.layout)
     return shape
-
-
-def _near(name: str, known: Any) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, known, n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -122,7 +122,7 @@ def _entry_layout(module: Module, text: str | None) -> str:
     parameters: Shape = TupleShape(tuple(module.parameter_shapes))
     result = module.entry.root.shape
     if text is not None:
-        from xlac.text.hlo_parser import parse_entry_layout
+        from xlac.text.hlo_header import parse_entry_layout
 
         try:
             told_parameters, told_result = parse_entry_layout(text)

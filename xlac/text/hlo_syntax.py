@@ -12,14 +12,17 @@ from functools import lru_cache
 from typing import Any
 
 from xlac.errors import ParseError
-from xlac.text.shapes import MAX_TUPLE_DEPTH
+from xlac.ir.opcode import Attr
+from xlac.text.attributes import parse_attribute
+from xlac.text.shapes import MAX_TUPLE_DEPTH, TextError
 from xlac.text.source import Source
 
 # Braces as deep as this are one token of the grammar; tuple shapes as deep as that, one level being for parameters.
 _GRAMMAR_DEPTH = 5
 _TUPLE_DEPTH = 7
 
-_BRACE = re.compile(r'[{}]|"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+_ARRAY_SHAPE = re.compile(r"\s*[A-Za-z]\w*\[[^\[\]]*\](?:\s*\{[^{}]*\})?\s*")
+BRACE = re.compile(r'[{}]|"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _PARENTHESIS = re.compile(r'[()]|"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _SHOW = re.compile(r"\s*([^\s,;{}()]+|.)", re.DOTALL)
 
@@ -181,7 +184,7 @@ def _lift_deep_braces(text: str, lifted: list[str]) -> str:
     deepest = 0
     pieces: list[str] = []
     done = 0
-    for match in _BRACE.finditer(text):
+    for match in BRACE.finditer(text):
         if match[0] == "{":
             before = text[max(0, match.start() - 80) : match.start()].rstrip()
             opened.append((match.start(), before.endswith("=")))
@@ -241,6 +244,43 @@ def _put_back(text: ProgramText, lifted: list[str], whole: str) -> None:
                 attributes[i] = (name, lifted[int(value[1:])], place)
             elif "(@" in value:
                 attributes[i] = (name, whole[place : place + len(value)], place)
+
+
+# ---- pieces of text
+
+
+def value_of(source: Source, attr: Attr, name: str, text: str, place: int) -> Any:
+    """The value that an attribute's text, at a place of the skeleton, spells."""
+    try:
+        return parse_attribute(attr.kind, text)
+    except TextError as error:
+        raise source.error(f"{name}: {error.message}", place + error.offset) from None
+
+
+def shape_end(text: str, start: int) -> int:
+    """Where the shape that begins at `start` ends, white space after it included; `start` where none begins."""
+    match = _ARRAY_SHAPE.match(text, start)
+    if match:
+        return match.end()
+    depth = 0
+    for match in re.compile(r"[()]|[^\s()]").finditer(text, start):
+        c = match[0]
+        if c == "(":
+            depth += 1
+        elif c == ")":
+            depth -= 1
+            if not depth:
+                return match.end()
+        if not depth:
+            break
+    return start
+
+
+def near(name: str, known: Any) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 # ---- syntax errors

@@ -21,12 +21,14 @@ from xlac.ir.evaluate import evaluate_instruction
 from xlac.ir.module import Computation, Instruction, Module
 from xlac.ir.opcode import OPCODES, Opcode, op
 from xlac.ir.shape import S64, ArrayShape, Shape, TokenShape, TupleShape, mlir_element_type
+from xlac.python_limits import much_made
 from xlac.text.literals import stand_in, warn_of_stand_ins
-from xlac.text.shapes import TextError
+from xlac.text.shapes import MAX_TUPLE_DEPTH, TextError
 from xlac.text.stablehlo_literals import from_bytes, parse_dense
 from xlac.text.stablehlo_ops import ROWS
 from xlac.text.stablehlo_syntax import (
     MAX_DEPTH,
+    MAX_RESULTS,
     Block,
     Dictionary,
     Group,
@@ -66,11 +68,9 @@ def parse_stablehlo(text: str, path: str | None = None, fill_constants: str | No
     """
     if fill_constants not in (None, "random"):
         raise ParseError(f'fill_constants is {fill_constants!r}; it must be None or "random"', path=path)
-    try:
+    with much_made(ParseError("the program is nested too deep", path=path)):
         operations, aliases, blobs = parse_syntax(text, path)
         return _Builder(operations, aliases, blobs, path, fill_constants).module()
-    except RecursionError:
-        raise ParseError("the program is nested too deep", path=path) from None
 
 
 class Scope:
@@ -114,6 +114,7 @@ class _Builder:
         self.aliases = aliases
         self.blobs = blobs
         self.types: dict[str, Shape] = {}
+        self.extents: dict[str, tuple[int, int]] = {}  # how deep tuple types are nested, and how many types they hold
         self.signatures: dict[str, tuple[tuple[Shape, ...], tuple[Shape, ...] | None]] = {}
         self.functions: dict[str, Syntax] = {}
         self.built: dict[str, Computation] = {}
@@ -141,14 +142,25 @@ class _Builder:
             if text in self.aliases:
                 item = self.aliases[text][0]
                 self.aliases = {k: v for k, v in self.aliases.items() if k != text}  # an alias of itself is unknown
-                return self.shape(str(item), token)
+                shape = self.shape(str(item), token)
+                self.extents[text] = self.extents.get(str(item), (0, 1))
+                return shape
             if text.endswith(".token"):
                 return TokenShape()
             if text.startswith("!quant."):
                 raise self.fail(f"the quantised type {text} is not supported; dequantise the program first", token)
             raise self.fail(f"unknown type {text}; expected tensor<...>, tuple<...> or !stablehlo.token", token)
         if text.startswith("tuple<"):
-            return TupleShape(tuple(self.shape(t, token) for t in split_types(text[6:-1])))
+            parts = split_types(text[6:-1])
+            shapes = tuple(self.shape(t, token) for t in parts)
+            # An alias may stand for many types, and be in an alias many times.
+            extents = [self.extents.get(t, (0, 1)) for t in parts]
+            depth, count = 1 + max((d for d, _ in extents), default=0), sum(n for _, n in extents)
+            if depth > MAX_TUPLE_DEPTH or count > MAX_RESULTS:
+                limits = f"more than {MAX_TUPLE_DEPTH} deep, or hold more than {MAX_RESULTS} types"
+                raise self.fail(f"tuples may not be nested {limits}", token)
+            self.extents[text] = depth, count
+            return TupleShape(shapes)
         match = _TENSOR.fullmatch(text)
         if match is None:
             if "*x" in text:

@@ -14,11 +14,12 @@ from importlib import resources
 from typing import Any
 
 from xlac.errors import ParseError
+from xlac.text.shapes import MAX_TUPLE_DEPTH
 
 Item = Any  # a lark Token, Group, Dictionary or Region
 
-# Items inside items, and regions inside regions, may nest this deep.
-MAX_DEPTH = 64
+# Regions may nest this deep.
+MAX_DEPTH = 128
 
 
 class Group:
@@ -206,8 +207,15 @@ def parse_syntax(text: str, path: str | None = None) -> tuple[list[Syntax], dict
     from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
     check_depth(text, path)
+    lifted: dict[str, str] = {}
     try:
-        top = _parser().parse(text)
+        try:
+            top = _parser().parse(text)
+        except UnexpectedInput:
+            shallow = _lift_tuples(text, lifted)
+            if not lifted:
+                raise
+            top = _parser().parse(shallow)
     except UnexpectedToken as error:
         token = error.token
         wanted = sorted({_FRIENDLY[name] for name in error.expected if name in _FRIENDLY})
@@ -224,7 +232,8 @@ def parse_syntax(text: str, path: str | None = None) -> tuple[list[Syntax], dict
         raise ParseError(str(error).split("\n")[0], error.line, error.column, path) from None
     except ParseError as error:
         raise ParseError(error.message, error.line, error.column, path) from None
-    operations, aliases, blobs = [], {}, ""
+    operations, blobs = [], ""
+    aliases: dict[str, list[Item]] = {alias: [type_] for type_, alias in lifted.items()}
     for item in top:
         if isinstance(item, Syntax):
             operations.append(item)
@@ -233,6 +242,22 @@ def parse_syntax(text: str, path: str | None = None) -> tuple[list[Syntax], dict
         else:
             aliases[item[0].rstrip("= \t\r\n")] = [item[1]]
     return operations, aliases, blobs
+
+
+def _lift_tuples(text: str, lifted: dict[str, str]) -> str:
+    """Replace tuple types inside others by aliases and spaces of the same length; `lifted` is filled with both.
+
+    The grammar can tell types a few levels deep.
+    """
+
+    def alias(match: re.Match[str]) -> str:
+        return lifted.setdefault(match[0], f"!{len(lifted)}").ljust(len(match[0]))
+
+    for _ in range(MAX_TUPLE_DEPTH):
+        text, count = _INNER_TUPLE.subn(alias, text)
+        if not count:
+            break
+    return text
 
 
 def _short(token: str) -> str:
@@ -263,7 +288,9 @@ def _parser() -> Any:
 
 
 # Lists of numbers go as a whole: they are most of a program with large literals.
-_BRACKET = re.compile(r'\[[-+.,()\s0-9A-Za-z]*\]|[(\[{)\]}]|"[^"\\\n]*(?:\\.[^"\\\n]*)*(?:"|\\?$)|//[^\n]*', re.MULTILINE)
+_BRACKET = re.compile(
+    r'\[[-+.,()\s0-9A-Za-z]*\]|[(\[{)\]}]|"[^"\\\n]*(?:\\.[^"\\\n]*)*(?:"|\\?$)|//[^\n]*', re.MULTILINE
+)
 _NOT_PARENTHESES = bytes(c for c in range(256) if c not in b"()")
 # What is read recursively, such as a configuration, is refused elsewhere at a smaller depth.
 _DEEP = 4096
@@ -302,6 +329,8 @@ def _line_column(text: str, position: int) -> tuple[int, int]:
 
 
 _ANGLES = r"<[^<>]*(?:<[^<>]*(?:<[^<>]*>[^<>]*)*>[^<>]*)*>"
+# A tuple type that holds none, where another one holds it.
+_INNER_TUPLE = re.compile(r"(?<=[<,\s])tuple<(?:[^<>]|(?<!tuple)<[^<>]*(?:<[^<>]*>[^<>]*)*>)*>(?=\s*[,>])")
 _TYPE = re.compile(rf"(?:[A-Za-z_]\w*|![\w$.-]+)(?:{_ANGLES})?")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from xlac.errors import ShapeError
 from xlac.ir.opcode import DIM_LABELS, INT, WINDOW, WORDS, opcode
-from xlac.ir.ops.dot import accumulator, between
+from xlac.ir.ops.dot import accumulator, between, wider
 from xlac.ir.ops.elementwise import convert_values, quiet, require_array
 from xlac.ir.ops.window import check_window, window_base
 from xlac.ir.shape import ArrayShape, Shape, element_type
@@ -66,9 +66,7 @@ def _convolution_shape(
                 f"{name}: the result is {shape} but the operands, {x} and {kernel}, give dimensions {list(dims)}"
             )
         return shape
-    if x.element_type is not kernel.element_type:
-        raise ShapeError(f"{name}: operand 1 is {kernel} but operand 0 is {x}; convert one, or give the result's type")
-    return ArrayShape(x.element_type, dims)
+    return ArrayShape(wider(x.element_type, kernel.element_type), dims)
 
 
 def _convolution(

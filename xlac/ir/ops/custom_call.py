@@ -183,7 +183,7 @@ def find_target(name: str) -> Target:
       EvaluateError: it is not known; the message lists those that are.
     """
     found = TARGETS.get(name)
-    if name == PYTHON_CALLBACK:
+    if name == PYTHON_CALLBACK or (found is None and name.endswith("python_cpu_callback")):  # xlac's own and JAX's
         raise EvaluateError(
             f'custom-call: target "{name}" is a Python function of the process that traced this program, and no text '
             "or file holds it; trace the function again in this process"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -52,9 +53,7 @@ def _dot_shape(
         if shape.dims != dims:
             raise ShapeError(f"dot: the result is {shape} but the operands, {x} and {y}, give dimensions {list(dims)}")
         return shape
-    if x.element_type is not y.element_type:
-        raise ShapeError(f"dot: operand 1 is {y} but operand 0 is {x}; convert one, or give the result's type")
-    return ArrayShape(x.element_type, dims)
+    return ArrayShape(wider(x.element_type, y.element_type), dims)
 
 
 def matmul_form(
@@ -76,13 +75,17 @@ def matmul_form(
 _HOLDS = {"p": 0, "s": 1, "u": 1, "f": 2, "c": 3}
 
 
+def wider(x: ElementType, y: ElementType) -> ElementType:
+    """The type of a product of two types where none is given: the one that holds more, as in XLA."""
+    return max(x, y, key=lambda r: (_HOLDS[r.kind], r.bits))
+
+
 def between(row: ElementType, *operands: ElementType) -> ElementType:
     """The type a product is rounded to before it becomes one of `row`: another where that holds less than an operand.
 
     So integers of floats are products of floats, rounded once, and predicates of integers are sums that are not zero.
     """
-    wider = [r for r in operands if _HOLDS[r.kind] > _HOLDS[row.kind]]
-    return max(wider, key=lambda r: (_HOLDS[r.kind], r.bits), default=row)
+    return functools.reduce(wider, (r for r in operands if _HOLDS[r.kind] > _HOLDS[row.kind]), row)
 
 
 def accumulator(row: ElementType) -> ElementType:

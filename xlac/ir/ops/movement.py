@@ -196,6 +196,8 @@ def _iota_shape(*, shape: Shape, iota_dimension: int) -> ArrayShape:
 
 
 def _iota(*, shape: ArrayShape, iota_dimension: int) -> np.ndarray:
+    if not shape.size:  # the other dimensions may be longer than memory
+        return np.zeros(shape.dims, shape.dtype)
     counts = convert_values(np.arange(shape.dims[iota_dimension], dtype=np.int64), shape.element_type)
     return np.broadcast_to(counts.reshape([-1 if d == iota_dimension else 1 for d in range(shape.rank)]), shape.dims)
 

@@ -26,6 +26,11 @@ def _check(name: str, feature_index: int, operands: tuple[Shape, ...], like_inpu
     return ArrayShape(first.element_type, first.dims)
 
 
+def single(epsilon: float) -> float:
+    """An epsilon as programs hold it, in float32 whatever the type of the arrays."""
+    return float(np.float32(epsilon))
+
+
 def _training_shape(x: Shape, scale: Shape, offset: Shape, *, epsilon: float, feature_index: int) -> TupleShape:
     result = _check("batch-norm-training", feature_index, (x, scale, offset))
     each = ArrayShape(scale.element_type, scale.dims)  # type: ignore[union-attr]
@@ -60,7 +65,7 @@ def _training(x: np.ndarray, scale: np.ndarray, offset: np.ndarray, *, epsilon: 
     wide, axes = _wide(x), _others(x, feature_index)
     mean = np.mean(wide, axis=axes, keepdims=True)
     variance = np.mean(np.square(wide - mean), axis=axes, keepdims=True)
-    normal = (wide - mean) / np.sqrt(variance + wide.dtype.type(epsilon))
+    normal = (wide - mean) / np.sqrt(variance + wide.dtype.type(single(epsilon)))
     result = normal * _along(scale, x, feature_index) + _along(offset, x, feature_index)
     return result.astype(x.dtype), mean.reshape(-1).astype(scale.dtype), variance.reshape(-1).astype(scale.dtype)
 
@@ -76,7 +81,7 @@ def _inference(
     feature_index: int,
 ) -> np.ndarray:
     wide = _wide(x)
-    spread = np.sqrt(_along(variance, x, feature_index) + wide.dtype.type(epsilon))
+    spread = np.sqrt(_along(variance, x, feature_index) + wide.dtype.type(single(epsilon)))
     normal = (wide - _along(mean, x, feature_index)) / spread
     return (normal * _along(scale, x, feature_index) + _along(offset, x, feature_index)).astype(x.dtype)
 
@@ -99,7 +104,7 @@ def _grad(
     wide, dy, axes = _wide(x), _wide(grad), _others(x, feature_index)
     n = wide.dtype.type(x.size // max(x.shape[feature_index], 1))
     centred = wide - _along(mean, x, feature_index)
-    inverse = 1 / np.sqrt(_along(variance, x, feature_index) + wide.dtype.type(epsilon))
+    inverse = 1 / np.sqrt(_along(variance, x, feature_index) + wide.dtype.type(single(epsilon)))
     d_offset = np.sum(dy, axis=axes, keepdims=True)
     product = np.sum(dy * centred, axis=axes, keepdims=True)
     d_scale = product * inverse

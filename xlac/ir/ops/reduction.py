@@ -281,7 +281,12 @@ opcode(
 
 
 def _scan_shape(
-    *operands: Shape, shape: Shape, dimensions: tuple[int, ...], num_carries: int, to_apply: Computation, **_: Any
+    *operands: Shape,
+    shape: Shape | None = None,
+    dimensions: tuple[int, ...],
+    num_carries: int,
+    to_apply: Computation,
+    **_: Any,
 ) -> Shape:
     if not 0 <= num_carries < len(operands):
         raise ShapeError(f"scan: num_carries={num_carries} of {len(operands)} operands; it needs an array to scan")

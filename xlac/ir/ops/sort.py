@@ -231,7 +231,7 @@ def top_k(x: np.ndarray, k: int, largest: bool = True) -> tuple[np.ndarray, np.n
 opcode(
     "topk",
     arity=1,
-    attrs={"k": INT, "largest": BOOL.optional(False)},
+    attrs={"k": INT, "largest": BOOL.optional(True)},
     shape=_topk_shape,
     evaluate=quiet(lambda x, *, k, largest: top_k(x, k, largest)),
 )

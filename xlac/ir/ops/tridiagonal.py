@@ -8,9 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def solve(
-    lower: np.ndarray, main: np.ndarray, upper: np.ndarray, b: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def solve(lower: np.ndarray, main: np.ndarray, upper: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x of the systems, and info [...]: the 1-based place of the first zero pivot, or 0.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from xlac.ir.module import Instruction, Module
+from xlac.ir.ops.normalization import single
 from xlac.ir.shape import F32
 from xlac.passes.expand.build import Array, expand, tuple_
 
@@ -49,7 +50,7 @@ def _training(x: Instruction) -> Instruction:
     mean = f.sum(a) / f.count
     centred = a - f.along(mean)
     variance = f.sum(centred * centred) / f.count
-    spread = (variance + x["epsilon"]).apply("sqrt")
+    spread = (variance + single(x["epsilon"])).apply("sqrt")
     result = centred / f.along(spread) * f.along(scale) + f.along(offset)
     types = [s.element_type for s in x.shape]  # type: ignore[union-attr]
     return tuple_(*(v.convert(t) for v, t in zip((result, mean, variance), types)))
@@ -58,7 +59,7 @@ def _training(x: Instruction) -> Instruction:
 def _inference(x: Instruction) -> Instruction:
     a, scale, offset, mean, variance = _operands(x)
     f = _Features(a.dims, x["feature_index"])
-    spread = (variance + x["epsilon"]).apply("sqrt")
+    spread = (variance + single(x["epsilon"])).apply("sqrt")
     result = (a - f.along(mean)) / f.along(spread) * f.along(scale) + f.along(offset)
     return result.convert(x.shape.element_type).node  # type: ignore[union-attr]
 
@@ -70,7 +71,7 @@ def _grad(x: Instruction) -> Instruction:
     a, scale, mean, variance, grad = _operands(x)
     f = _Features(a.dims, x["feature_index"])
     n = max(f.count, 1)
-    inverse = 1 / (variance + x["epsilon"]).apply("sqrt")
+    inverse = 1 / (variance + single(x["epsilon"])).apply("sqrt")
     centred = a - f.along(mean)
     d_offset = f.sum(grad)
     d_scale = f.sum(grad * centred) * inverse

@@ -178,11 +178,11 @@ class _Merger:
 
     def _fit(self, a: Group, b: Group) -> bool:
         """Whether one kernel can compute both."""
-        if a is b or any(g.dot is not None or g.closed or _is_special(g) for g in (a, b)):
+        if a is b or len(a.nodes) + len(b.nodes) > MAX_INSTRUCTIONS:
             return False
         if a.reduced is not None and b.reduced is not None and a.reduced != b.reduced:
             return False
-        if len(a.nodes) + len(b.nodes) > MAX_INSTRUCTIONS:
+        if any(g.dot is not None or g.closed or _is_special(g) for g in (a, b)):
             return False
         inputs = {x for g in (a, b) for x in g.inputs if x not in a.nodes and x not in b.nodes}
         return len(inputs) + len(a.outputs) + len(b.outputs) <= MAX_BUFFERS
