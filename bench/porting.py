@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "examples" / "porting")]
 
-from as_jax import NAMES, load  # noqa: E402
+from under_jax import NAMES, load  # noqa: E402
 
 LIBRARIES = ("xlac", "jax")
 

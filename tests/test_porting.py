@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = Path(__file__).with_name("porting_golden.json")
 sys.path.insert(0, str(ROOT / "examples" / "porting"))
 
-from as_jax import NAMES, load, with_imports_of  # noqa: E402
+from under_jax import NAMES, load, with_imports_of  # noqa: E402
 
 # Programs that compile in about a second; the others are slow tests.
 QUICK = {"dqn", "game_of_life", "gaussian_mixture", "hmc", "kmeans", "mandelbrot", "pagerank", "waves"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 
@@ -414,9 +415,9 @@ def test_a_path_is_part_of_the_error():
     ids=lambda body: body[:40],
 )
 def test_hostile_text_is_refused_quickly(body: str):
-    start = time.perf_counter()
+    start = time.process_time()
     refusal(entry(body))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_deep_but_sound_text_is_read():
@@ -462,22 +463,28 @@ def test_damaged_text_is_read_or_refused_but_nothing_else(data: st.DataObject):
 # ---- speed
 
 
-def test_reading_time_grows_with_the_text_and_not_faster():
-    def seconds(count: int) -> float:
+def test_work_grows_with_the_text_and_not_faster():
+    def calls(count: int) -> int:
         lines = "\n".join(
             f'v{i + 1} = f32[8,128]{{1,0}} add(v{i}, v{i}), metadata={{op_name="jit(f)/add{i}"}}' for i in range(count)
         )
         text = entry("v0 = f32[8,128]{1,0} parameter(0)\n" + lines)
-        best = 1e9
-        for _ in range(2):
-            start = time.perf_counter()
-            parse_hlo(text)
-            best = min(best, time.perf_counter() - start)
-        return best
+        made = 0
 
-    seconds(10)
-    small, large = seconds(1000), seconds(8000)
-    assert large < small * 8 * 3
+        def count_calls(*_: object) -> None:
+            nonlocal made
+            made += 1
+
+        outer = sys.getprofile()
+        sys.setprofile(count_calls)
+        try:
+            parse_hlo(text)
+        finally:
+            sys.setprofile(outer)
+        return made
+
+    calls(10)
+    assert calls(4000) < calls(1000) * 4.4
 
 
 # ---- detect_format

@@ -381,20 +381,16 @@ def test_aliases_of_tuples_that_hold_each_other_many_times_are_refused():
 
 
 def nested_loops(depth: int) -> str:
-    opened, closed = "", "%y = stablehlo.add %a0, %k : tensor<i32>\n"
-    for i in reversed(range(depth)):
-        of = f"%a{i + 1}" if i < depth - 1 else "%x"
-        opened += (
-            f"%w{i} = stablehlo.while(%a{i} = {of}) : tensor<i32> cond {{\n"
-            f"%c{i} = stablehlo.compare LT, %a{i}, %k : (tensor<i32>, tensor<i32>) -> tensor<i1>\n"
-            f"stablehlo.return %c{i} : tensor<i1>\n}} do {{\n"
-        )
-        closed += f"stablehlo.return %w{i - 1} : tensor<i32>\n}}\n" if i else ""
-    body = opened + closed.replace("%k : tensor<i32>\n", "%k : tensor<i32>\nstablehlo.return %y : tensor<i32>\n}\n", 1)
-    return (
-        "func.func @main(%x: tensor<i32>) -> tensor<i32> {\n%k = stablehlo.constant dense<3> : tensor<i32>\n"
-        f"{body}return %w{depth - 1} : tensor<i32>\n}}\n"
-    )
+    opened, closed = [], [f"%y = stablehlo.add %a{depth - 1}, %k : tensor<i32>"]
+    for i in range(depth):
+        opened.append(f"""%w{i} = stablehlo.while(%a{i} = {f"%a{i - 1}" if i else "%x"}) : tensor<i32> cond {{
+            %c{i} = stablehlo.compare LT, %a{i}, %k : (tensor<i32>, tensor<i32>) -> tensor<i1>
+            stablehlo.return %c{i} : tensor<i1>
+        }} do {{""")
+        closed.append(f"stablehlo.return {f'%w{depth - i}' if i else '%y'} : tensor<i32>\n}}")
+    body = "\n".join([*opened, *closed])
+    constant = "%k = stablehlo.constant dense<3> : tensor<i32>"
+    return f"func.func @main(%x: tensor<i32>) -> tensor<i32> {{\n{constant}\n{body}\nreturn %w0 : tensor<i32>\n}}\n"
 
 
 def test_regions_nest_deeply_and_deeper_ones_are_refused():

@@ -188,10 +188,10 @@ def _lljit() -> llvm.LLJIT:
         target = Target.host()
         _initialize(target.arch)
         # The engine takes over the machine it is given, so this one is its own. The engine itself is never destroyed:
-        # threads may still be in its code while the interpreter shuts down.
-        _jit = llvm.create_lljit_compiler(
-            _new_machine(target, DEFAULT_LEVEL, jit=True), suppress_errors=True, use_jit_link=host_arch() != "x86_64"
-        )
+        # threads may still be in its code while the interpreter shuts down. JITLink puts all sections of an object into
+        # one piece of memory; LLVM's older linker may put them further apart than their offsets, of 32 bits, can tell.
+        machine = _new_machine(target, DEFAULT_LEVEL, jit=True)
+        _jit = llvm.create_lljit_compiler(machine, suppress_errors=True, use_jit_link=True)
         _jit._owned = True
     return _jit
 

@@ -417,7 +417,7 @@ class Module:
                 raise VerifyError(f"computation {computation.name} calls itself")
             path.add(computation)
             stack.append((computation, True))
-            called = [c for i in computation._instructions for c in i.called]
+            called = [c for i in computation._instructions if i.opcode.has_regions for c in i.called]
             for callee in reversed(called):
                 if callee in path:
                     raise VerifyError(f"computation {callee.name} calls itself")

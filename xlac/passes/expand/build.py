@@ -275,6 +275,8 @@ def expand(module: Module, rules: Mapping[str, Rule]) -> bool:
     known = module.computations
     changed: list[Computation] = []
     for computation in known:
+        if not any(i.opcode.name in rules for i in computation):
+            continue
         size = len(changed)
         waiting = deque(i for i in computation.post_order() if i.opcode.name in rules)
         while waiting:

@@ -1,6 +1,6 @@
 """Run programs of this folder under JAX instead: `xlac` becomes `jax` in their import lines, nothing else changes.
 
-python examples/porting/as_jax.py kmeans vae
+python examples/porting/under_jax.py kmeans vae
 """
 
 from __future__ import annotations
