@@ -60,7 +60,7 @@ for _type in "float16 bfloat16 float64".split():
         ("ball", (3, 2.0, (2,)), 16),
         ("maxwell", ((5,),), 16),
         ("double_sided_maxwell", (_one, _two, (5,)), 16),
-        ("weibull_min", (_two, _one, (5,)), 16),
+        ("weibull_min", (_two, _one, (5,)), LOG1P[_type]),
         ("rayleigh", (_two, (5,)), 16),
         ("wald", (_two, (5,)), 16),
         ("triangular", (-_one, _one, _two, (5,)), 16),

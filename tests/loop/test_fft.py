@@ -15,7 +15,7 @@ from xlac.ir.evaluate import evaluate
 from xlac.ir.module import Computation, Module
 from xlac.ir.opcode import op
 from xlac.ir.shape import C64, C128, F32, F64, ArrayShape
-from xlac.loop import fft
+from xlac.loop import butterfly, fft
 from xlac.loop.ir import Const, const
 from xlac.options import Options
 
@@ -129,7 +129,7 @@ def test_imaginary_parts_that_a_real_row_cannot_have_are_not_read() -> None:
         np.testing.assert_array_equal(compile_module(module, Options().resolve())(x), want)
 
 
-@pytest.mark.parametrize("n", range(1, fft.RADIX + 1))
+@pytest.mark.parametrize("n", range(1, butterfly.RADIX + 1))
 def test_a_butterfly_is_the_transform(n: int) -> None:
     def number(value: object) -> float:
         if isinstance(value, Const):
@@ -141,15 +141,15 @@ def test_a_butterfly_is_the_transform(n: int) -> None:
         ](a)
 
     x = np.random.default_rng(n).normal(size=(n, 2))
-    made = fft.butterfly([(const(F64, a), const(F64, b)) for a, b in x])
+    made = butterfly.butterfly([(const(F64, a), const(F64, b)) for a, b in x])
     got = [complex(number(re), number(im)) for re, im in made]
     np.testing.assert_allclose(got, np.fft.fft(x[:, 0] + 1j * x[:, 1]), rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("n", [*range(1, 200), 1000, 1024, 6561, 1 << 20, 3 * 5 * 7 * 11 * 13])
 def test_radices_multiply_to_the_length(n: int) -> None:
-    cost, found = fft.radices(n)
-    assert (cost == math.inf) == (greatest_prime(n) > fft.PRIME)
+    cost, found = butterfly.radices(n)
+    assert (cost == math.inf) == (greatest_prime(n) > butterfly.PRIME)
     assert cost == math.inf or math.prod(found) == n
 
 

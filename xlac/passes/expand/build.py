@@ -275,7 +275,7 @@ def expand(module: Module, rules: Mapping[str, Rule]) -> bool:
     known = module.computations
     changed: list[Computation] = []
     for computation in known:
-        if not any(i.opcode.name in rules for i in computation):
+        if not any(i.opcode.name in rules for i in computation._instructions):
             continue
         size = len(changed)
         waiting = deque(i for i in computation.post_order() if i.opcode.name in rules)
