@@ -266,6 +266,26 @@ def test_variables_of_the_surrounding_function_are_no_arguments():
         xlac.grad(settings)(2.0)
 
 
+def test_a_rule_may_read_a_variable_that_no_derivative_goes_through():
+    def by_custom_vjp(a):
+        b = xlac.lax.stop_gradient(a * 3)
+        f = xlac.custom_vjp(lambda x: x * b)
+        f.defvjp(lambda x: (x * b, None), lambda r, g: (g * 10,))
+        return f(a) + b
+
+    def by_custom_jvp(a):
+        b = xlac.lax.stop_gradient(a * 3)
+        f = xlac.custom_jvp(lambda x: x * b)
+        f.defjvp(lambda p, t: (p[0] * b, t[0] * 10))
+        return f(a) + b
+
+    for function in (by_custom_vjp, by_custom_jvp):
+        assert xlac.value_and_grad(function)(2.0) == (18.0, 10.0)
+        assert xlac.jit(xlac.jacrev(function))(2.0) == 10.0
+    assert xlac.jvp(by_custom_jvp, (2.0,), (1.0,)) == (18.0, 10.0)
+    assert xlac.grad(xlac.grad(lambda a: a * xlac.lax.stop_gradient(a) * a))(2.0) == 4.0
+
+
 # ---- settings
 
 

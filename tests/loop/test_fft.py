@@ -15,7 +15,7 @@ from xlac.ir.evaluate import evaluate
 from xlac.ir.module import Computation, Module
 from xlac.ir.opcode import op
 from xlac.ir.shape import C64, C128, F32, F64, ArrayShape
-from xlac.loop import butterfly, fft
+from xlac.loop import butterfly, fft, roots, signal
 from xlac.loop.ir import Const, const
 from xlac.options import Options
 
@@ -87,9 +87,10 @@ def test_long_transforms_in_small(
     kind: str, dims: tuple[int, ...], count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two kernels a transform, scratch in the arena and roots computed at run time, as for lengths of millions."""
-    monkeypatch.setattr(fft, "LOCAL_BYTES", 512)
+    for module in (fft, signal):
+        monkeypatch.setattr(module, "LOCAL_BYTES", 512)
     monkeypatch.setattr(fft, "FAR_BYTES", 256)
-    monkeypatch.setattr(fft, "STORED", 8)
+    monkeypatch.setattr(roots, "STORED", 8)
     module, x = transform(kind, dims, count)
     check(module, x, tolerance=1e-4)
     assert_native(kind, dims, count)
@@ -127,6 +128,19 @@ def test_imaginary_parts_that_a_real_row_cannot_have_are_not_read() -> None:
         if n % 2 == 0:
             x[:, -1] -= 3j
         np.testing.assert_array_equal(compile_module(module, Options().resolve())(x), want)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_second_transform_of_the_same_kind_reads_its_own_array(kind: str) -> None:
+    """Equal kernels share code; the complex numbers that real rows are read or written as are a view of other bytes."""
+    module, x = transform(kind, (3, 16), 1)
+    first = module.entry.root
+    second = first.opcode.make(module.entry.parameter(first.operands[0].shape), **first.attrs)
+    module.entry.root = module.entry.add(op.tuple.make(first, module.entry.add(second)))
+    arguments = x, 2 * x[::-1]
+    check(module, *arguments, tolerance=1e-5)
+    for got, want in zip(compile_module(module, Options().resolve())(*arguments), evaluate(module, *arguments)):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("n", range(1, butterfly.RADIX + 1))

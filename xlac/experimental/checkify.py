@@ -75,7 +75,12 @@ class Site:
     def text(self, values: Sequence[Any]) -> str:
         args, kwargs = tree.unflatten(self.nesting, values)
         message = self.message.format(*args, **kwargs) if values else self.message
-        return trace.located(message, self.place)
+        return _with_place(message, self.place)
+
+
+def _with_place(message: str, place: tuple[str, int]) -> str:
+    """A check's own message, which programs may look for at the start, and the user's line."""
+    return f"{message} (check failed at {place[0]}:{place[1]})"
 
 
 class Error:
@@ -327,7 +332,7 @@ def check(pred: Any, msg: str, *fmt_args: Any, debug: bool = False, **fmt_kwargs
 
     if trace.current() is None:
         if not np.all(pred):
-            raise CheckError(trace.located(msg.format(*fmt_args, **fmt_kwargs)))
+            raise CheckError(_with_place(msg.format(*fmt_args, **fmt_kwargs), trace.user_place()))
         return
     checks = trace.active().session.checks
     if not checks:

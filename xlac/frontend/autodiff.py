@@ -57,7 +57,8 @@ def dependents(outputs: Iterable[Instruction], inputs: Sequence[Instruction]) ->
         if top in needed:
             stack.pop()
             continue
-        if session.order.get(top, -1) < oldest or not differentiable(top):
+        stops = session.notes.get(top) is trace.NO_DERIVATIVE
+        if stops or session.order.get(top, -1) < oldest or not differentiable(top):
             needed[top] = False
             stack.pop()
             continue

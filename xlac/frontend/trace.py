@@ -145,6 +145,10 @@ class Note:
         return result
 
 
+NO_DERIVATIVE = Note(lambda instruction, cotangent, needed: [None])
+"""Of an instruction through which no derivative goes."""
+
+
 @dataclass
 class Session:
     """What all traces of one program share.

@@ -1,48 +1,51 @@
-"""Transforms of a few numbers in registers, and how a longer transform is best taken apart into them."""
+"""Fourier transforms by small ones: of a few numbers in registers, of more in passes, and how a length is taken apart.
+
+A length is a product of small radices. One pass for each radix r transforms r elements at a time in registers,
+decimating in frequency (Gentleman and Sande, 1966), in place; the last one leaves its results in the order of their
+frequencies. The numbers lie in `signal`s, tables of `roots` are what passes multiply by, and `fft` puts transforms
+together to an instruction, choosing among ways with a `Planner`.
+"""
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from xlac.ir.shape import ElementType
 from xlac.loop.elemental import vector_width_for
-from xlac.loop.ir import Value, apply, const
-from xlac.loop.schedule import Machine
+from xlac.loop.ir import (
+    ZERO,
+    Accumulate,
+    Assign,
+    For,
+    Index,
+    Register,
+    Statement,
+    Store,
+    Var,
+    apply,
+    const,
+    index,
+    load,
+    read,
+)
+from xlac.loop.roots import Roots
+from xlac.loop.signal import LOCAL_BYTES, Pair, Signal, at, minus, plus, product, times
 
 # The largest transform without loops, which needs most of the vector registers, and the largest prime factor that is
 # transformed by its definition.
 RADIX, PRIME = 13, 97
-# Bytes of the vectors used: transposing tiles of longer ones takes longer than they gain elsewhere.
-VECTOR_BYTES = 32
-# Bytes of one scratch array on a kernel's stack, and of those that are worth two kernels when there is but one row.
-LOCAL_BYTES, FAR_BYTES = 1 << 19, 1 << 17
+# Bytes of a transform that is worth two kernels when there is but one row.
+FAR_BYTES = 1 << 17
 # Neighbouring bytes that loops over columns read together.
 RUN_BYTES = 256
 
-Pair = tuple[Value, Value]  # real and imaginary part
+Get = Callable[[Index], Pair]
+Put = Callable[[Index, Pair], list[Statement]]
 
 
 # ---- transforms of numbers in registers
-
-
-def plus(a: Value, b: Value) -> Value:
-    return apply("add", a.element_type, a, b)
-
-
-def minus(a: Value, b: Value) -> Value:
-    return apply("subtract", a.element_type, a, b)
-
-
-def times(a: Value, b: Value) -> Value:
-    return apply("multiply", a.element_type, a, b)
-
-
-def product(z: Pair, w: Pair) -> Pair:
-    (a, b), (c, d) = z, w
-    return minus(times(a, c), times(b, d)), plus(times(a, d), times(b, c))
 
 
 def turn(z: Pair, k: int, n: int) -> Pair:
@@ -102,6 +105,107 @@ def conjugates(c: Pair, s: Pair) -> tuple[Pair, Pair]:
     return (plus(c[0], s[1]), minus(c[1], s[0])), (minus(c[0], s[1]), plus(c[1], s[0]))
 
 
+# ---- transforms of numbers in memory
+
+
+@dataclass(frozen=True)
+class Loops:
+    """Loops over transforms side by side: vectors, and lanes in them."""
+
+    vector_var: Var
+    lane_var: Var
+
+    @property
+    def lane(self) -> Index:
+        return index(self.lane_var)
+
+    @property
+    def vector(self) -> Index:
+        return index(self.vector_var)
+
+    @property
+    def at(self) -> Index:
+        return self.vector * self.lane_var.extent + self.lane
+
+    def around(self, body: list[Statement]) -> list[Statement]:
+        width = self.lane_var.extent
+        body = [For(self.lane_var, body, "vector", width)] if width > 1 else body
+        return [For(self.vector_var, body)] if self.vector_var.extent > 1 else body
+
+
+def passes(n: int, tables: Roots, loops: Loops, get: Get, put: Put, work: Signal, here: Index) -> list[Statement]:
+    """Transforms of length n in the lanes of `work`, from `get` to `put`; `get` may read `work` itself."""
+    found, var = radices(n)[1] or (1,), tables.builder.var
+
+    def one(number: int) -> Statement:
+        r, done = found[number], math.prod(found[:number])
+        rest = n // (done * r)
+        i = var("i", rest)
+        last = number == len(found) - 1
+        extents = found[:number] if last else (done,)
+        digits = [var("q", extent) for extent in extents]
+        block = result = ZERO
+        weight = 1
+        for digit in digits:
+            block = block * digit.extent + index(digit)
+            result = result + index(digit) * weight
+            weight *= digit.extent
+        start = block * (r * rest) + index(i)
+        table = None if last else tables.grid(rest, r, r * rest)
+
+        def from_(j: Index) -> Pair:
+            place = start + j * rest
+            return work.get(here, place) if number else get(place)
+
+        def to(k: Index, z: Pair) -> list[Statement]:
+            if table is None:
+                return put(result + k * done, z)
+            turned = product(z, at(table, index(i) * r + k)) if k.terms or k.const else z
+            return work.put(here, start + k * rest, turned)
+
+        if r > RADIX:
+            inner = _rolled(r, tables, loops.lane_var, from_, to)
+        else:
+            results = butterfly([from_(Index(j)) for j in range(r)])
+            inner = [s for k, z in enumerate(results) for s in to(Index(k), z)]
+        nest = For(i, loops.around(inner))
+        for digit in reversed(digits):
+            nest = For(digit, [nest])
+        return nest
+
+    return [one(number) for number in range(len(found))]
+
+
+def _rolled(n: int, tables: Roots, lane: Var, get: Get, put: Put) -> list[Statement]:
+    """A transform of prime length as a butterfly does it, in loops."""
+    build, half, w = tables.builder, n // 2, lane.extent
+    parts = build.local("terms", 2 * half * w)
+    cos, sin = tables.symmetric(n)
+    j, k = build.var("j", half), build.var("k", half)
+    sums = index(j) * w + index(lane)
+    differences = sums + half * w
+    p, q = get(index(j) + 1), get(Index(n - 1) - index(j))
+    x, t, c, s = ([Register(f"{name}.{part}", build.real) for part in ("re", "im")] for name in "xtcs")
+    terms: list[Statement] = []
+    gathered: list[Statement] = []
+    for part in (0, 1):
+        terms.append(Store(parts[part], sums, plus(p[part], q[part])))
+        terms.append(Store(parts[part], differences, minus(p[part], q[part])))
+        gathered.append(Accumulate(t[part], "add", load(parts[part], sums)))
+    zeroth = get(ZERO)
+    body: list[Statement] = [Assign(r, v) for r, v in zip(x, zeroth)]
+    body += [Assign(r, read(v)) for r, v in zip(t, x)]
+    body += [For(j, [*terms, *gathered]), *put(ZERO, (read(t[0]), read(t[1])))]
+    place = index(k) * half + index(j)
+    weighted = [Accumulate(c[i], "add", load(parts[i], sums), load(cos, place)) for i in (0, 1)]
+    weighted += [Accumulate(s[i], "add", load(parts[i], differences), load(sin, place)) for i in (0, 1)]
+    low, high = conjugates((read(c[0]), read(c[1])), (read(s[0]), read(s[1])))
+    one: list[Statement] = [Assign(r, read(v)) for r, v in zip(c, x)]
+    one += [Assign(r, const(build.real, 0)) for r in s]
+    one += [For(j, weighted), *put(index(k) + 1, low), *put(Index(n - 1) - index(k), high)]
+    return [*body, For(k, one)]
+
+
 # ---- how a length is taken apart
 
 
@@ -145,12 +249,12 @@ class Way:
     vectors: int = 1
 
 
+@dataclass(frozen=True)
 class Planner:
-    """Chooses between ways by the number of vector operations."""
+    """Chooses between ways by the number of operations on vectors of `lanes` lanes; a number has `bytes` bytes."""
 
-    def __init__(self, machine: Machine, real: ElementType) -> None:
-        self.lanes = min(machine.lanes(real), VECTOR_BYTES // real.dtype.itemsize)
-        self.bytes = 2 * real.dtype.itemsize  # of a complex number
+    lanes: int
+    bytes: int
 
     def widths(self) -> Iterator[int]:
         width = self.lanes

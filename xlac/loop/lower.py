@@ -214,7 +214,10 @@ class Lowering:
             if storage not in own:
                 if storage.space in ("constant", "local"):
                     return storage
-                own[storage] = Buffer(self.name(instruction.name), storage.element_type, storage.size)
+                whole = None if storage.merged is None else mine(storage.merged)  # a view of other bytes
+                own[storage] = Buffer(  # type: ignore[assignment]
+                    self.name(instruction.name), storage.element_type, storage.size, merged=whole
+                )
             return own[storage]
 
         for step in steps:

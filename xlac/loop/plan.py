@@ -54,7 +54,7 @@ class Plan:
         self.spans: dict[While, tuple[int, int]] = {}
         self.copies: list[tuple[Copy, int, tuple[While, ...]]] = []
         self.kernels: list[tuple[Kernel, int]] = []
-        self._reads: dict[Kernel, set[Buffer]] = {}
+        self._reads: dict[Kernel, dict[Buffer, None]] = {}
         self._accesses: dict[Kernel, Accesses] = {}
         self._position = 0
         self._walk(program.steps, ())
@@ -262,9 +262,9 @@ class Plan:
         self.program.arena_bytes = top
 
 
-def kernel_buffers(kernel: Kernel) -> tuple[set[Buffer], set[Buffer]]:
-    """The buffers a kernel loads from and stores to, those on its stack left out."""
-    reads, writes = ({b.resolve() for b in found if b.space != "local"} for found in kernel.buffers)
+def kernel_buffers(kernel: Kernel) -> tuple[dict[Buffer, None], dict[Buffer, None]]:
+    """The buffers a kernel loads from and stores to, in order, those on its stack left out."""
+    reads, writes = ({b.resolve(): None for b in found if b.space != "local"} for found in kernel.buffers)
     return reads, writes
 
 

@@ -1,6 +1,6 @@
 """Static checks of loop programs: what every schedule must give, whatever the data.
 
-Verified are: variables and registers exist where they are used; types fit; vector loops are not nested and decide
+Verified are: what is read has been written by some step; variables and registers exist where they are used; types fit; vector loops are not nested and decide
 nothing lane by lane; every index that is affine lies inside its buffer; the iterations of a parallel loop write to
 different elements, and read nothing that another one writes.
 
@@ -65,7 +65,37 @@ def verify_program(program: Program) -> None:
     Raises:
       CompileError: the message names the kernel, the statement and what is wrong with it.
     """
+    read, written = _used(program.steps)
+    for buffer in read - written:
+        _check(buffer.space not in ("temp", "result"), f"{program.name}: {buffer} is read and no step writes it")
     _verify_steps(program, program.steps)
+
+
+def _used(steps: Iterable[Step]) -> tuple[set[Buffer], set[Buffer]]:
+    """The buffers that steps read, and those they write."""
+    read: set[Buffer] = set()
+    written: set[Buffer] = set()
+    for step in steps:
+        inner: list[Step] = []
+        if isinstance(step, Kernel):
+            read.update(step.buffers[0])
+            written.update(step.buffers[1])
+        elif isinstance(step, Copy):
+            read.add(step.source)
+            written.add(step.target)
+        elif isinstance(step, HostCall):
+            read.update(step.operands)
+            written.update(step.results)
+        elif isinstance(step, While):
+            read.add(step.test)
+            inner = [*step.condition, *step.body]
+        else:
+            assert isinstance(step, Switch)
+            read.add(step.selector)
+            inner = [s for branch in step.branches for s in branch]
+        for found, more in zip((read, written), _used(inner)):
+            found |= more
+    return {b.resolve() for b in read if b.size}, {b.resolve() for b in written}
 
 
 def _verify_steps(program: Program, steps: Sequence[Step]) -> None:
