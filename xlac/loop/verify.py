@@ -1,8 +1,8 @@
 """Static checks of loop programs: what every schedule must give, whatever the data.
 
-Verified are: what is read has been written by some step; variables and registers exist where they are used; types fit; vector loops are not nested and decide
-nothing lane by lane; every index that is affine lies inside its buffer; the iterations of a parallel loop write to
-different elements, and read nothing that another one writes.
+Verified are: what is read has been written by some step; variables and registers exist where they are used; types fit;
+vector loops are not nested and decide nothing lane by lane; every index that is affine lies inside its buffer; the
+iterations of a parallel loop write to different elements, and read nothing that another one writes.
 
 The range of an index is narrowed by the branches and guards around it: in `if (0 <= t < 3)` t is at most 2, and under
 the guard `(0 <= 8*t + i < n)` the sum 8*t + i is one number below n.
