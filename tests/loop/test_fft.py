@@ -136,7 +136,7 @@ def test_a_second_transform_of_the_same_kind_reads_its_own_array(kind: str) -> N
     module, x = transform(kind, (3, 16), 1)
     first = module.entry.root
     second = first.opcode.make(module.entry.parameter(first.operands[0].shape), **first.attrs)
-    module.entry.root = module.entry.add(op.tuple.make(first, module.entry.add(second)))
+    module.entry.add(op.tuple.make(first, module.entry.add(second)))
     arguments = x, 2 * x[::-1]
     check(module, *arguments, tolerance=1e-5)
     for got, want in zip(compile_module(module, Options().resolve())(*arguments), evaluate(module, *arguments)):

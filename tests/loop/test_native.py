@@ -13,6 +13,8 @@ from tests.random_programs import draw_module
 from tests.values import assert_same
 from xlac.compiler import compile_module
 from xlac.ir.evaluate import evaluate
+from xlac.ir.module import Computation, Module
+from xlac.ir.opcode import op
 from xlac.options import Options
 
 
@@ -24,6 +26,19 @@ def test_random_programs_give_the_evaluators_results(fusion: bool, data: st.Data
     want = evaluate(module, *inputs)
     got = compile_module(module, Options(fusion=fusion))(*inputs)
     assert_same(got, want, signed_zeros=False)
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_what_two_calls_compute_shares_code_and_no_memory(data: st.DataObject) -> None:
+    module, inputs = draw_module(data.draw, max_steps=6)
+    main = Computation("twice")
+    sides = [[main.parameter(p.shape) for p in module.entry.parameters] for _ in range(2)]
+    calls = [main.add(op.call.make(*side, to_apply=module.entry)) for side in sides]
+    main.add(op.tuple.make(*calls))
+    others = [np.flip(x) for x in inputs]
+    got = compile_module(Module("twice", main))(*inputs, *others)
+    assert_same(got, (evaluate(module, *inputs), evaluate(module, *others)), signed_zeros=False)
 
 
 @pytest.mark.slow

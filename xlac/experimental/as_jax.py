@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from xlac.errors import NotSupportedError, OptionError
-from xlac.frontend import trace
+from xlac.frontend import dtypes, trace
 
 __all__ = ["JAX_VERSION"]
 
@@ -170,6 +170,7 @@ def _install() -> None:
         )
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+    dtypes.narrow_foreign(True)
 
 
 if __name__ == "__main__":

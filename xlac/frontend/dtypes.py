@@ -87,6 +87,21 @@ def set_defaults(wide: bool) -> None:
     promote.cache_clear()
 
 
+_narrowing = [False]
+
+
+def narrow_foreign(on: bool) -> None:
+    """Whether 64-bit types of NumPy's arrays, and those asked for, are taken as the default ones, as in JAX."""
+    _narrowing[0] = on
+
+
+def taken(dtype: np.dtype) -> np.dtype:
+    """The type that an array of NumPy's has here: its own, but see `narrow_foreign`."""
+    if not _narrowing[0]:
+        return dtype
+    return {INT64: default_int(), FLOAT64: default_float(), COMPLEX128: default_complex()}.get(dtype, dtype)
+
+
 def default_complex() -> np.dtype:
     """The complex type whose parts are of the default float type."""
     return COMPLEX64 if default_float() == FLOAT32 else COMPLEX128
@@ -136,7 +151,7 @@ def as_dtype(dtype: Any) -> np.dtype:
         return default_int()
     if dtype is complex:
         return default_complex()
-    return element_type(dtype).dtype
+    return taken(element_type(dtype).dtype)
 
 
 def kind(dtype: np.dtype) -> str:
@@ -251,4 +266,7 @@ def type_of(value: Any) -> tuple[np.dtype, bool]:
         return as_dtype(value), True
     if isinstance(value, (type, str, np.dtype)):
         return as_dtype(value), False
-    return np.dtype(value.dtype), bool(getattr(value, "weak_type", False)) or isinstance(value, WEAK_SCALARS)
+    own = np.dtype(value.dtype)
+    if type(value) is np.ndarray or isinstance(value, np.generic):
+        own = taken(own)
+    return own, bool(getattr(value, "weak_type", False)) or isinstance(value, WEAK_SCALARS)

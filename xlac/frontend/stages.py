@@ -38,15 +38,19 @@ def leaf_signature(value: Any, path: str = "") -> tuple[tuple[int, ...], np.dtyp
       TraceError: it is none of these.
     """
     if isinstance(value, np.ndarray):
-        return value.shape, value.dtype.newbyteorder("="), False
+        dtype = value.dtype.newbyteorder("=")
+        return value.shape, dtypes.taken(dtype) if type(value) is np.ndarray else dtype, False
     if isinstance(value, NUMBERS) and not isinstance(value, np.generic):
         return (), PASSED_AS.get(type(value)) or dtypes.type_of(value)[0], not isinstance(value, bool)
     if isinstance(value, dtypes.WEAK_SCALARS):
-        return (), value.dtype, KEEPS_TYPE
+        return (), dtypes.taken(value.dtype), KEEPS_TYPE
     if isinstance(value, Tracer):
         raise trace.leaked(value)
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return tuple(value.shape), np.dtype(value.dtype).newbyteorder("="), bool(getattr(value, "weak_type", False))
+        dtype = np.dtype(value.dtype).newbyteorder("=")
+        if isinstance(value, np.generic):
+            dtype = dtypes.taken(dtype)
+        return tuple(value.shape), dtype, bool(getattr(value, "weak_type", False))
     if hasattr(value, "__array__"):
         array = np.asarray(value)
         return array.shape, array.dtype, False

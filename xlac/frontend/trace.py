@@ -615,6 +615,8 @@ def lift(value: Any, dtype: np.dtype | None = None) -> Tracer:
     except ShapeError as error:
         raise shape_error(str(error)) from None
     array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    if type(value) is np.ndarray or isinstance(value, np.generic):
+        array = array.astype(dtypes.taken(array.dtype), copy=False)
     if isinstance(value, dtypes.WEAK_SCALARS):
         return Tracer(trace, trace.constant(array), True, value.item())
     return Tracer(trace, trace.constant(array), False)

@@ -160,7 +160,8 @@ def asarray(
         if not hasattr(a, "dtype") and not isinstance(a, (bool, int, float, complex)):
             a = np.asarray(a)  # a buffer, or what NumPy knows how to convert
             dtypes.as_dtype(a.dtype)
-        kind = dtypes.type_of(a)[0] if not hasattr(a, "__array__") else np.asarray(a).dtype
+        foreign = hasattr(a, "__array__") and not isinstance(a, (np.ndarray, np.generic))
+        kind = dtypes.type_of(np.asarray(a) if foreign else a)[0]
         result = leaf_array(a, kind)
         if dtype is not None:
             result = result.astype(dtypes.as_dtype(dtype), copy=False)
