@@ -113,6 +113,35 @@ assert not hasattr(xlac, "interpreters") and not hasattr(xlac.experimental, "spa
     run_code(tmp_path, code)
 
 
+def test_64_bit_types_are_taken_as_the_default_ones(tmp_path):
+    code = """
+import jax, jax.numpy as jnp, numpy as np
+x, i, own = np.arange(3.0), np.arange(3), jnp.ones(3)
+
+def found(own):
+    values = [own * x, x + own, own.at[0].set(x[1]), jnp.sin(x), jnp.asarray(x), jnp.array(i)]
+    values += [jnp.zeros(3, jnp.float64), own.astype(np.float64), own * np.int64(2), i + own, jnp.sum(i)]
+    values += [jnp.exp(np.complex128(1j)), jnp.asarray(np.int64(3)), jnp.stack([x, x]), jax.device_put(x)]
+    return values
+
+eager = [v.dtype for v in found(own)]
+traced = [v.dtype for v in jax.jit(found)(own)]
+passed = jax.jit(lambda x, i: (x * 2, i + 1))(x, i)
+print(eager == traced, sorted({t.itemsize for t in eager}), [v.dtype.name for v in passed])
+assert passed[0].tolist() == [0, 2, 4] and passed[1].tolist() == [1, 2, 3]
+print(jnp.result_type(jnp.float64).name, jax.grad(lambda x: jnp.sum(x * x))(x).dtype.name)
+print(jax.lax.scan(lambda c, x: (c + x, x), jnp.zeros(()), x)[0].dtype.name)
+jax.config.update("jax_enable_x64", True)
+print(jnp.sin(x).dtype.name, jnp.asarray(i).dtype.name, jnp.zeros(3, jnp.float32).dtype.name)
+"""
+    assert run_code(tmp_path, code).splitlines() == [
+        "True [4, 8] ['float32', 'int32']",
+        "float32 float32",
+        "float32",
+        "float64 int64 float32",
+    ]
+
+
 def test_calling_an_internal_of_jax_is_refused_by_its_name(tmp_path):
     code = """
 from jax.extend import linear_util as lu

@@ -9,6 +9,9 @@ import pytest
 from tests.values import assert_same, random_value
 from xlac.compiler import compile_module
 from xlac.ir.evaluate import evaluate
+from xlac.ir.shape import F32
+from xlac.loop.ir import ZERO, Buffer, Kernel, Program, Statement, Store, const
+from xlac.loop.plan import plan
 from xlac.options import Options
 from xlac.text.hlo_parser import parse_hlo
 
@@ -193,3 +196,13 @@ def test_temporaries_share_the_arena() -> None:
     lines[-1] = "ROOT " + lines[-1]
     executable = compile_module(parse_hlo("ENTRY main {\n" + "\n".join(lines) + "}"))
     assert executable.program.arena_bytes <= 4 * 256 * 256 * 4
+
+
+def test_buffers_alive_together_are_packed_in_the_order_of_their_stores() -> None:
+    """So that a program compiles to the same code in every process, and a cache finds it."""
+    buffers = [Buffer(f"b{i}", F32, 16) for i in range(16)]
+    order = [buffers[5 * i % 16] for i in range(16)]
+    stores: list[Statement] = [Store(b, ZERO, const(F32, 0)) for b in order]
+    program = Program("p", [], [], [], [Kernel("k", stores)])
+    plan(program, ())
+    assert [b.offset for b in order] == [64 * i for i in range(16)]

@@ -112,3 +112,11 @@ def test_traced_arrays_give_this_namespace():
 def test_bad_input_is_explained(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_axes_are_any_sequence_of_integers():
+    x = xnp.asarray(np.arange(24.0).reshape(2, 3, 4))
+    for axes in (range(1, 3), [1, 2], range(-2, 0)):
+        assert xnp.sum(x, axis=axes).tolist() == np.sum(np.asarray(x), axis=(1, 2)).tolist()
+    assert xnp.expand_dims(x, range(2)).shape == (1, 1, 2, 3, 4)
+    assert xnp.roll(x, (1, 1), range(2))[0, 0, 0] == x[1, 2, 0]

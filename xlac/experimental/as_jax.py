@@ -6,8 +6,10 @@ Import this module before anything that imports JAX, or run a program under it:
 
 JAX need not be installed. What xlac has not of JAX's machinery (`jax.interpreters`, `jax.extend`, `jax._src`, parts of
 `jax.experimental`) can be imported, and its names serve in annotations, `isinstance` and as base classes: nothing is an
-instance of them. Calling one raises NotSupportedError. All other names are xlac's own, or are missing. Arrays keep
-64-bit types, as everywhere in xlac: a library that mixes NumPy's into its own needs `jax_enable_x64`.
+instance of them. Calling one raises NotSupportedError. All other names are xlac's own, or are missing.
+
+As in JAX, float64, int64 and complex128 of NumPy's arrays, or asked for, are taken as the default types, which have 32
+bits until `jax_enable_x64` is set; elsewhere xlac keeps them.
 """
 
 from __future__ import annotations

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import xlac.numpy as xnp
 from xlac import lax
 from xlac.frontend import dtypes, trace
-from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
+from xlac.frontend.eager import Array, ArrayLike, Axis
 from xlac.frontend.trace import Note
 from xlac.frontend.tracer import Tracer
 from xlac.ir.module import Instruction
 from xlac.lax.operands import convert, expand
-from xlac.numpy._core import as_tracer, inexact, normalize_axes, operands_inexact
+from xlac.numpy._core import as_tracer, inexact, normalize_axes, operands_inexact, public_names
 
 __all__: list[str] = []
-
-
-def _public(function: Callable[..., Any]) -> Any:
-    __all__.append(function.__name__)
-    return array_function(function)
+_public = public_names(__all__)
 
 
 def _relu_vjp(instruction: Instruction, g: Any, needed: Any) -> list[Any]:

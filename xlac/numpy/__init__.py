@@ -54,7 +54,9 @@ from xlac.numpy import (
     functional,
     index_tricks,
     indexing,
+    joining,
     linalg,
+    padding,
     polynomials,
     products,
     reductions,
@@ -71,6 +73,8 @@ from xlac.numpy.elementwise import *  # noqa: F403
 from xlac.numpy.functional import *  # noqa: F403
 from xlac.numpy.index_tricks import *  # noqa: F403
 from xlac.numpy.indexing import *  # noqa: F403
+from xlac.numpy.joining import *  # noqa: F403
+from xlac.numpy.padding import *  # noqa: F403
 from xlac.numpy.polynomials import *  # noqa: F403
 from xlac.numpy.products import *  # noqa: F403
 from xlac.numpy.reductions import *  # noqa: F403
@@ -106,6 +110,8 @@ __all__ = [
     *functional.__all__,
     *index_tricks.__all__,
     *indexing.__all__,
+    *joining.__all__,
+    *padding.__all__,
     *polynomials.__all__,
     *products.__all__,
     *reductions.__all__,

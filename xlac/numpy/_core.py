@@ -1,8 +1,8 @@
-"""What all of `xlac.numpy` shares: promotion, broadcasting, axes."""
+"""What all of `xlac.numpy` shares: public names, promotion, broadcasting, axes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -11,9 +11,20 @@ import numpy as np
 from xlac import lax
 from xlac.errors import AxisError, ShapeError
 from xlac.frontend import dtypes, trace
+from xlac.frontend.eager import array_function
 from xlac.frontend.trace import lift, shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.lax.operands import as_dims, convert
+
+
+def public_names(names: list[str]) -> Callable[[Callable[..., Any]], Any]:
+    """A decorator of a module's functions: arrays, too, may be their arguments; `names` is the module's `__all__`."""
+
+    def public(function: Callable[..., Any]) -> Any:
+        names.append(function.__name__)
+        return array_function(function)
+
+    return public
 
 
 def as_tracer(value: Any) -> Tracer:
@@ -177,7 +188,7 @@ def normalize_axes(axis: Any, ndim: int, name: str) -> tuple[int, ...]:
     """Axes as distinct non-negative numbers; None is all."""
     if axis is None:
         return tuple(range(ndim))
-    if isinstance(axis, (tuple, list)):
+    if isinstance(axis, Sequence):
         axes = tuple(normalize_axis(a, ndim, name) for a in axis)
         if len(set(axes)) != len(axes):
             raise shape_error(f"{name}: axis {tuple(axis)} names a dimension twice")

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from xlac import lax
 from xlac.frontend import trace
-from xlac.frontend.eager import Array, ArrayLike, array_function
+from xlac.frontend.eager import Array, ArrayLike
 from xlac.lax.operands import expand
 from xlac.numpy import elementwise
-from xlac.numpy._core import as_tracer, normalize_axis
+from xlac.numpy._core import as_tracer, normalize_axis, public_names
 
 __all__: list[str] = []
-
-
-def _public(function: Callable[..., Any]) -> Any:
-    __all__.append(function.__name__)
-    return array_function(function)
+_public = public_names(__all__)
 
 
 def _order(name: str, bitorder: str) -> np.ndarray:

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from xlac import lax
 from xlac.frontend import dtypes, trace
-from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
+from xlac.frontend.eager import Array, ArrayLike, Axis
 from xlac.frontend.tracer import Tracer
 from xlac.lax.operands import convert, expand
 from xlac.numpy import _core, elementwise, reductions
-from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
+from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis, public_names
 from xlac.numpy.indexing import take
 from xlac.numpy.sorting import searchsorted
 
 __all__: list[str] = []
-
-
-def _public(function: Callable[..., Any]) -> Any:
-    __all__.append(function.__name__)
-    return array_function(function)
+_public = public_names(__all__)
 
 
 @_public

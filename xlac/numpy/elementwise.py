@@ -13,14 +13,10 @@ from xlac.frontend import dtypes, trace
 from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core
-from xlac.numpy._core import as_tracer, inexact, operands, operands_inexact
+from xlac.numpy._core import as_tracer, inexact, operands, operands_inexact, public_names
 
 __all__: list[str] = []
-
-
-def _public(function: Callable[..., Any]) -> Any:
-    __all__.append(function.__name__)
-    return array_function(function)
+_public = public_names(__all__)
 
 
 def _define(name: str, function: Callable[..., Any], what: str) -> Any:
@@ -714,7 +710,7 @@ def clip(
     a_min: ArrayLike | None = None,
     a_max: ArrayLike | None = None,
 ) -> Array:
-    """Values limited to [min, max]; None is no limit."""
+    """Values limited to [min, max]; None is no limit. At a limit its derivative is shared, as of `maximum`."""
     _core.no_out("clip", out)
     min, max = (a_min if min is None else min), (a_max if max is None else max)
     x = as_tracer(a)
@@ -722,9 +718,8 @@ def clip(
         return x
     given = [v for v in (min, max) if v is not None]
     x, *limits = operands("clip", x, *given)
-    if min is not None and max is not None:
-        return lax.clamp(limits[0], x, limits[1]) if not _is_bool(x) else lax.min(lax.max(x, limits[0]), limits[1])
-    return lax.max(x, limits[0]) if min is not None else lax.min(x, limits[0])
+    x = lax.max(x, limits[0]) if min is not None else x
+    return lax.min(x, limits[-1]) if max is not None else x
 
 
 @_public

@@ -6,25 +6,21 @@ Results of float32 are complex64, of float64 complex128; integers are taken as t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from xlac import lax
 from xlac.frontend import dtypes, trace
-from xlac.frontend.eager import Array, ArrayLike, Axis, array_function, made
+from xlac.frontend.eager import Array, ArrayLike, Axis, made
 from xlac.frontend.tracer import Tracer
 from xlac.numpy import _core, elementwise, shaping
-from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
+from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis, public_names
 from xlac.numpy.types import check_device
 
 __all__: list[str] = []
-
-
-def _public(function: Callable[..., Any]) -> Any:
-    __all__.append(function.__name__)
-    return array_function(function)
+_public = public_names(__all__)
 
 
 _NORMS = (None, "backward", "ortho", "forward")

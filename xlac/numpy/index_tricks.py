@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xlac.errors import OptionError
-from xlac.numpy import creation, shaping
+from xlac.numpy import creation, joining
 
 __all__ = ["c_", "r_"]
 
@@ -27,7 +27,7 @@ class _Joined:
         if items and isinstance(items[0], str):
             settings = _settings(items.pop(0), settings)
         axis, ndmin, begin = settings
-        return shaping.concatenate([_widened(_array(item), ndmin, begin) for item in items], axis=axis)
+        return joining.concatenate([_widened(_array(item), ndmin, begin) for item in items], axis=axis)
 
 
 def _settings(text: str, usual: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -15,14 +15,10 @@ from xlac.frontend.tracer import Tracer
 from xlac.lax.indexing import missing_value
 from xlac.lax.operands import convert, expand
 from xlac.numpy import _core, elementwise
-from xlac.numpy._core import as_tracer, normalize_axis
+from xlac.numpy._core import as_tracer, normalize_axis, public_names
 
 __all__: list[str] = []
-
-
-def _public(function: Callable[..., Any]) -> Any:
-    __all__.append(function.__name__)
-    return array_function(function)
+_public = public_names(__all__)
 
 
 def _exported(function: Any) -> Any:
@@ -370,7 +366,8 @@ def flatnonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> A
 @_exported
 def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
     """The indices of elements that are not zero, a row for each."""
-    from xlac.numpy.shaping import atleast_1d, ndim, reshape, stack
+    from xlac.numpy.joining import stack
+    from xlac.numpy.shaping import atleast_1d, ndim, reshape
 
     found = nonzero(atleast_1d(a), size=size, fill_value=fill_value)
     if ndim(a) == 0:

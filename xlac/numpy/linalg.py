@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,16 +16,12 @@ from xlac.frontend.tracer import Tracer
 from xlac.lax import linalg
 from xlac.lax.operands import convert, expand
 from xlac.numpy import _core, creation, elementwise, products, reductions, shaping
-from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
+from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis, public_names
 from xlac.numpy.products import matmul, tensordot, vecdot
 from xlac.numpy.shaping import matrix_transpose
 
 __all__: list[str] = ["cross", "matmul", "matrix_transpose", "tensordot", "vecdot"]
-
-
-def _public(function: Callable[..., Any]) -> Any:
-    __all__.append(function.__name__)
-    return array_function(function)
+_public = public_names(__all__)
 
 
 class EighResult(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,11 @@ from xlac.frontend import trace
 from xlac.frontend.eager import Array, ArrayLike, array_function, made
 from xlac.frontend.tracer import Tracer
 from xlac.lax.operands import expand
-from xlac.numpy import _core, calculus, elementwise, products, shaping
-from xlac.numpy._core import as_tracer
+from xlac.numpy import _core, calculus, elementwise, joining, products, shaping
+from xlac.numpy._core import as_tracer, public_names
 
 __all__: list[str] = []
-
-
-def _public(function: Callable[..., Any]) -> Any:
-    __all__.append(function.__name__)
-    return array_function(function)
+_public = public_names(__all__)
 
 
 @_public
@@ -29,7 +24,7 @@ def vander(x: ArrayLike, N: int | None = None, increasing: bool = False) -> Arra
     a = as_tracer(x)
     n = a.shape[0] if N is None else N
     powers = [lax.integer_pow(a, i) for i in range(n)]
-    return shaping.stack(powers if increasing else powers[::-1], 1)
+    return joining.stack(powers if increasing else powers[::-1], 1)
 
 
 @_public
@@ -181,7 +176,7 @@ def roots(p: Any, *, strip_zeros: bool = True) -> Any:
         raise trace.trace_error("roots: leading zeros of traced coefficients are not known; give strip_zeros=False")
     short, extra = _stripped(p)
     found = _roots(short) if len(short) else np.zeros(0, np.complex64)
-    return shaping.concatenate([found, np.zeros(extra, found.dtype)]) if extra else found
+    return joining.concatenate([found, np.zeros(extra, found.dtype)]) if extra else found
 
 
 def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:

@@ -15,15 +15,11 @@ from xlac.frontend.eager import Array, ArrayLike, array_function
 from xlac.frontend.trace import shape_error
 from xlac.frontend.tracer import Tracer
 from xlac.lax.operands import expand
-from xlac.numpy import _core, elementwise, reductions, shaping
-from xlac.numpy._core import normalize_axis
+from xlac.numpy import _core, elementwise, joining, padding, reductions, shaping
+from xlac.numpy._core import normalize_axis, public_names
 
 __all__: list[str] = []
-
-
-def _public(function: Callable[..., Any]) -> Any:
-    __all__.append(function.__name__)
-    return array_function(function)
+_public = public_names(__all__)
 
 
 def _general(x: Tracer, y: Tracer, contracting: tuple, batch: tuple, precision: Any, preferred: Any) -> Tracer:
@@ -175,9 +171,9 @@ def cross(
             raise shape_error(f"cross: vectors of {v.shape[-1]} elements; they must have 2 or 3")
     if x.shape[-1] == y.shape[-1] == 2:
         return elementwise.subtract(x[..., 0] * y[..., 1], x[..., 1] * y[..., 0])
-    x, y = (shaping.pad(v, [(0, 0)] * (v.ndim - 1) + [(0, 3 - v.shape[-1])]) for v in (x, y))
+    x, y = (padding.pad(v, [(0, 0)] * (v.ndim - 1) + [(0, 3 - v.shape[-1])]) for v in (x, y))
     parts = [x[..., (i + 1) % 3] * y[..., (i + 2) % 3] - x[..., (i + 2) % 3] * y[..., (i + 1) % 3] for i in range(3)]
-    return shaping.moveaxis(shaping.stack(parts, -1), -1, axisc)
+    return shaping.moveaxis(joining.stack(parts, -1), -1, axisc)
 
 
 # ---- einsum

@@ -1,4 +1,4 @@
-"""Functions of `xlac.numpy` that move elements: reshape, transpose, join, split, repeat, take, sort."""
+"""Functions of `xlac.numpy` that move the elements of one array: reshape, transpose, repeat, flip, roll, diagonals."""
 
 from __future__ import annotations
 
@@ -15,15 +15,11 @@ from xlac.frontend.trace import lift
 from xlac.frontend.tracer import Tracer
 from xlac.lax.operands import convert, expand
 from xlac.numpy import _core, elementwise
-from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis
+from xlac.numpy._core import as_tracer, normalize_axes, normalize_axis, public_names
 from xlac.numpy.types import check_device
 
 __all__: list[str] = []
-
-
-def _public(function: Callable[..., Any]) -> Any:
-    __all__.append(function.__name__)
-    return array_function(function)
+_public = public_names(__all__)
 
 
 # ---- same elements, other shape
@@ -237,171 +233,6 @@ def view(x: ArrayLike, dtype: Any) -> Array:
     return lax.reshape(result, (*a.shape[:-1], a.shape[-1] * (old // new))) if new < old and a.ndim else result
 
 
-# ---- joining and splitting
-
-
-def _common(name: str, arrays: Any) -> list[Tracer]:
-    if isinstance(arrays, Tracer):
-        arrays = list(arrays)
-    if len(arrays) == 0:
-        raise trace.shape_error(f"{name}: there are no arrays")
-    return _core.promote(*arrays)
-
-
-@_public
-def concatenate(arrays: Sequence[ArrayLike], axis: int | None = 0, dtype: Any = None) -> Array:
-    """Arrays joined along an axis (flat, if it is None)."""
-    xs = _common("concatenate", arrays)
-    if axis is None:
-        xs, axis = [lax.reshape(x, (x.size,)) for x in xs], 0
-    for x in xs:
-        if not x.ndim:
-            raise trace.shape_error("concatenate: scalars have no axis to be joined along; use stack")
-    joined = lax.concatenate(xs, normalize_axis(axis, xs[0].ndim, "concatenate"))
-    return joined if dtype is None else lax.convert_element_type(joined, dtype)
-
-
-concat = concatenate
-__all__.append("concat")
-
-
-@_public
-def stack(arrays: Sequence[ArrayLike], axis: int = 0, dtype: Any = None) -> Array:
-    """Arrays of one shape joined along a new axis."""
-    xs = _common("stack", arrays)
-    for x in xs:
-        if x.shape != xs[0].shape:
-            raise trace.shape_error(f"stack: arrays {trace.shown(xs[0])} and {trace.shown(x)}; they must be equal")
-    place = normalize_axis(axis, xs[0].ndim + 1, "stack")
-    joined = lax.concatenate([lax.expand_dims(x, (place,)) for x in xs], place)
-    return joined if dtype is None else lax.convert_element_type(joined, dtype)
-
-
-@_public
-def vstack(tup: Sequence[ArrayLike], dtype: Any = None) -> Array:
-    """Arrays joined along the first axis, vectors as rows."""
-    return concatenate([atleast_2d(x) for x in tup], 0, dtype)
-
-
-@_public
-def hstack(tup: Sequence[ArrayLike], dtype: Any = None) -> Array:
-    """Arrays joined along the second axis, vectors along their only one."""
-    xs = [atleast_1d(x) for x in tup]
-    return concatenate(xs, 0 if xs[0].ndim == 1 else 1, dtype)
-
-
-@_public
-def dstack(tup: Sequence[ArrayLike], dtype: Any = None) -> Array:
-    """Arrays joined along the third axis."""
-    return concatenate([atleast_3d(x) for x in tup], 2, dtype)
-
-
-@_public
-def column_stack(tup: Sequence[ArrayLike]) -> Array:
-    """Vectors as the columns of a matrix."""
-    xs = [as_tracer(x) for x in tup]
-    return concatenate([lax.reshape(x, (x.size, 1)) if x.ndim < 2 else x for x in xs], 1)
-
-
-@_public
-def block(arrays: list[ArrayLike]) -> Array:
-    """Nested lists of arrays put together: the innermost along the last axis, the next along the one before."""
-
-    def depth(node: Any) -> int:
-        return 1 + max((depth(n) for n in node), default=0) if isinstance(node, list) else 0
-
-    levels = depth(arrays)
-
-    def rank(node: Any) -> int:
-        return max(rank(n) for n in node) if isinstance(node, list) else as_tracer(node).ndim
-
-    least = max(levels, rank(arrays))
-
-    def join(node: Any, level: int) -> Tracer:
-        if not isinstance(node, list):
-            x = as_tracer(node)
-            return lax.reshape(x, (1,) * (least - x.ndim) + x.shape)
-        if not node:
-            raise trace.shape_error("block: a list is empty")
-        return concatenate([join(n, level + 1) for n in node], least - (levels - level))
-
-    return join(arrays, 0)
-
-
-@_public
-def resize(a: ArrayLike, new_shape: Any) -> Array:
-    """The elements in row-major order, repeated as often as the new shape needs them."""
-    x = as_tracer(a)
-    target = _core.dims(new_shape)
-    size = math.prod(target)
-    flat = lax.reshape(x, (x.size,))
-    if not x.size or not size:
-        return lax.full_like(x, 0, shape=target)
-    copies = -(-size // x.size)
-    return lax.reshape(lax.slice_in_dim(lax.concatenate([flat] * copies, 0), 0, size), target)
-
-
-@_public
-def append(arr: ArrayLike, values: ArrayLike, axis: int | None = None) -> Array:
-    """Values joined at the end."""
-    return concatenate([as_tracer(arr), as_tracer(values)], axis)
-
-
-def _split(name: str, x: Tracer, sections: Any, axis: int, equal: bool) -> list[Tracer]:
-    axis = normalize_axis(axis, x.ndim, name)
-    n = x.shape[axis]
-    if isinstance(sections, Tracer):
-        sections.__index__()
-    if np.ndim(sections) == 0:
-        count = int(sections)
-        if equal and n % count:
-            raise trace.shape_error(f"{name}: {n} elements along axis {axis} do not split into {count} equal parts")
-        sizes = [n // count + (i < n % count) for i in range(count)]
-        points = np.cumsum([0, *sizes])
-    else:
-        points = np.clip([0, *(int(p) + n * (int(p) < 0) for p in sections), n], 0, n)
-    return [lax.slice_in_dim(x, int(a), int(max(a, b)), axis=axis) for a, b in zip(points, points[1:])]
-
-
-@_public
-def split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array]:
-    """Equal parts, or parts cut at the given places."""
-    return _split("split", as_tracer(ary), indices_or_sections, axis, True)
-
-
-@_public
-def array_split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array]:
-    """As `split`; parts may differ by one."""
-    return _split("array_split", as_tracer(ary), indices_or_sections, axis, False)
-
-
-@_public
-def dsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Array]:
-    """Split along the third axis."""
-    return _split("dsplit", as_tracer(ary), indices_or_sections, 2, True)
-
-
-@_public
-def hsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Array]:
-    """Split along the second axis (of a vector, its only one)."""
-    x = as_tracer(ary)
-    return _split("hsplit", x, indices_or_sections, 0 if x.ndim == 1 else 1, True)
-
-
-@_public
-def vsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Array]:
-    """Split along the first axis."""
-    return _split("vsplit", as_tracer(ary), indices_or_sections, 0, True)
-
-
-@_public
-def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Array, ...]:
-    """The elements along an axis."""
-    a = as_tracer(x)
-    along = normalize_axis(axis, a.ndim, "unstack")
-    return tuple(lax.index_in_dim(a, i, along, keepdims=False) for i in range(a.shape[along]))
-
-
 # ---- repeating and rearranging
 
 
@@ -441,7 +272,7 @@ def repeat(a: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_
         last = places[-1:] if len(places) else np.zeros(1, np.int64)
         places = np.concatenate([places, np.repeat(last, max(total_repeat_length - len(places), 0))])
         places = places[:total_repeat_length]
-    return _take_fixed(x, places, axis)
+    return take_fixed(x, places, axis)
 
 
 def _repeat_traced(x: Tracer, repeats: Tracer, axis: int, length: int) -> Tracer:
@@ -456,8 +287,22 @@ def _repeat_traced(x: Tracer, repeats: Tracer, axis: int, length: int) -> Tracer
     return indexing.getitem(x, (*[slice(None)] * axis, which))
 
 
-def _take_fixed(x: Tracer, places: np.ndarray, axis: int) -> Tracer:
+def take_fixed(x: Tracer, places: np.ndarray, axis: int) -> Tracer:
+    """The elements at `places` along an axis, which are known while tracing."""
     return indexing.getitem(x, (*[slice(None)] * axis, places.astype(np.int32)))
+
+
+@_public
+def resize(a: ArrayLike, new_shape: Any) -> Array:
+    """The elements in row-major order, repeated as often as the new shape needs them."""
+    x = as_tracer(a)
+    target = _core.dims(new_shape)
+    size = math.prod(target)
+    flat = lax.reshape(x, (x.size,))
+    if not x.size or not size:
+        return lax.full_like(x, 0, shape=target)
+    copies = -(-size // x.size)
+    return lax.reshape(lax.slice_in_dim(lax.concatenate([flat] * copies, 0), 0, size), target)
 
 
 @_public
@@ -502,7 +347,7 @@ def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Array:
     if axis is None:
         x, axes = lax.reshape(x, (x.size,)), (0,)
     else:
-        axes = tuple(normalize_axis(d, x.ndim, "roll") for d in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+        axes = tuple(normalize_axis(d, x.ndim, "roll") for d in (axis if isinstance(axis, Sequence) else (axis,)))
     shifts = tuple(shift) if isinstance(shift, (tuple, list)) else (shift,)
     count = max(len(shifts), len(axes))
     if {len(shifts), len(axes)} - {1, count}:
@@ -518,162 +363,6 @@ def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Array:
             cut = n - int(amount) % n
             x = lax.concatenate([lax.slice_in_dim(x, cut, n, axis=d), lax.slice_in_dim(x, 0, cut, axis=d)], d)
     return lax.reshape(x, shape)
-
-
-@_public
-def pad(array: ArrayLike, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Array:
-    """Elements added before and after each dimension.
-
-    Args:
-      pad_width: one number, a pair, a pair for each dimension, or a dictionary of pairs by axis.
-      mode: "constant" (with constant_values), "edge", "wrap", "reflect" and "symmetric" (with reflect_type "even" or
-        "odd"), "linear_ramp" (with end_values), "maximum", "minimum", "mean" and "median" (with stat_length), "empty",
-        or a function as NumPy's.
-    """
-    x = as_tracer(array)
-    widths = _widths(pad_width, x.ndim)
-    if any(w < 0 for pair in widths for w in pair):
-        raise trace.shape_error(f"pad: widths {widths} must not be negative")
-    if callable(mode):
-        return _pad_by_function(x, widths, mode, kwargs)
-    known = {"constant": {"constant_values"}, "linear_ramp": {"end_values"}, "edge": set(), "wrap": set(),
-             "empty": set(), "reflect": {"reflect_type"}, "symmetric": {"reflect_type"}, "maximum": {"stat_length"},
-             "minimum": {"stat_length"}, "mean": {"stat_length"}, "median": {"stat_length"}}  # fmt: skip
-    if mode not in known:
-        raise trace.shape_error(f"pad: mode={mode!r}; it must be one of {', '.join(known)}, or a function")
-    if set(kwargs) - known[mode]:
-        raise trace.shape_error(f"pad: {', '.join(set(kwargs) - known[mode])} does not go with mode={mode!r}")
-    if mode in ("constant", "empty"):
-        return _pad_constant(x, widths, kwargs.get("constant_values", 0))
-    if mode == "linear_ramp":
-        return _pad_ramp(x, widths, kwargs.get("end_values", 0))
-    if mode in ("maximum", "minimum", "mean", "median"):
-        return _pad_statistic(x, widths, mode, kwargs.get("stat_length"))
-    odd = kwargs.get("reflect_type", "even") == "odd"
-    for d, (low, high) in enumerate(widths):
-        if not (low or high):
-            continue
-        n = x.shape[d]
-        if n == 0:
-            raise trace.shape_error(
-                f"pad: axis {d} of an array {trace.shown(x)} is empty; mode {mode!r} needs an element"
-            )
-        if odd:
-            x = _pad_odd(x, d, low, high, mode)
-            continue
-        x = _take_fixed(x, np.pad(np.arange(n), (low, high), mode=mode), d)
-    return x
-
-
-def _widths(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
-    if isinstance(pad_width, dict):
-        found = {d % ndim: (w, w) if np.ndim(w) == 0 else tuple(w) for d, w in pad_width.items()}
-        return [found.get(d, (0, 0)) for d in range(ndim)]  # type: ignore[misc]
-    try:
-        return [(int(a), int(b)) for a, b in np.broadcast_to(np.asarray(pad_width), (ndim, 2))]
-    except ValueError:
-        raise trace.shape_error(
-            f"pad: pad_width {pad_width!r} for {ndim} dimensions; it must be a number, a pair, or a pair for each"
-        ) from None
-
-
-def _pad_constant(x: Tracer, widths: list[tuple[int, int]], constant: Any) -> Tracer:
-    value = as_tracer(constant)
-    if not value.shape:
-        return lax.pad(x, lax.convert_element_type(value, x.dtype), [(a, b, 0) for a, b in widths])
-    value = _core.stretch(value, (x.ndim, 2))
-    for d, (low, high) in enumerate(widths):
-        for side, config in ((0, (low, 0, 0)), (1, (0, high, 0))):
-            fill = lax.convert_element_type(indexing.getitem(value, (d, side)), x.dtype)
-            x = lax.pad(x, fill, [config if i == d else (0, 0, 0) for i in range(x.ndim)])
-    return x
-
-
-def _pad_ramp(x: Tracer, widths: list[tuple[int, int]], end_values: Any) -> Tracer:
-    """From the edges, straight lines to the end values."""
-    ends = _core.stretch(lax.convert_element_type(as_tracer(end_values), x.dtype), (x.ndim, 2))
-    whole = dtypes.is_integer(x.dtype)
-    for d, (low, high) in enumerate(widths):
-        parts = [x]
-        for side, width in ((0, low), (1, high)):
-            if not width:
-                continue
-            edge = lax.index_in_dim(x, 0 if side == 0 else x.shape[d] - 1, d)
-            kind = np.dtype(np.float64) if whole else x.dtype
-            steps = np.arange(width) / width if side == 0 else (width - 1 - np.arange(width)) / width
-            share = steps.astype(kind).reshape([-1 if i == d else 1 for i in range(x.ndim)])
-            end = lax.convert_element_type(indexing.getitem(ends, (d, side)), kind)
-            first = lax.convert_element_type(edge, kind)
-            ramp = elementwise.add(end, elementwise.multiply(elementwise.subtract(first, end), share))
-            ramp = lax.convert_element_type(lax.floor(ramp) if whole else ramp, x.dtype)
-            parts = [ramp, *parts] if side == 0 else [*parts, ramp]
-        x = lax.concatenate(parts, d)
-    return x
-
-
-def _pad_statistic(x: Tracer, widths: list[tuple[int, int]], mode: str, stat_length: Any) -> Tracer:
-    from xlac.numpy import reductions, statistics
-
-    functions = {"maximum": reductions.max, "minimum": reductions.min, "mean": reductions.mean,
-                 "median": statistics.median}  # fmt: skip
-    lengths = None if stat_length is None else np.broadcast_to(np.asarray(stat_length), (x.ndim, 2))
-    for d, (low, high) in enumerate(widths):
-        n = x.shape[d]
-        parts = [x]
-        for side, width in ((0, low), (1, high)):
-            if not width:
-                continue
-            length = n if lengths is None else min(int(lengths[d][side]), n)
-            part = lax.slice_in_dim(x, 0, length, axis=d) if side == 0 else lax.slice_in_dim(x, n - length, n, axis=d)
-            value = functions[mode](part, axis=d, keepdims=True)
-            if dtypes.is_integer(x.dtype) and dtypes.is_float(value.dtype):
-                value = lax.round(value, 1)
-            wide = [width if i == d else e for i, e in enumerate(x.shape)]
-            block = lax.broadcast_in_dim(lax.convert_element_type(value, x.dtype), wide, range(x.ndim))
-            parts = [block, *parts] if side == 0 else [*parts, block]
-        x = lax.concatenate(parts, d)
-    return x
-
-
-def _pad_odd(x: Tracer, d: int, low: int, high: int, mode: str) -> Tracer:
-    """Reflections about the edge values: 2 edge - x, repeated as far as needed."""
-    least = 1 if mode == "reflect" else 0
-    n = x.shape[d]
-    if n == 1 and mode == "reflect":
-        return _take_fixed(x, np.zeros(low + 1 + high, np.int32), d)
-    while low or high:
-        n = x.shape[d]
-        parts = [x]
-        for side, width in ((0, low), (1, high)):
-            take = min(width, n - least)
-            if not take:
-                continue
-            if side == 0:
-                edge = lax.index_in_dim(x, 0, d)
-                part = lax.slice_in_dim(x, least, least + take, axis=d)
-            else:
-                edge = lax.index_in_dim(x, n - 1, d)
-                part = lax.slice_in_dim(x, n - least - take, n - least, axis=d)
-            block = elementwise.subtract(elementwise.multiply(edge, 2), lax.rev(part, (d,)))
-            parts = [block, *parts] if side == 0 else [*parts, block]
-            low, high = (low - take, high) if side == 0 else (low, high - take)
-        x = lax.concatenate(parts, d)
-    return x
-
-
-def _pad_by_function(x: Tracer, widths: list[tuple[int, int]], function: Any, kwargs: dict[str, Any]) -> Tracer:
-    """`function(vector, widths, axis, kwargs)` gives the padded vector, for each vector along each axis."""
-    from xlac.numpy.functional import apply_along_axis
-
-    x = _pad_constant(x, widths, 0)
-    for d, pair in enumerate(widths):
-
-        def run(vector: Any, pair: tuple[int, int] = pair, d: int = d) -> Any:
-            result = function(vector, pair, d, kwargs)
-            return vector if result is None else result
-
-        x = apply_along_axis(run, d, x)
-    return x
 
 
 def _triangle(m: Any, k: int, lower: bool) -> Tracer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,15 +14,11 @@ from xlac.frontend.eager import Array, ArrayLike, array_function, made
 from xlac.frontend.tracer import Tracer
 from xlac.lax.operands import convert, expand
 from xlac.numpy import _core
-from xlac.numpy._core import as_tracer, normalize_axis
+from xlac.numpy._core import as_tracer, normalize_axis, public_names
 from xlac.numpy.indexing import take
 
 __all__: list[str] = []
-
-
-def _public(function: Callable[..., Any]) -> Any:
-    __all__.append(function.__name__)
-    return array_function(function)
+_public = public_names(__all__)
 
 
 def _exported(function: Any) -> Any:
@@ -373,7 +369,8 @@ def _select_sized(values: ArrayLike, keep: ArrayLike, size: int, fill_value: Arr
 @_exported
 def union1d(ar1: Any, ar2: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
     """The different elements of both."""
-    from xlac.numpy.shaping import concatenate, ravel
+    from xlac.numpy.joining import concatenate
+    from xlac.numpy.shaping import ravel
 
     return unique(concatenate([ravel(ar1), ravel(ar2)]), size=size, fill_value=fill_value)
 

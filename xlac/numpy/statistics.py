@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,18 +13,14 @@ from xlac.frontend import dtypes, trace
 from xlac.frontend.eager import Array, ArrayLike, Axis, array_function
 from xlac.frontend.tracer import Tracer
 from xlac.lax.operands import convert, expand
-from xlac.numpy import _core, elementwise, products, reductions, shaping
-from xlac.numpy._core import as_tracer, normalize_axes
+from xlac.numpy import _core, elementwise, joining, products, reductions, shaping
+from xlac.numpy._core import as_tracer, normalize_axes, public_names
 from xlac.numpy.creation import linspace
 from xlac.numpy.indexing import take_along_axis
 from xlac.numpy.sorting import searchsorted
 
 __all__: list[str] = []
-
-
-def _public(function: Callable[..., Any]) -> Any:
-    __all__.append(function.__name__)
-    return array_function(function)
+_public = public_names(__all__)
 
 
 def _exported(function: Any) -> Any:
@@ -344,7 +339,7 @@ def cov(
         x = lax.transpose(x, (1, 0))
     if y is not None:
         other = shaping.atleast_2d(_core.inexact(y))
-        x = shaping.concatenate([x, other if rowvar or other.shape[0] == 1 else lax.transpose(other, (1, 0))], 0)
+        x = joining.concatenate([x, other if rowvar or other.shape[0] == 1 else lax.transpose(other, (1, 0))], 0)
     ddof = (0 if bias else 1) if ddof is None else ddof
     n = x.shape[1]
     real_type = dtypes.real_dtype(x.dtype)

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from xlac import lax
 from xlac.frontend import dtypes
-from xlac.frontend.eager import Array, ArrayLike, array_function
+from xlac.frontend.eager import Array, ArrayLike
 from xlac.frontend.trace import shape_error, shown
 from xlac.frontend.tracer import Tracer
 from xlac.lax import linalg
 from xlac.lax.operands import convert, expand
 from xlac.numpy import _core, elementwise, reductions, shaping, sorting
 from xlac.numpy import linalg as xnp_linalg
-from xlac.numpy._core import as_tracer
+from xlac.numpy._core import as_tracer, public_names
 from xlac.numpy.indexing import take
 from xlac.scipy import _matrix_functions, _special_matrices
 from xlac.scipy._matrix_functions import *  # noqa: F403
 from xlac.scipy._special_matrices import *  # noqa: F403
 
 __all__: list[str] = [*_matrix_functions.__all__, *_special_matrices.__all__]
-
-
-def _public(function: Callable[..., Any]) -> Any:
-    __all__.append(function.__name__)
-    return array_function(function)
+_public = public_names(__all__)
 
 
 def _matrix(a: Any) -> Tracer:
