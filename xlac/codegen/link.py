@@ -6,6 +6,7 @@ another process. Code stays mapped as long as its `Library` lives.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import sys
@@ -28,6 +29,8 @@ _ELF_MACHINES = {"x86_64": 62, "aarch64": 183}
 
 _T = TypeVar("_T")
 _lock = threading.RLock()  # held through every use of LLVM, also by a fork, so that no child inherits it half-way
+# Each call of llvmlite takes it, finalizers and questions about the host too, which need not wait for the one above.
+_llvmlites_lock: contextlib.AbstractContextManager[None] = getattr(llvm.ffi.lib, "_lock", contextlib.nullcontext())
 _initialized: set[str] = set()
 _machines: dict[tuple[str, int], llvm.TargetMachine] = {}
 _pipelines: dict[str, tuple[llvm.ModulePassManager, llvm.PassBuilder]] = {}
@@ -196,5 +199,15 @@ def _lljit() -> llvm.LLJIT:
     return _jit
 
 
+def _before_fork() -> None:
+    _lock.acquire()
+    _llvmlites_lock.__enter__()
+
+
+def _after_fork() -> None:
+    _llvmlites_lock.__exit__(None, None, None)
+    _lock.release()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
