@@ -9,11 +9,10 @@ The ceiling is that of the fastest row seen: no separate peak is measured.
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from bursts import best
 
 import xlac
 
@@ -23,23 +22,6 @@ PRODUCTS += [(32, 128, 512), (10000, 64, 100), (1, 768, 3072)]
 CONVOLUTIONS = [(8, 56, 64, 64, 3, 1), (8, 56, 64, 128, 1, 1), (8, 28, 128, 128, 3, 2), (8, 112, 3, 32, 3, 2)]
 
 LABELS = ("NHWC", "HWIO", "NHWC")
-
-
-def best(variants: dict[str, Callable[[], Any]], seconds: float) -> dict[str, float]:
-    """Seconds of the best call of each variant."""
-    result = {}
-    for name, call in variants.items():
-        call()
-        result[name] = float("inf")
-    end = time.perf_counter() + seconds * len(variants)
-    while time.perf_counter() < end:
-        for name, call in variants.items():
-            # Long enough for the other library's threads, which wait for more work in a loop, to go to sleep.
-            burst = time.perf_counter() + 0.1
-            while (start := time.perf_counter()) < burst:
-                call()
-                result[name] = min(result[name], time.perf_counter() - start)
-    return result
 
 
 def products(seconds: float, jax: Any) -> None:

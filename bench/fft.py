@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from bursts import best
 
 import xlac
 
@@ -23,22 +22,6 @@ LENGTHS = [64, 256, 1000, 1024, 4096, 65536, 1 << 20, 997]
 BATCHES = [1, 16, 256]
 # Elements of the largest arrays: what is larger measures the memory.
 MOST = 1 << 22
-
-
-def best(variants: dict[str, Callable[[], Any]], seconds: float) -> dict[str, float]:
-    """Seconds of the best call of each variant."""
-    result = {}
-    for name, call in variants.items():
-        call()
-        result[name] = float("inf")
-    end = time.perf_counter() + seconds * len(variants)
-    while time.perf_counter() < end:
-        for name, call in variants.items():
-            burst = time.perf_counter() + 0.02
-            while (start := time.perf_counter()) < burst:
-                call()
-                result[name] = min(result[name], time.perf_counter() - start)
-    return result
 
 
 def measure(name: str, x: np.ndarray, axes: tuple[int, ...], seconds: float, threads: int | None, peers: dict) -> float:
@@ -59,7 +42,7 @@ def measure(name: str, x: np.ndarray, axes: tuple[int, ...], seconds: float, thr
         other = peers["jax"].jit(lambda x: getattr(peers["jax"].numpy.fft, kind)(x, axes=axes))
         given = peers["jax"].numpy.asarray(x)
         variants["jax"] = lambda: other(given).block_until_ready()
-    times = best(variants, seconds)
+    times = best(variants, seconds, 0.02)
     flops = 5 * x.size * math.log2(points) / (2 if real else 1)
     cells = [f"{variant} {1e6 * t:9.1f} us {flops / t / 1e9:6.2f}" for variant, t in times.items()]
     ratio = min(t for variant, t in times.items() if variant != "xlac") / times["xlac"]

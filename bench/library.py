@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from contraction import best
+from bursts import best
 
 import xlac
 import xlac.numpy as xnp
